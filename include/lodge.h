@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * liblodge: the KVM ABI as functions. What <linux/kvm.h> says of a file
+ * descriptor, an ioctl or a mapping holds here for the handle, the call and
+ * the pages of the same name; no kernel module and no privilege is needed.
+ *
+ * Handles are real file descriptors (memfds), so they can be duplicated,
+ * polled for errors and inherited, but only these functions give them
+ * meaning. Every function is thread-safe. None of them sets errno: failures
+ * are returned as -errno, with the kernel's number for the same mistake.
+ */
+#ifndef LODGE_H
+#define LODGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LODGE_API __attribute__((visibility("default")))
+
+/*
+ * Open the system handle, as open("/dev/kvm", O_RDWR | O_CLOEXEC) would.
+ * Returns a file descriptor or -errno.
+ */
+LODGE_API int lodge_open(void);
+
+/*
+ * Issue a KVM request on a system, VM, vCPU, device or other handle. @arg is
+ * the pointer or the integer the request takes. Returns a value >= 0 (a new
+ * handle for the CREATE requests) or -errno. KVM_RUN runs the guest in the
+ * calling thread.
+ */
+LODGE_API int lodge_ioctl(int fd, unsigned long request, unsigned long arg);
+
+/*
+ * Map @len bytes of a handle from offset @off and store the address in *@out.
+ * For a vCPU, [0, KVM_GET_VCPU_MMAP_SIZE) holds struct kvm_run, the PIO data
+ * and the coalesced ring. Returns 0 or -errno; *@out is untouched on failure.
+ */
+LODGE_API int lodge_mmap(int fd, size_t len, int prot, int flags, uint64_t off,
+			 void **out);
+
+/* Undo lodge_mmap() with the same length. Returns 0 or -errno. */
+LODGE_API int lodge_munmap(int fd, void *p, size_t len);
+
+/*
+ * Close a handle. A VM lives until its own handle and those of its vCPUs and
+ * devices are closed. Returns 0, or -EBADF for what is not a handle.
+ */
+LODGE_API int lodge_close(int fd);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The machine's memory as devices and loaders see it: guest physical
+ * addresses, checked against what is really there.
+ */
+#ifndef DEV_DMA_H
+#define DEV_DMA_H
+
+#include "lib/util.h"
+
+#define DMA_MAX 8
+
+struct dma_region {
+	uint64_t gpa;
+	uint64_t size;
+	uint8_t *hva;
+};
+
+struct dma {
+	unsigned count;
+	struct dma_region region[DMA_MAX];
+};
+
+/*
+ * The bytes [@gpa, @gpa + @len), or NULL unless all of them are in one
+ * region. @len 0 still needs @gpa to be in a region.
+ */
+void *dma_ptr(const struct dma *dma, uint64_t gpa, uint64_t len);
+
+/* Copy in or out; -EFAULT, with nothing copied, when dma_ptr() says NULL. */
+int dma_write(const struct dma *dma, uint64_t gpa, const void *src,
+	      uint64_t len) __must_check;
+int dma_read(const struct dma *dma, uint64_t gpa, void *dst,
+	     uint64_t len) __must_check;
+
+#endif

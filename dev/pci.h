@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * PCI configuration space by ports 0xcf8/0xcfc and by ECAM. One host bridge
+ * function is bus 0's only tenant so far; every other function is absent.
+ * Documents: PCI Local Bus 3.0 "Configuration Space Decoding" (3.2.2.3), PCI
+ * Express Base "Enhanced Configuration Access Mechanism" (7.2.2).
+ */
+#ifndef DEV_PCI_H
+#define DEV_PCI_H
+
+#include "lib/util.h"
+
+#define PCI_ECAM_BUS_SIZE (1ULL << 20) /* ECAM bytes of one bus */
+
+struct bus;
+struct bus_ops;
+
+struct pci {
+	uint32_t address;              /* port 0xcf8 */
+	uint8_t bridge[256];           /* the host bridge's registers */
+	const struct bus_ops *cf9_ops; /* who owns the byte at 0xcf9 */
+	void *cf9_ctx;
+};
+
+/*
+ * Claims ports 0xcf8-0xcff on @pio and @ecam_size bytes at @ecam on @mmio.
+ * 0 or bus_add()'s -errno.
+ */
+int pci_init(struct pci *pci, struct bus *pio, struct bus *mmio, uint64_t ecam,
+	     uint64_t ecam_size, const struct bus_ops *cf9_ops,
+	     void *cf9_ctx) __must_check;
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the checks that run inside a booted guest share. A check returns 0
+ * when all was right, and says on stderr what was not.
+ */
+#ifndef BOOT_GUEST_CHECK_H
+#define BOOT_GUEST_CHECK_H
+
+#include <stdio.h>
+#include <stdint.h>
+
+int check_cpuinfo(void);
+int check_storm(void);
+int check_signal(void);
+int check_ptrace(void);
+int check_fpu(void);
+int check_clock(void);
+int check_drift(void);
+
+int64_t now_ns(void);
+int cpu_count(void);
+
+/* Ends the check it stands in with a sentence. */
+#define FAIL(...)                                               \
+	do {                                                    \
+		fprintf(stderr, "%s:%d: ", __func__, __LINE__); \
+		fprintf(stderr, __VA_ARGS__);                   \
+		fputc('\n', stderr);                            \
+		return 1;                                       \
+	} while (0)
+
+#endif

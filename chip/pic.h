@@ -37,6 +37,8 @@ struct pic_ops {
 	 * May call pic_set_irq(). NULL: nobody cares.
 	 */
 	void (*eoi)(void *ctx, unsigned pin);
+	/* The guest changed IMR's bit of pin 0-15. May be NULL. */
+	void (*mask_changed)(void *ctx, unsigned pin, bool masked);
 };
 
 struct pic {

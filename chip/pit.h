@@ -28,7 +28,7 @@ struct pit_channel {
 	uint8_t write_state; /* PIT_RW_*: next byte to be written */
 	uint8_t write_latch; /* low byte of a 16-bit count */
 	uint8_t rw_mode;     /* 1 LSB, 2 MSB, 3 both */
-	uint8_t mode;        /* 0-5 */
+	uint8_t mode;        /* 0-5, 0xff before the first control word */
 	uint8_t bcd;
 	uint8_t gate;
 	int64_t count_load_time; /* ns, owner's clock */
@@ -45,12 +45,11 @@ struct pit_state {
 
 struct pit {
 	struct pit_state s;
-	uint64_t held[3];     /* ticks counted when the gate stopped it */
-	bool running[3];      /* counting (gate, trigger, count complete) */
-	bool null_count[3];   /* control word written, no count yet */
-	uint64_t next_ns;     /* next rising output of counter 0 */
-	uint64_t period_base; /* counter 0: load time of the series */
-	uint64_t fired;       /* rising outputs since period_base */
+	uint64_t held[3];   /* ticks counted when the gate stopped it */
+	bool running[3];    /* counting (gate, trigger, count complete) */
+	bool null_count[3]; /* control word written, no count yet */
+	uint64_t fired;     /* counter 0: rising outputs since its load */
+	uint64_t next_ns;   /* counter 0: time of the next one */
 	/* Reinjection: ticks the guest has not acknowledged yet are kept. */
 	bool reinject;
 	bool wait_ack;   /* an edge was sent, its EOI is awaited */
@@ -79,6 +78,11 @@ void pit_advance(struct pit *pit, uint64_t now);
  * the next missed tick. Harmless when reinjection is off.
  */
 void pit_ack(struct pit *pit);
+/*
+ * Forget missed ticks and stop waiting for an EOI. For when the guest
+ * unmasks the pin: ticks of the masked time are not made up for.
+ */
+void pit_forget_missed(struct pit *pit);
 /* KVM_REINJECT_CONTROL. Off: late ticks are dropped. */
 void pit_set_reinject(struct pit *pit, bool on);
 

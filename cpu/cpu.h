@@ -174,6 +174,8 @@ struct cpu {
 	uint8_t irq_blocked; /* an event waits for IF, shadow or NMI mask */
 	uint8_t view;        /* TLB view of the current mode */
 	uint64_t mode;       /* everything a translation assumes */
+	uint64_t host_rsp;        /* stack of engine_run()'s caller */
+	uint64_t exit_arg;        /* translated code to engine */
 	uint64_t kernel_gs_base;
 	uint64_t tsc_offset;
 	struct segment seg[SEG_COUNT];
@@ -216,6 +218,8 @@ struct cpu {
 	uint8_t *doorbell; /* byte in the shared page, polled by code */
 	bool in_guest;     /* atomic: inside engine_run() */
 	unsigned int id;
+	uint32_t cpuid_id;        /* part of the mode word; per machine */
+	struct cpu_event raised;  /* what cpu_raise() left there */
 	void *jmpbuf[5];         /* cpu_raise()'s landing pad */
 	enum cpu_exit_kind exit; /* why engine_run() returned */
 	struct cpu_io io;

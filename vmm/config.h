@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What an operator asked for, and the parsers that fill it from the values
+ * of options. Names and grammar are QEMU's; what is not offered is refused
+ * with a sentence that says what is.
+ */
+#ifndef VMM_CONFIG_H
+#define VMM_CONFIG_H
+
+#include "lib/err.h"
+
+#define CONFIG_MAX_CPUS 255
+
+enum config_accel { ACCEL_AUTO, ACCEL_LODGE, ACCEL_KVM };
+
+enum config_char {
+	CHAR_MON_STDIO, /* raw terminal with Ctrl-A commands */
+	CHAR_STDIO,     /* raw terminal, but Ctrl-C interrupts */
+	CHAR_NULL,
+	CHAR_FILE,
+	CHAR_NONE, /* no such port */
+};
+
+/* Where a character port leads. */
+struct config_chardev {
+	enum config_char kind;
+	const char *path; /* CHAR_FILE: points into argv */
+};
+
+/* Shape of the processors; cpus = sockets * cores * threads. */
+struct config_smp {
+	unsigned cpus;
+	unsigned sockets;
+	unsigned cores;
+	unsigned threads;
+};
+
+struct config {
+	const char *name;   /* may be NULL */
+	const char *kernel; /* required to run */
+	const char *initrd; /* may be NULL */
+	const char *append; /* may be NULL */
+	uint64_t ram_size;  /* bytes, a multiple of 4 KiB */
+	struct config_smp smp;
+	enum config_accel accel;
+	bool pci;
+	bool no_reboot;
+	bool pvpanic;
+	uint16_t pvpanic_port;
+	bool debug_exit;
+	uint16_t debug_exit_port;
+	uint8_t debug_exit_size;
+	struct config_chardev serial;
+	struct config_chardev debugcon;
+	uint16_t debugcon_port;
+};
+
+void config_init(struct config *c);
+
+/* Each takes one option's value; the sentence lacks the option's name. */
+int config_memory(struct config *c, const char *arg, struct err *e);
+int config_smp(struct config *c, const char *arg, struct err *e);
+int config_accel(struct config *c, const char *arg, struct err *e);
+int config_cpu(struct config *c, const char *arg, struct err *e);
+int config_machine(struct config *c, const char *arg, struct err *e);
+int config_device(struct config *c, const char *arg, struct err *e);
+int config_serial(struct config *c, const char *arg, struct err *e);
+int config_debugcon(struct config *c, const char *arg, struct err *e);
+
+/* What no single option can check. */
+int config_check(const struct config *c, struct err *e);
+
+#endif

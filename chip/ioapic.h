@@ -75,10 +75,11 @@ void ioapic_reset(struct ioapic *io);
  */
 int ioapic_set_irq(struct ioapic *io, unsigned pin, bool level);
 
-/* A local APIC broadcast the EOI of level-triggered @vector. */
+/*
+ * A local APIC broadcast the EOI of @vector: ops->eoi for each pin with that
+ * vector; level pins lose remote IRR and are sent again if still high.
+ */
 void ioapic_eoi(struct ioapic *io, uint8_t vector);
-/* Same for pins in @pins only (edge pins included: just ops->eoi). */
-void ioapic_eoi_pins(struct ioapic *io, uint8_t vector, uint32_t pins);
 
 /*
  * Guest MMIO at @offset (0-0xff) of the window, 32-bit semantics; wider or

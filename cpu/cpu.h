@@ -213,6 +213,7 @@ struct cpu {
 	uint32_t features[32]; /* guest CPUID words, x86/feature.def */
 	uint8_t maxphyaddr, linear_bits;
 	bool vendor_amd; /* behaves as AMD where vendors differ */
+	bool page1g;     /* CPUID offers 1 GiB pages */
 	struct physmap *phys;
 	uint32_t requests; /* CPU_REQ_*, atomic */
 	uint8_t *doorbell; /* byte in the shared page, polled by code */

@@ -23,6 +23,14 @@ static inline unsigned int mem_acc(const struct cpu *cpu, unsigned int kind)
 	return kind | (cpu->cpl == 3 ? ACC_USER : 0);
 }
 
+/* What the page tables grant, all levels combined. */
+#define MMU_W     1  /* writable */
+#define MMU_U     2  /* user page */
+#define MMU_NX    4  /* not executable */
+#define MMU_D     8  /* dirty bit is set */
+#define MMU_G     16 /* global */
+#define MMU_LARGE 32 /* larger than 4K */
+
 /* Result of a page walk. */
 struct walk {
 	gpa_t gpa;     /* of the address itself */
@@ -30,6 +38,8 @@ struct walk {
 	bool writable; /* a write with the same privilege would succeed now:
 			     permission given and dirty bit already set */
 	bool global;
+	uint8_t rights; /* MMU_*: what the tables grant */
+	uint8_t pkey;
 	uint32_t error; /* #PF error code when the walk failed */
 };
 
@@ -42,6 +52,17 @@ int mmu_walk(struct cpu *cpu, gva_t gva, unsigned int acc, struct walk *out);
 
 /* The same without touching A/D bits (KVM_TRANSLATE, debuggers). */
 int mmu_probe(struct cpu *cpu, gva_t gva, unsigned int acc, struct walk *out);
+
+/*
+ * The #PF error code of an access that @rights and @pkey do not allow, 0 when
+ * they do. @ac: RFLAGS.AC counts, the access is explicit and AC is set.
+ */
+uint32_t mmu_deny(const struct cpu *cpu, unsigned int rights, unsigned int pkey,
+		  unsigned int acc, bool ac);
+
+/* mmu_walk() with RFLAGS.AC told apart from the cpu's. */
+int mmu_walk_ac(struct cpu *cpu, gva_t gva, unsigned int acc, bool ac,
+		struct walk *out);
 
 bool mmu_canonical(const struct cpu *cpu, gva_t gva);
 

@@ -20,8 +20,12 @@
 #define TLB_ENTRIES  (1u << TLB_BITS)
 #define JC_ENTRIES   4096u /* jump cache, indexed by the low bits of gva */
 #define XTLB_ENTRIES 1024u
+#define TLB2_ENTRIES 4096u
+#define TLB_SPACES   32u
 
 enum tlb_view_id { VIEW_USER, VIEW_KERNEL, VIEW_KERNEL_AC, VIEW_COUNT };
+
+struct phys_range;
 
 struct tlb_entry {
 	uint64_t tag; /* gva of the page; empty: never equal in index bits */
@@ -49,23 +53,58 @@ struct tlb_view {
 	struct xtlb_entry x[XTLB_ENTRIES];
 };
 
+/* Set of filled entries of one table: a bit each, and one per 64 of them. */
+struct tlb_filled {
+	uint64_t any;
+	uint64_t bits[TLB_ENTRIES / 64];
+};
+
+struct jc_filled {
+	uint64_t any;
+	uint64_t bits[JC_ENTRIES / 64];
+	uint64_t pages[4]; /* hashed set of the pages they are in */
+};
+
+struct tlb_regions {
+	uint64_t bits[16];
+};
+
+struct tlb2_entry {
+	uint64_t gva; /* page | MMU_* | pkey << 8 */
+	uint64_t gen; /* 0: empty */
+	uint64_t hva; /* of the page, 0: not RAM */
+	uint64_t gpa; /* page | PHYS_* */
+};
+
+/* An address space whose second-level entries are still good. */
+struct tlb_space {
+	uint64_t cr3; /* table and PCID */
+	uint64_t gen; /* 0: none */
+};
+
 struct cpu_tlb {
 	struct tlb_view view[VIEW_COUNT];
 	uint64_t
 		jc_mode[VIEW_COUNT]; /* mode word the jump cache was made for */
 	/*
-	 * Bookkeeping of cpu/tlb.c: which entries are filled (so that a flush
-	 * costs what was used), which of them are global.
+	 * Bookkeeping of cpu/tlb.c: which entries are filled, so that a flush
+	 * costs what was used; [0] not global, [1] global.
 	 */
-	struct {
-		uint32_t count; /* > TLB_LOG: flush everything */
-		struct {
-			uint8_t view, kind; /* kind: ACC_READ/WRITE/EXEC */
-			uint16_t index;
-		} log[2048];
-	} filled[2];                   /* [0] not global, [1] global */
-	uint32_t jc_count[VIEW_COUNT]; /* > limit: memset */
-	uint16_t jc_log[VIEW_COUNT][1024];
+	struct tlb_filled filled[2][VIEW_COUNT][3]; /* by ACC_READ .. EXEC */
+	struct jc_filled jc_filled[2][VIEW_COUNT];
+	/*
+	 * Second level: address translations of all address spaces, not read
+	 * by code. A generation names an address space between two flushes.
+	 */
+	uint64_t gen;        /* of the current address space */
+	uint64_t gen_global; /* of global entries */
+	uint64_t gen_last;   /* the newest given out */
+	uint64_t space;      /* CR3 that gen stands for, with its PCID */
+	struct tlb_space spaces[TLB_SPACES];
+	/* hashed sets of regions with 2M/4M [0] and 1G [1] pages, by global */
+	struct tlb_regions large[2][2];
+	uint32_t range_hint; /* index of the last used physmap range */
+	struct tlb2_entry l2[TLB2_ENTRIES];
 };
 
 static inline unsigned int tlb_index(gva_t gva)
@@ -105,10 +144,28 @@ void tlb_fill(struct cpu *cpu, gva_t gva, unsigned int size, unsigned int acc,
  */
 struct xtlb_entry *tlb_fill_exec(struct cpu *cpu, gva_t gva);
 
+/* The physmap range of @gpa, or NULL; remembers the last answer. */
+const struct phys_range *tlb_range(struct cpu *cpu, gpa_t gpa);
+
+/* C is about to store to @hva without tlb_fill(): see to translated code. */
+void tlb_before_write(struct cpu *cpu, uint8_t *hva, unsigned int size);
+
+/* View whose entries an access with @acc may use and fill. */
+unsigned int tlb_view_of(const struct cpu *cpu, unsigned int acc);
+
 /* Drop everything that is not global / everything / one page. */
 void tlb_flush_nonglobal(struct cpu *cpu);
 void tlb_flush_all(struct cpu *cpu);
 void tlb_flush_page(struct cpu *cpu, gva_t gva);
+
+/* INVPCID of one address space that may not be the current one: all of its
+ * entries, or those of one page; global ones stay. */
+void tlb_flush_pcid(struct cpu *cpu, unsigned int pcid);
+void tlb_flush_pcid_page(struct cpu *cpu, unsigned int pcid, gva_t gva);
+
+/* Rights are judged anew, translations stay: after a change of PKRU, CR0.WP,
+ * CR4.SMAP, CR4.SMEP. */
+void tlb_flush_rights(struct cpu *cpu);
 
 /* Drop write entries that lead to the host page @hva (now holds code or is
  * to be dirty-logged again); NULL: all write entries. */

@@ -230,7 +230,7 @@ def boot_login(opts, log):
         vmm.wait_for(r"^state \d", 120)
         vmm.type("systemctl poweroff\n")
         status = vmm.finish(120)
-        if not find(vmm.lines, r"^running")[1]:
+        if not find(vmm.lines, r"running$")[1]:
             raise Failed("systemd is not content")
         if status != opts.status:
             raise Failed("exit status %d, not %d" % (status, opts.status))

@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator can get wrong: `lodge run` must answer each mistake with
+one clear line on its standard error that names the thing, and a status that
+is not 0, at once.
+"""
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+
+from boot import ROOT, Failed, guest_file
+
+MEMORY = ["-m", "256"]
+
+
+def write(folder, name, data):
+    path = os.path.join(folder, name)
+    with open(path, "wb") as f:
+        f.write(data)
+    return path
+
+
+def cases(folder):
+    """name, options, a word the line must hold."""
+    with open(guest_file("--print-kernel", "cloud"), "rb") as f:
+        image = f.read()
+    kernel = f.name
+    setup = (image[0x1f1] + 1) * 512
+    nothing = os.path.join(folder, "nothing")
+    text = write(folder, "text", b"not a kernel\n" * 1000)
+    empty = write(folder, "empty", b"")
+    header = write(folder, "header", image[:0x1f8])
+    short = write(folder, "short", image[:setup - 100])
+    cut = write(folder, "cut", image[:setup + (len(image) - setup) // 2])
+    magic = write(folder, "magic",
+                  image[:0x202] + b"XXXX" + image[0x206:])
+    good = ["-kernel", kernel]
+    return [
+        ("no kernel file", MEMORY + ["-kernel", nothing], "nothing"),
+        ("kernel is a folder", MEMORY + ["-kernel", folder], folder),
+        ("kernel is a text", MEMORY + ["-kernel", text], "text"),
+        ("kernel is empty", MEMORY + ["-kernel", empty], "empty"),
+        ("kernel ends in its header", MEMORY + ["-kernel", header],
+         "header"),
+        ("kernel ends in its setup", MEMORY + ["-kernel", short], "short"),
+        ("kernel ends half-way", MEMORY + ["-kernel", cut], "cut"),
+        ("kernel without its magic", MEMORY + ["-kernel", magic], "magic"),
+        ("no initrd file", MEMORY + good + ["-initrd", nothing], "nothing"),
+        ("initrd larger than memory",
+         ["-m", "16"] + good + ["-initrd", kernel], ""),
+        ("memory of no size", ["-m", "0"] + good, "m"),
+        ("memory of odd spelling", ["-m", "12x"] + good, "12x"),
+        ("negative memory", ["-m", "-5"] + good, "-5"),
+        ("memory no host has", ["-m", "900000G"] + good, ""),
+        ("memory beyond 64 bits", ["-m", "99999999999999999999"] + good,
+         "99999999999999999999"),
+        ("no CPUs", MEMORY + good + ["-smp", "0"], "0"),
+        ("odd number of CPUs", MEMORY + good + ["-smp", "two"], "two"),
+        ("too many CPUs", MEMORY + good + ["-smp", "100000"], "100000"),
+        ("unknown option", MEMORY + good + ["-frobnicate"], "frobnicate"),
+        ("option without its value", good + ["-m"], "m"),
+        ("unknown accelerator", MEMORY + good + ["-accel", "warp"], "warp"),
+        ("unknown CPU model", MEMORY + good + ["-cpu", "Z80"], "Z80"),
+    ]
+
+
+def judge(argv, word):
+    try:
+        run = subprocess.run(argv, stdin=subprocess.DEVNULL, text=True,
+                             capture_output=True, timeout=20,
+                             errors="replace")
+    except subprocess.TimeoutExpired:
+        raise Failed("still running after 20 s") from None
+    lines = [x for x in run.stderr.splitlines() if x.strip()]
+    if run.returncode < 0:
+        raise Failed("killed by signal %d" % -run.returncode)
+    if run.returncode == 0:
+        raise Failed("status 0")
+    if len(lines) != 1:
+        raise Failed("%d lines on stderr: %s" % (len(lines), run.stderr))
+    if word not in lines[0]:
+        raise Failed("'%s' is not named: %s" % (word, lines[0]))
+    return lines[0]
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    ap.add_argument("--vmm", help="another VMM, with its first options")
+    ap.add_argument("--lodge", default=os.path.join(ROOT, "build", "lodge"))
+    opts = ap.parse_args()
+    vmm = shlex.split(opts.vmm) if opts.vmm else [opts.lodge, "run"]
+    bad = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for name, args, word in cases(folder):
+            accel = [] if opts.vmm or "-accel" in args else \
+                ["-accel", "lodge"]
+            try:
+                line = judge(vmm + accel + ["-nographic", "-no-reboot"] +
+                             args, word)
+                print("%s: passed: %s" % (name, line), flush=True)
+            except Failed as e:
+                print("%s: failed: %s" % (name, e), flush=True)
+                bad += 1
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

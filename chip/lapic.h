@@ -94,8 +94,8 @@ struct lapic_features {
 	bool no_ff_broadcast;  /* device dest 0xff is no x2APIC broadcast */
 	bool lint0_extint;     /* BSP resets with LINT0 open for ExtINT */
 	uint8_t maxphyaddr;    /* bits of APIC_BASE, 0 = 36 */
-	uint32_t bus_cycle_ns; /* timer input period, 0 = 1 ns as KVM */
-	uint32_t tsc_khz;      /* guest TSC rate for lapic_deadline() */
+	uint32_t bus_cycle_ns; /* timer input period, < 2^25, 0 = 1 as KVM */
+	uint32_t tsc_khz;      /* guest TSC rate, set with tsc_deadline */
 };
 
 struct lapic {
@@ -123,7 +123,7 @@ struct lapic {
 
 /* lapic.c: life, delivery, acknowledge */
 
-/* Power-on state of the APIC with x2APIC id @id; features all off. */
+/* Power-on state of the APIC with x2APIC id @id; features all off. Silent. */
 void lapic_init(struct lapic *l, uint32_t id, bool bsp,
 		const struct chip_clock *clock, const struct lapic_ops *ops,
 		void *ctx);
@@ -199,7 +199,10 @@ bool lapic_match_dest(const struct lapic *l, const struct lapic *src,
 struct lapic *lapic_arbitrate(struct lapic *best, struct lapic *l);
 void lapic_arbitrated(struct lapic *l);
 
-/* lapic_reg.c: the guest's accesses */
+/*
+ * lapic_reg.c: the guest's accesses. A write may change what lapic_pending()
+ * says (TPR, EOI, self IPI, an expired timer): look again after it.
+ */
 
 /*
  * xAPIC MMIO at @offset of the 4 KiB page. Accesses the hardware does not

@@ -68,7 +68,7 @@ static void escape(struct console *c, uint8_t byte)
 	switch (byte) {
 	case 'x': command(c, CONSOLE_QUIT); break;
 	case 'b': command(c, CONSOLE_BREAK); break;
-	case 'c': command(c, CONSOLE_MONITOR); break;
+	case 'c': say(c, "\r\nThe monitor is not there yet\r\n"); break;
 	case 'a':
 	case CTRL_A: queue_byte(c, CTRL_A); break;
 	case 'h':
@@ -165,7 +165,7 @@ struct console *console_open_stdio(struct evloop *loop, struct tty *tty, int in,
 	if (!c)
 		return NULL;
 	c->in = in;
-	c->mux = mux && isatty(in);
+	c->mux = mux;
 	c->queue = malloc(QUEUE_SIZE);
 	c->room = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (!c->queue || c->room < 0)
@@ -244,9 +244,9 @@ void console_write(struct console *c, const uint8_t *buf, size_t n)
 	}
 }
 
-void console_hangup(struct console *c)
+void console_hangup(struct console *c, bool on)
 {
-	c->hangup = true;
+	c->hangup = on;
 }
 
 void console_close(struct console *c)

@@ -14,9 +14,8 @@ struct evloop;
 
 /* What a person types after Ctrl-A. */
 enum console_command {
-	CONSOLE_QUIT,    /* x */
-	CONSOLE_MONITOR, /* c */
-	CONSOLE_BREAK,   /* b: a serial line break */
+	CONSOLE_QUIT,  /* x */
+	CONSOLE_BREAK, /* b: a serial line break */
 };
 
 /* The port's user. Both run on the event loop's thread. */
@@ -54,8 +53,8 @@ void console_room(struct console *c);
  */
 void console_write(struct console *c, const uint8_t *buf, size_t n);
 
-/* Writers that wait for a slow reader give up when next interrupted. */
-void console_hangup(struct console *c);
+/* While @on, writers that wait for a slow reader give up when interrupted. */
+void console_hangup(struct console *c, bool on);
 
 /* Ends callbacks and frees; the terminal stays raw until tty_restore(). */
 void console_close(struct console *c);

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The subcommands of `lodge`. Each takes the words after its name and
+ * returns the exit status.
+ */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+/* cmd_run.c: run a machine */
+int cmd_run(int argc, char **argv);
+
+#endif

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `lodge run`: QEMU's option names, with one dash or two, in a table. What
+ * is not in it does not exist.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "vmm/config.h"
+#include "vmm/main.h"
+
+struct option {
+	const char *name;
+	const char *arg; /* what the value is called; NULL: takes none */
+	const char *help;
+	int (*set)(struct config *c, const char *arg, struct err *e);
+};
+
+static int set_kernel(struct config *c, const char *arg, struct err *e)
+{
+	c->kernel = arg;
+	return 0;
+}
+
+static int set_initrd(struct config *c, const char *arg, struct err *e)
+{
+	c->initrd = arg;
+	return 0;
+}
+
+static int set_append(struct config *c, const char *arg, struct err *e)
+{
+	c->append = arg;
+	return 0;
+}
+
+static int set_name(struct config *c, const char *arg, struct err *e)
+{
+	if (!arg[0] || strchr(arg, ','))
+		return err_set(e, -EINVAL, "'%s' is not a plain name", arg);
+	c->name = arg;
+	return 0;
+}
+
+static int set_nographic(struct config *c, const char *arg, struct err *e)
+{
+	c->serial.kind = CHAR_MON_STDIO;
+	return 0;
+}
+
+static int set_no_reboot(struct config *c, const char *arg, struct err *e)
+{
+	c->no_reboot = true;
+	return 0;
+}
+
+static const struct option options[] = {
+	{"kernel", "FILE",
+	 "kernel to boot: a bzImage, or an ELF file with a PVH entry",
+	 set_kernel},
+	{"initrd", "FILE", "initial RAM disk", set_initrd},
+	{"append", "TEXT", "kernel command line", set_append},
+	{"m", "SIZE",
+	 "memory: MiB, or a number with K, M, G, T; also size=SIZE (128M)",
+	 config_memory},
+	{"smp", "N", "CPUs: N or cpus=N,sockets=S,cores=C,threads=T (1)",
+	 config_smp},
+	{"cpu", "MODEL", "host or max: all that the KVM offers (host)",
+	 config_cpu},
+	{"accel", "KVM",
+	 "lodge: our own; kvm: the kernel's, if it runs 64-bit guests;\n"
+	 "auto: the kernel's if it does, else ours (auto)",
+	 config_accel},
+	{"machine", "TYPE",
+	 "pc, or microvm: without PCI; also pci=on|off, accel=KVM (pc)",
+	 config_machine},
+	{"device", "DEVICE",
+	 "isa-debug-exit[,iobase=PORT][,iosize=BYTES]: the guest sets the\n"
+	 "exit status; pvpanic[,ioport=PORT]: the guest reports a panic",
+	 config_device},
+	{"serial", "PORT",
+	 "COM1: mon:stdio, stdio (Ctrl-C interrupts), null, none, file:PATH\n"
+	 "(mon:stdio)",
+	 config_serial},
+	{"debugcon", "PORT", "debug console at port 0xe9: as -serial (none)",
+	 config_debugcon},
+	{"nographic", NULL, "no display: COM1 on this terminal (the default)",
+	 set_nographic},
+	{"no-reboot", NULL, "a reset of the guest ends the run", set_no_reboot},
+	{"name", "NAME", "a name for this guest, put into messages", set_name},
+};
+
+static const struct {
+	int code;
+	const char *help;
+} statuses[] = {
+	{EXITCODE_OK, "the guest powered off (or was reset, with -no-reboot),"
+		      " or Ctrl-A x"},
+	{EXITCODE_USAGE, "an option is wrong"},
+	{EXITCODE_START, "a file, memory or the KVM does not do"},
+	{EXITCODE_PANIC, "the guest panicked and said so by pvpanic"},
+	{EXITCODE_TRIPLE_FAULT, "the guest ended with a triple fault"
+				" (-no-reboot)"},
+	{EXITCODE_INTERNAL, "the KVM gave up on the guest"},
+};
+
+/* The lines of @text, the first after what is printed already. */
+static void print_indented(const char *text, int column)
+{
+	const char *end;
+
+	while ((end = strchr(text, '\n'))) {
+		printf("%.*s\n%*s", (int)(end - text), text, column, "");
+		text = end + 1;
+	}
+	puts(text);
+}
+
+static void print_help(void)
+{
+	const struct option *o;
+	char left[32];
+	size_t i;
+
+	puts("usage: lodge run -kernel FILE [OPTION]...\n\n"
+	     "Options take one dash or two; defaults are in parentheses.\n");
+	for (o = options; o < options + ARRAY_SIZE(options); o++) {
+		snprintf(left, sizeof(left), "-%s %s", o->name,
+			 o->arg ? o->arg : "");
+		printf("  %-18s ", left);
+		print_indented(o->help, 21);
+	}
+	puts("\nKeys: Ctrl-A x leaves, Ctrl-A h lists the others.\n\n"
+	     "Exit status:");
+	for (i = 0; i < ARRAY_SIZE(statuses); i++)
+		printf("  %-5d %s\n", statuses[i].code, statuses[i].help);
+	printf("  %d+N ended by signal N\n"
+	       "  odd   (value << 1) | 1, as written to isa-debug-exit\n",
+	       EXITCODE_SIGNAL);
+}
+
+static int usage(const char *fmt, const char *what, const char *more)
+{
+	fputs("lodge: ", stderr);
+	fprintf(stderr, fmt, what, more);
+	fputs("; `lodge run --help` lists the options\n", stderr);
+	return EXITCODE_USAGE;
+}
+
+static const struct option *find(const char *name)
+{
+	const struct option *o;
+
+	for (o = options; o < options + ARRAY_SIZE(options); o++)
+		if (!strcmp(o->name, name))
+			return o;
+	return NULL;
+}
+
+static bool wants_help(const char *word)
+{
+	return !strcmp(word, "-h") || !strcmp(word, "-help") ||
+	       !strcmp(word, "--help");
+}
+
+/* 0, or an exit status after a line was printed. */
+static int parse(struct config *c, int argc, char **argv)
+{
+	const struct option *o;
+	const char *name;
+	struct err e = {0};
+	int i;
+
+	for (i = 0; i < argc; i++) {
+		name = argv[i];
+		if (name[0] != '-' || !name[1])
+			return usage("'%s' is not an option%s", name, "");
+		name += name[1] == '-' ? 2 : 1;
+		o = find(name);
+		if (!o)
+			return usage("unknown option '%s'%s", argv[i], "");
+		if (o->arg && i + 1 == argc)
+			return usage("option '%s' needs a value (%s)", argv[i],
+				     o->arg);
+		if (o->set(c, o->arg ? argv[++i] : NULL, &e)) {
+			fprintf(stderr, "lodge: -%s: %s\n", o->name, e.msg);
+			return EXITCODE_USAGE;
+		}
+	}
+	if (config_check(c, &e))
+		return usage("%s%s", e.msg, "");
+	return 0;
+}
+
+int cmd_run(int argc, char **argv)
+{
+	struct config c;
+	int i, status;
+
+	for (i = 0; i < argc; i++) {
+		if (wants_help(argv[i])) {
+			print_help();
+			return EXITCODE_OK;
+		}
+	}
+	config_init(&c);
+	status = parse(&c, argc, argv);
+	return status ? status : vmm_main(&c);
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The board: which devices there are, and their wires to interrupt lines,
+ * time, the terminal and the power switch.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "host/evloop.h"
+#include "vmm/hv.h"
+#include "vmm/layout.h"
+#include "vmm/machine.h"
+#include "vmm/stop.h"
+
+static void board_irq(void *ctx, unsigned irq, bool level)
+{
+	struct machine *m = ctx;
+	struct kvm_irq_level line = {.irq = irq, .level = level};
+	int ret = hv_ioctl(m->hv, m->vm_fd, KVM_IRQ_LINE, (unsigned long)&line);
+
+	if (ret < 0)
+		stop_fail(m->stop, ret, "%s fails KVM_IRQ_LINE for IRQ %u: %s",
+			  m->hv->ops->what, irq, strerror(-ret));
+}
+
+static uint64_t read_clock(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (uint64_t)ts.tv_sec * NS_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+static uint64_t board_now(void *ctx)
+{
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+/* Lock held. */
+static void board_rearm(void *ctx)
+{
+	struct machine *m = ctx;
+	uint64_t due = isa_deadline(&m->isa);
+	struct itimerspec when = {0};
+
+	if (due == m->armed)
+		return;
+	m->armed = due;
+	if (due != CHIP_NEVER) {
+		/* 0 would disarm. */
+		due = MAX(due, (uint64_t)1);
+		when.it_value.tv_sec = (time_t)(due / NS_PER_SEC);
+		when.it_value.tv_nsec = (long)(due % NS_PER_SEC);
+	}
+	timerfd_settime(m->timer, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+static void board_timer(void *opaque, int revents)
+{
+	struct machine *m = opaque;
+	uint64_t n;
+
+	if (read(m->timer, &n, sizeof(n)) < 0)
+		return;
+	pthread_mutex_lock(&m->lock);
+	m->armed = CHIP_NEVER;
+	isa_advance(&m->isa);
+	board_rearm(m);
+	pthread_mutex_unlock(&m->lock);
+}
+
+static void board_power(void *ctx, enum power_event event, int code)
+{
+	static const enum stop_reason reasons[] = {
+		[POWER_OFF] = STOP_POWER_OFF,
+		[POWER_RESET] = STOP_RESET,
+		[POWER_PANIC] = STOP_PANIC,
+		[POWER_EXIT] = STOP_DEBUG_EXIT,
+	};
+	struct machine *m = ctx;
+
+	stop_request(m->stop, reasons[event], code);
+}
+
+static size_t com1_receive(void *opaque, const uint8_t *buf, size_t n)
+{
+	struct machine *m = opaque;
+
+	pthread_mutex_lock(&m->lock);
+	n = serial_receive(&m->com1, buf, n);
+	pthread_mutex_unlock(&m->lock);
+	return n;
+}
+
+static void com1_command(void *opaque, enum console_command cmd)
+{
+	struct machine *m = opaque;
+
+	switch (cmd) {
+	case CONSOLE_QUIT: stop_request(m->stop, STOP_QUIT, 0); break;
+	case CONSOLE_BREAK:
+		pthread_mutex_lock(&m->lock);
+		uart_receive_break(&m->com1.uart);
+		pthread_mutex_unlock(&m->lock);
+		break;
+	}
+}
+
+static int init_timer(struct machine *m, struct err *e)
+{
+	m->armed = CHIP_NEVER;
+	m->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (m->timer < 0) {
+		int code = -errno;
+
+		return err_set(e, code, "cannot create a timer: %s",
+			       strerror(-code));
+	}
+	m->timer_watch = evloop_add(m->host->loop, m->timer, POLLIN,
+				    board_timer, m);
+	if (!m->timer_watch)
+		return err_set(e, -ENOMEM, "cannot watch a timer");
+	return 0;
+}
+
+static int init_fixed(struct machine *m)
+{
+	struct isa_board wires = {
+		.irq = {.set = board_irq, .ctx = m},
+		.clock = {.now_ns = board_now},
+		.utc_offset_ns = (int64_t)(read_clock(CLOCK_REALTIME) -
+					   read_clock(CLOCK_MONOTONIC)),
+		.power = &m->power,
+		.rearm = board_rearm,
+		.ctx = m,
+	};
+	struct bus_range cf9 = {ISA_PORT_CF9, 1, 1, &isa_reset_ops, &m->isa};
+	int ret = isa_init(&m->isa, &m->pio, &wires);
+
+	if (ret)
+		return ret;
+	isa_set_memory(&m->isa, m->low_size, m->high_size);
+	if (!m->config->pci)
+		return bus_add(&m->pio, &cf9);
+	return pci_init(&m->pci, &m->pio, &m->mmio, LAYOUT_ECAM,
+			LAYOUT_ECAM_SIZE, &isa_reset_ops, &m->isa);
+}
+
+static int init_com1(struct machine *m)
+{
+	struct chip_pin irq = {board_irq, m, ISA_IRQ_COM1};
+
+	if (!m->host->serial)
+		return 0;
+	m->com1_user = (struct console_user){com1_receive, com1_command, m};
+	return serial_init(&m->com1, &m->pio, ISA_PORT_COM1, &irq,
+			   m->host->serial);
+}
+
+static int init_optional(struct machine *m, struct err *e)
+{
+	const struct config *c = m->config;
+	int ret = 0;
+
+	if (c->pvpanic)
+		ret = pvpanic_init(&m->pio, c->pvpanic_port, &m->power);
+	if (ret)
+		return err_set(e, ret,
+			       "-device pvpanic: ioport %#x is another "
+			       "device's",
+			       c->pvpanic_port);
+	if (c->debug_exit)
+		ret = debug_exit_init(&m->pio, c->debug_exit_port,
+				      c->debug_exit_size, &m->power);
+	if (ret)
+		return err_set(e, ret,
+			       "-device isa-debug-exit: iobase %#x is another "
+			       "device's",
+			       c->debug_exit_port);
+	m->debugcon.console = m->host->debugcon;
+	if (m->debugcon.console)
+		ret = debugcon_init(&m->debugcon, &m->pio, c->debugcon_port);
+	if (ret)
+		return err_set(e, ret,
+			       "-debugcon: port %#x is another device's",
+			       c->debugcon_port);
+	return 0;
+}
+
+int board_init(struct machine *m, struct err *e)
+{
+	int ret;
+
+	m->power = (struct power){board_power, m};
+	ret = init_timer(m, e);
+	if (ret)
+		return ret;
+	ret = init_fixed(m);
+	if (!ret)
+		ret = init_com1(m);
+	if (ret)
+		return err_set(e, ret, "the board's ports collide: %s",
+			       strerror(-ret));
+	ret = init_optional(m, e);
+	if (!ret && m->host->serial)
+		console_attach(m->host->serial, &m->com1_user);
+	return ret;
+}
+
+void board_exit(struct machine *m)
+{
+	if (m->host->serial)
+		console_attach(m->host->serial, NULL);
+	evloop_remove(m->timer_watch);
+	m->timer_watch = NULL;
+	if (m->timer >= 0)
+		close(m->timer);
+	m->timer = -1;
+}

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A machine's life. It is built in the order a KVM wants: VM, interrupt
+ * controllers, memory, CPUs; then the kernel is loaded and the CPUs start.
+ */
+#include "vmm/machine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/check.h"
+#include "vmm/acpi.h"
+#include "vmm/boot.h"
+#include "vmm/hv.h"
+#include "vmm/layout.h"
+#include "vmm/stop.h"
+
+static const struct {
+	unsigned cap;
+	const char *name;
+} required[] = {
+	{KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP"},
+	{KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY"},
+	{KVM_CAP_SET_TSS_ADDR, "KVM_CAP_SET_TSS_ADDR"},
+	{KVM_CAP_SET_IDENTITY_MAP_ADDR, "KVM_CAP_SET_IDENTITY_MAP_ADDR"},
+	{KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID"},
+	{KVM_CAP_PIT2, "KVM_CAP_PIT2"},
+	{KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"},
+};
+
+static int capability(struct machine *m, unsigned cap, struct err *e)
+{
+	return HV_CALLN(m->hv, m->hv->fd, KVM_CHECK_EXTENSION, cap, e);
+}
+
+static int check_capabilities(struct machine *m, struct err *e)
+{
+	unsigned cpus = m->config->smp.cpus;
+	size_t i;
+	int ret;
+
+	for (i = 0; i < ARRAY_SIZE(required); i++) {
+		ret = capability(m, required[i].cap, e);
+		if (ret < 0)
+			return ret;
+		if (!ret)
+			return err_set(e, -ENOTSUP, "%s lacks %s",
+				       m->hv->ops->what, required[i].name);
+	}
+	ret = capability(m, KVM_CAP_MAX_VCPUS, e);
+	if (ret < 0)
+		return ret;
+	if ((unsigned)ret < cpus)
+		return err_set(e, -E2BIG,
+			       "-smp %u: %s has at most %d CPUs for one guest",
+			       cpus, m->hv->ops->what, ret);
+	return 0;
+}
+
+static int create_vm(struct machine *m, struct err *e)
+{
+	uint64_t identity = LAYOUT_IDENTITY_MAP;
+	struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};
+	int ret;
+
+	do {
+		ret = hv_ioctl(m->hv, m->hv->fd, KVM_CREATE_VM, 0);
+	} while (ret == -EINTR);
+	if (ret < 0)
+		return err_set(e, ret, "%s fails KVM_CREATE_VM: %s",
+			       m->hv->ops->what, strerror(-ret));
+	m->vm_fd = ret;
+	ret = HV_CALL(m->hv, m->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity, e);
+	if (ret >= 0)
+		ret = HV_CALLN(m->hv, m->vm_fd, KVM_SET_TSS_ADDR, LAYOUT_TSS,
+			       e);
+	if (ret >= 0)
+		ret = HV_CALLN(m->hv, m->vm_fd, KVM_CREATE_IRQCHIP, 0, e);
+	if (ret >= 0)
+		ret = HV_CALL(m->hv, m->vm_fd, KVM_CREATE_PIT2, &pit, e);
+	return MIN(ret, 0);
+}
+
+static int add_slot(struct machine *m, uint64_t gpa, uint64_t size,
+		    uint64_t offset, struct err *e)
+{
+	struct kvm_userspace_memory_region slot = {
+		.slot = m->dma.count,
+		.guest_phys_addr = gpa,
+		.memory_size = size,
+		.userspace_addr = (uintptr_t)m->ram.base + offset,
+	};
+	int ret;
+
+	if (!size)
+		return 0;
+	ret = HV_CALL(m->hv, m->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot, e);
+	if (ret < 0)
+		return ret;
+	m->dma.region[m->dma.count++] = (struct dma_region){
+		.gpa = gpa,
+		.size = size,
+		.hva = (uint8_t *)m->ram.base + offset,
+	};
+	return 0;
+}
+
+static int add_memory(struct machine *m, struct err *e)
+{
+	uint64_t size = m->config->ram_size;
+	int ret = host_ram_map(&m->ram, size, e);
+
+	if (ret)
+		return err_wrap(e, "-m");
+	m->low_size = MIN(size, LAYOUT_PCI_HOLE);
+	m->high_size = size - m->low_size;
+	ret = add_slot(m, 0, m->low_size, 0, e);
+	if (!ret)
+		ret = add_slot(m, LAYOUT_4G, m->high_size, m->low_size, e);
+	return ret;
+}
+
+static int create_vcpu(struct machine *m, const struct kvm_cpuid2 *base,
+		       unsigned index, size_t run_size, bool tsc_deadline,
+		       struct err *e)
+{
+	struct kvm_cpuid2 *cpuid = cpuid_vcpu(base, &m->config->smp, index,
+					      tsc_deadline);
+	int ret;
+
+	if (!cpuid)
+		return err_set(e, -ENOMEM, "out of memory");
+	ret = vcpu_create(&m->vcpus[index], m, index, run_size, cpuid, e);
+	free(cpuid);
+	return ret;
+}
+
+static int create_vcpus(struct machine *m, struct err *e)
+{
+	struct kvm_cpuid2 *base;
+	int run_size, deadline, ret = 0;
+	unsigned i;
+
+	run_size = vcpu_run_size(m, e);
+	if (run_size < 0)
+		return run_size;
+	deadline = capability(m, KVM_CAP_TSC_DEADLINE_TIMER, e);
+	if (deadline < 0)
+		return deadline;
+	base = cpuid_supported(m->hv, e);
+	if (!base)
+		return e ? e->code : -EIO;
+	for (i = 0; !ret && i < m->config->smp.cpus; i++)
+		ret = create_vcpu(m, base, i, (size_t)run_size, deadline, e);
+	free(base);
+	return ret;
+}
+
+static int write_acpi(struct machine *m, struct err *e)
+{
+	const struct config *c = m->config;
+	struct acpi_machine a = {
+		.apic_id = m->apic_id,
+		.cpus = c->smp.cpus,
+		.pci = c->pci,
+		.serial_port = m->host->serial ? ISA_PORT_COM1 : 0,
+		.pvpanic_port = c->pvpanic ? c->pvpanic_port : 0,
+	};
+	uint8_t *p = dma_ptr(&m->dma, LAYOUT_BIOS, ACPI_MAX_SIZE);
+	int ret;
+
+	if (!p)
+		return err_set(e, -EFAULT, "no memory for the ACPI tables");
+	ret = acpi_build(p, ACPI_MAX_SIZE, LAYOUT_BIOS, &a, e);
+	return MIN(ret, 0);
+}
+
+static int load(struct machine *m, struct err *e)
+{
+	const struct config *c = m->config;
+	struct boot_source src = {
+		.kernel = c->kernel,
+		.initrd = c->initrd,
+		.append = c->append,
+		.low_size = m->low_size,
+		.high_size = m->high_size,
+		.rsdp = LAYOUT_BIOS,
+		.pci = c->pci,
+	};
+	struct boot_entry entry;
+	int ret = write_acpi(m, e);
+
+	if (!ret)
+		ret = boot_load(&src, &m->dma, &entry, e);
+	if (!ret)
+		ret = vcpu_set_entry(&m->vcpus[0], &entry, e);
+	return ret;
+}
+
+static int machine_alloc(struct machine *m, const struct machine_host *host,
+			 struct err *e)
+{
+	unsigned cpus = host->config->smp.cpus, i;
+
+	*m = (struct machine){
+		.hv = host->hv,
+		.config = host->config,
+		.stop = host->stop,
+		.host = host,
+		.vm_fd = -1,
+		.timer = -1,
+	};
+	pthread_mutex_init(&m->lock, NULL);
+	m->vcpus = calloc(cpus, sizeof(*m->vcpus));
+	m->apic_id = calloc(cpus, sizeof(*m->apic_id));
+	if (!m->vcpus || !m->apic_id)
+		return err_set(e, -ENOMEM, "out of memory");
+	for (i = 0; i < cpus; i++)
+		m->apic_id[i] = cpuid_apic_id(&m->config->smp, i);
+	return 0;
+}
+
+static int machine_build(struct machine *m, struct err *e)
+{
+	int ret = check_capabilities(m, e);
+
+	if (!ret)
+		ret = create_vm(m, e);
+	if (!ret)
+		ret = add_memory(m, e);
+	if (!ret)
+		ret = create_vcpus(m, e);
+	if (!ret)
+		ret = load(m, e);
+	/* Last: from here on input and time reach the devices. */
+	if (!ret)
+		ret = board_init(m, e);
+	return ret;
+}
+
+static void machine_free(struct machine *m)
+{
+	unsigned i;
+
+	board_exit(m);
+	for (i = 0; m->vcpus && i < m->config->smp.cpus; i++)
+		vcpu_destroy(&m->vcpus[i]);
+	hv_close_fd(m->hv, m->vm_fd);
+	host_ram_unmap(&m->ram);
+	pthread_mutex_destroy(&m->lock);
+	free(m->vcpus);
+	free(m->apic_id);
+	free(m);
+}
+
+static int machine_start(struct machine *m, struct err *e)
+{
+	unsigned i;
+	int ret = 0;
+
+	for (i = 0; !ret && i < m->config->smp.cpus; i++)
+		ret = vcpu_start(&m->vcpus[i], e);
+	if (ret)
+		stop_request(m->stop, STOP_QUIT, 0);
+	return ret;
+}
+
+static void machine_join(struct machine *m)
+{
+	unsigned i;
+
+	if (m->host->serial)
+		console_hangup(m->host->serial, true);
+	for (i = 0; i < m->config->smp.cpus; i++)
+		vcpu_join(&m->vcpus[i]);
+	if (m->host->serial)
+		console_hangup(m->host->serial, false);
+}
+
+int machine_run(const struct machine_host *host, struct err *e)
+{
+	struct machine *m = malloc(sizeof(*m));
+	int ret;
+
+	if (!m)
+		return err_set(e, -ENOMEM, "out of memory");
+	ret = machine_alloc(m, host, e);
+	if (!ret)
+		ret = machine_build(m, e);
+	if (!ret) {
+		ret = machine_start(m, e);
+		stop_wait(m->stop);
+		machine_join(m);
+	}
+	machine_free(m);
+	return ret;
+}
+
+void machine_pio(struct machine *m, uint16_t port, uint8_t *data, unsigned len,
+		 bool write)
+{
+	uint64_t val = 0;
+
+	pthread_mutex_lock(&m->lock);
+	if (write) {
+		memcpy(&val, data, len);
+		bus_write(&m->pio, port, len, val);
+	} else {
+		val = bus_read(&m->pio, port, len);
+		memcpy(data, &val, len);
+	}
+	pthread_mutex_unlock(&m->lock);
+}
+
+void machine_mmio(struct machine *m, uint64_t gpa, uint8_t *data, unsigned len,
+		  bool write)
+{
+	unsigned n, off;
+	uint64_t val;
+
+	pthread_mutex_lock(&m->lock);
+	/* Odd lengths go in pieces that a register can be. */
+	for (off = 0; off < len; off += n) {
+		for (n = 8; n > len - off; n /= 2)
+			;
+		val = 0;
+		if (write) {
+			memcpy(&val, data + off, n);
+			bus_write(&m->mmio, gpa + off, n, val);
+		} else {
+			val = bus_read(&m->mmio, gpa + off, n);
+			memcpy(data + off, &val, n);
+		}
+	}
+	pthread_mutex_unlock(&m->lock);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One machine from power-on to the moment it stops: memory, processors,
+ * devices, a loaded kernel. A reset makes a new one.
+ */
+#ifndef VMM_MACHINE_H
+#define VMM_MACHINE_H
+
+#include <pthread.h>
+
+#include "dev/bus.h"
+#include "dev/dma.h"
+#include "dev/isa.h"
+#include "dev/pci.h"
+#include "dev/power.h"
+#include "dev/serial.h"
+#include "dev/testdev.h"
+#include "host/console.h"
+#include "host/ram.h"
+#include "vmm/config.h"
+#include "vmm/cpuid.h"
+#include "vmm/vcpu.h"
+
+struct evloop;
+struct evloop_watch;
+struct hv;
+struct stop;
+
+/* What outlives a machine and is lent to it. */
+struct machine_host {
+	struct hv *hv;
+	const struct config *config;
+	struct evloop *loop;
+	struct console *serial;   /* NULL: no COM1 */
+	struct console *debugcon; /* NULL: none */
+	struct stop *stop;
+};
+
+struct machine {
+	struct hv *hv;
+	const struct config *config;
+	struct stop *stop;
+	const struct machine_host *host;
+	int vm_fd;
+	struct host_ram ram;
+	uint64_t low_size;  /* RAM below the PCI hole */
+	uint64_t high_size; /* RAM from 4 GiB on */
+	struct dma dma;
+	pthread_mutex_t lock; /* everything down to the ruler */
+	struct bus pio;
+	struct bus mmio;
+	struct isa isa;
+	struct pci pci;
+	struct serial com1;
+	struct debugcon debugcon;
+	uint64_t armed; /* ns the timer is set to, CHIP_NEVER: none */
+	/* ---- set up once ---- */
+	struct power power;
+	struct console_user com1_user;
+	int timer; /* timerfd */
+	struct evloop_watch *timer_watch;
+	struct vcpu *vcpus;
+	uint32_t *apic_id; /* of each CPU */
+};
+
+/*
+ * Build a machine, run it until host->stop has a reason, and take it apart.
+ * 0, or -errno when it could not be built; then nothing ran.
+ */
+int machine_run(const struct machine_host *host, struct err *e) __must_check;
+
+/*
+ * ---- machine.c to the vCPUs ----
+ */
+
+/* A port or memory access of @len bytes at @data; any vCPU thread. */
+void machine_pio(struct machine *m, uint16_t port, uint8_t *data, unsigned len,
+		 bool write);
+void machine_mmio(struct machine *m, uint64_t gpa, uint8_t *data, unsigned len,
+		  bool write);
+
+/*
+ * ---- board.c to machine.c ----
+ */
+
+/* Create the devices and connect them. */
+int board_init(struct machine *m, struct err *e) __must_check;
+
+/* Disconnect them from everything that outlives the machine. */
+void board_exit(struct machine *m);
+
+#endif

@@ -199,7 +199,8 @@ def command(opts, initrd):
         "-nographic", "-no-reboot", "-m", str(opts.memory),
         "-smp", str(opts.smp), "-kernel", guest_file("--print-kernel",
                                                      opts.kernel),
-        "-initrd", initrd, "-append", append.strip()]
+        "-initrd", initrd, "-append", append.strip()] + \
+        shlex.split(opts.options)
 
 
 def boot_checks(opts, log):
@@ -261,8 +262,10 @@ def options():
     ap.add_argument("--login", action="store_true",
                     help="boot systemd to a login prompt instead")
     ap.add_argument("--end", default="poweroff",
-                    choices=("poweroff", "reboot", "panic"))
+                    choices=("poweroff", "reboot", "panic",
+                             "debug-exit"))
     ap.add_argument("--append", default="", help="for the kernel")
+    ap.add_argument("--options", default="", help="more for the VMM")
     ap.add_argument("--allow", metavar="REGEX",
                     help="complaints of the kernel that are none here")
     ap.add_argument("--status", type=int, default=0,

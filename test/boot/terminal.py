@@ -97,16 +97,21 @@ def leave_by_poweroff(t):
         raise Failed("power-off ends with status %d" % t.proc.returncode)
 
 
-def leave_by_sigterm(t):
+def leave_by(t, number):
+    """0 is QEMU's answer to these."""
     t.wait_for(PROMPT)
-    os.kill(t.proc.pid, signal.SIGTERM)
-    t.end()
+    os.kill(t.proc.pid, number)
+    if t.end() not in (0, -number, 128 + number):
+        raise Failed("signal %d ends with status %d" %
+                     (number, t.proc.returncode))
+
+
+def leave_by_sigterm(t):
+    leave_by(t, signal.SIGTERM)
 
 
 def leave_by_sigint(t):
-    t.wait_for(PROMPT)
-    os.kill(t.proc.pid, signal.SIGINT)
-    t.end()
+    leave_by(t, signal.SIGINT)
 
 
 def main():

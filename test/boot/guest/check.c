@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <sys/io.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,6 +45,17 @@ int check_cpuinfo(void)
 	return n == cpu_count() ? 0 : 1;
 }
 
+/* The value that isa-debug-exit makes into exit status 85. */
+static int check_debug_exit(void)
+{
+	enum { PORT = 0x501 };
+
+	if (ioperm(PORT, 1, 1))
+		FAIL("no ioperm");
+	outb(42, PORT);
+	FAIL("the guest still runs");
+}
+
 static const struct {
 	const char *name;
 	int (*run)(void);
@@ -52,7 +63,7 @@ static const struct {
 	{"cpuinfo", check_cpuinfo}, {"storm", check_storm},
 	{"signal", check_signal},   {"ptrace", check_ptrace},
 	{"fpu", check_fpu},         {"clock", check_clock},
-	{"drift", check_drift},
+	{"drift", check_drift},     {"debug-exit", check_debug_exit},
 };
 
 int main(int argc, char **argv)

@@ -84,48 +84,62 @@ static void act_int3(void *p)
 	__asm__ volatile("int3\n\t.globl after_int3\nafter_int3: nop");
 }
 
-static int expect(const char *what, void (*act)(void *), void *arg, int sig,
-		  int code, void *addr, const char *rip)
+struct fault {
+	const char *what;
+	void (*act)(void *);
+	void *arg;
+	int sig;
+	int code;
+	void *addr; /* NULL: not looked at */
+	const char *rip;
+};
+
+static int expect(const struct fault *f)
 {
 	got_signal = 0;
 	if (!sigsetjmp(back, 1))
-		act(arg);
-	if (got_signal != sig || got_code != code)
-		FAIL("%s: signal %d code %d, not %d code %d", what, got_signal,
-		     got_code, sig, code);
-	if (addr && got_addr != addr)
-		FAIL("%s: address %p, not %p", what, got_addr, addr);
-	if (got_rip != (uintptr_t)rip)
-		FAIL("%s: at %#lx, not %p", what, (long)got_rip, rip);
+		f->act(f->arg);
+	if (got_signal != f->sig || got_code != f->code)
+		FAIL("%s: signal %d code %d, not %d code %d", f->what,
+		     got_signal, got_code, f->sig, f->code);
+	if (f->addr && got_addr != f->addr)
+		FAIL("%s: address %p, not %p", f->what, got_addr, f->addr);
+	if (got_rip != (uintptr_t)f->rip)
+		FAIL("%s: at %#lx, not %p", f->what, (long)got_rip, f->rip);
 	return 0;
 }
 
 static int faults(void)
 {
+	/* One page and none behind it. */
 	char *p = mmap(NULL, 8192, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1,
 		       0);
+	char *end = p + 4096;
+	const struct fault table[] = {
+		{"divide", act_div, NULL, SIGFPE, FPE_INTDIV, fault_div,
+		 fault_div},
+		{"ud2", act_ud, NULL, SIGILL, ILL_ILLOPN, fault_ud, fault_ud},
+		{"load unmapped", act_load, end + 17, SIGSEGV, SEGV_MAPERR,
+		 end + 17, fault_load},
+		{"store read-only", act_store, p + 8, SIGSEGV, SEGV_ACCERR,
+		 p + 8, fault_store},
+		{"non-canonical", act_noncanonical, NULL, SIGSEGV, SI_KERNEL,
+		 NULL, fault_gp},
+		{"int3", act_int3, NULL, SIGTRAP, SI_KERNEL, NULL, after_int3},
+	};
+	const struct fault across = {"store across", act_store,   end - 4,
+				     SIGSEGV,        SEGV_MAPERR, end,
+				     fault_store};
 	int bad = 0;
 
-	if (p == MAP_FAILED || munmap(p + 4096, 4096))
+	if (p == MAP_FAILED || munmap(end, 4096))
 		FAIL("no memory");
-	bad |= expect("divide", act_div, NULL, SIGFPE, FPE_INTDIV, fault_div,
-		      fault_div);
-	bad |= expect("ud2", act_ud, NULL, SIGILL, ILL_ILLOPN, fault_ud,
-		      fault_ud);
-	bad |= expect("load unmapped", act_load, p + 4096 + 17, SIGSEGV,
-		      SEGV_MAPERR, p + 4096 + 17, fault_load);
-	bad |= expect("store read-only", act_store, p + 8, SIGSEGV, SEGV_ACCERR,
-		      p + 8, fault_store);
-	/* Half of the store is on the page that is not there. */
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		bad |= expect(&table[i]);
 	mprotect(p, 4096, PROT_READ | PROT_WRITE);
-	bad |= expect("store across", act_store, p + 4092, SIGSEGV, SEGV_MAPERR,
-		      p + 4096, fault_store);
-	if (p[4092] || p[4095])
+	bad |= expect(&across);
+	if (end[-4] || end[-1])
 		FAIL("a store that faulted half-way wrote its first half");
-	bad |= expect("non-canonical", act_noncanonical, NULL, SIGSEGV,
-		      SI_KERNEL, NULL, fault_gp);
-	bad |= expect("int3", act_int3, NULL, SIGTRAP, SI_KERNEL, NULL,
-		      after_int3);
 	return bad;
 }
 

@@ -132,6 +132,14 @@ struct cpu_io {
 	uint32_t count; /* repetitions in data */
 	uint8_t data[CPU_IO_BUF];
 };
+/* What is left to do when a port access comes back from the client. */
+struct cpu_io_pending {
+	uint8_t kind; /* enum in cpu/io.c, 0: nothing */
+	uint8_t addrsize;
+	bool rep;
+	uint64_t rip; /* at the exit; a client that changes it cancels */
+	uint64_t next_rip;
+};
 struct cpu_mmio {
 	gpa_t gpa;
 	uint8_t len; /* 1..8 */
@@ -142,8 +150,21 @@ struct cpu_msr_access {
 	uint32_t index;
 	bool write;
 	bool failed; /* set by the kvm room: raise #GP */
+	uint8_t reason; /* CPU_MSR_* */
 	uint64_t data;
 };
+
+/* Why an MSR access left; the numbers are KVM_MSR_EXIT_REASON_*'s. */
+#define CPU_MSR_OWNED   0 /* the MSR belongs to the kvm room */
+#define CPU_MSR_INVALID BIT(0)
+#define CPU_MSR_UNKNOWN BIT(1)
+#define CPU_MSR_DENIED  BIT(2) /* by the filter */
+
+/* KVM's quirks that concern instructions; on unless disabled. */
+#define CPU_QUIRK_CD_NW_CLEARED           BIT64(1)
+#define CPU_QUIRK_MISC_ENABLE_NO_MWAIT    BIT64(4)
+#define CPU_QUIRK_MWAIT_NEVER_UD          BIT64(6)
+
 struct cpu_debug_exit {
 	uint32_t exception;
 	uint64_t pc, dr6, dr7;
@@ -204,6 +225,7 @@ struct cpu {
 	const struct cpuid_table *cpuid;
 	uint8_t *xsave; /* image, XSAVE standard format, 64-aligned */
 	uint32_t xsave_size;
+	uint64_t fp_ip, fp_dp; /* x87 pointers the guest loaded itself */
 
 	/* ---- derived or transient ---- */
 	bool xstate_live; /* guest's vector state is in the host */
@@ -224,6 +246,7 @@ struct cpu {
 	void *jmpbuf[5];         /* cpu_raise()'s landing pad */
 	enum cpu_exit_kind exit; /* why engine_run() returned */
 	struct cpu_io io;
+	struct cpu_io_pending io_pending;
 	struct cpu_mmio mmio;
 	struct cpu_msr_access msr;
 	struct cpu_debug_exit debug_exit;
@@ -241,6 +264,16 @@ struct cpu {
 	const struct cpu_ops *ops;
 	const struct cpu_code_ops *code; /* the engine's */
 	uint64_t stat[32];               /* counters, enum cpu_stat */
+	uint64_t msr_next_rip;    /* after the access in msr */
+	bool msr_filter;          /* ask ops->msr_denied() about each MSR */
+	uint8_t msr_exits;        /* CPU_MSR_*: reasons to exit, not #GP */
+	bool clock_dirty;         /* the guest moved its TSC: redo kvmclock */
+	uint64_t disabled_quirks; /* CPU_QUIRK_* that are off */
+	uint64_t cr4_allowed;     /* by CPUID */
+	uint64_t xcr0_allowed;
+	uint8_t *xbounce;         /* XSAVE area for copies, 64-aligned */
+	uint32_t host_mxcsr;      /* of the thread in engine_run() */
+	uint16_t host_fcw;
 };
 
 /*
@@ -250,6 +283,14 @@ struct cpu {
 struct cpu_ops {
 	/* a page was written through gpa and its slot logs dirty pages */
 	void (*mark_dirty)(struct cpu *cpu, gpa_t gpa);
+	/* may be NULL; asked when cpu->msr_filter: exit instead of access */
+	bool (*msr_denied)(struct cpu *cpu, uint32_t index, bool write);
+	/*
+	 * May be NULL: access to an MSR of the kvm room without an exit. 0,
+	 * -EINVAL for #GP, -EAGAIN to leave by CPU_EXIT_MSR after all.
+	 */
+	int (*msr_access)(struct cpu *cpu, uint32_t index, bool write,
+			  uint64_t *data);
 };
 
 /* What the engine wants to know of stores; called in C state. */

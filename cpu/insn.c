@@ -47,6 +47,46 @@ uint64_t insn_ea(struct cpu *cpu, const struct insn *i, unsigned int n)
 	return ea & size_mask(i->addrsize);
 }
 
+unsigned int insn_opcode_at(const struct cpu *cpu, const struct insn *i)
+{
+	unsigned int n;
+
+	for (n = 0; n + 1 < i->len; n++) {
+		switch (i->bytes[n]) {
+		case 0x26:
+		case 0x2e:
+		case 0x36:
+		case 0x3e:
+		case 0x64:
+		case 0x65:
+		case 0x66:
+		case 0x67:
+		case 0xf0:
+		case 0xf2:
+		case 0xf3: continue;
+		}
+		if (cpu->code_bits != 64 || (i->bytes[n] & 0xf0) != 0x40)
+			break;
+	}
+	return n;
+}
+
+enum cpu_seg insn_source_seg(const struct cpu *cpu, const struct insn *i)
+{
+	unsigned int n, end = insn_opcode_at(cpu, i);
+	enum cpu_seg seg = SEG_DS;
+
+	for (n = 0; n < end; n++) {
+		uint8_t b = i->bytes[n];
+
+		if (b == 0x64 || b == 0x65)
+			seg = SEG_FS + (b & 1);
+		else if ((b & 0xe7) == 0x26 && cpu->code_bits != 64)
+			seg = b >> 3 & 3;
+	}
+	return seg;
+}
+
 uint64_t insn_linear(struct cpu *cpu, const struct insn *i, unsigned int n,
 		     unsigned int size, unsigned int kind)
 {

@@ -17,6 +17,8 @@ enum exec_result {
 	EXEC_NEXT,  /* at insn->next_rip; the caller sets rip */
 	EXEC_JUMP,  /* cpu->rip was set */
 	EXEC_AGAIN, /* same instruction again, after a safepoint */
+	EXEC_SLOW,  /* string element in MMIO: the engine must run one iteration
+		       on a bounce buffer; registers are at its start */
 };
 
 enum opnd_kind {
@@ -71,6 +73,13 @@ void insn_write(struct cpu *cpu, const struct insn *i, unsigned int n,
 /* Offset of a memory operand, truncated to the address size. */
 uint64_t insn_ea(struct cpu *cpu, const struct insn *i, unsigned int n);
 
+/*
+ * For instructions whose operands are implicit (strings, ports, XLAT): index
+ * of the opcode in i->bytes, and the segment of the source after overrides.
+ */
+unsigned int insn_opcode_at(const struct cpu *cpu, const struct insn *i);
+enum cpu_seg insn_source_seg(const struct cpu *cpu, const struct insn *i);
+
 /* Linear address of a memory operand after segment checks (mem_linear). */
 uint64_t insn_linear(struct cpu *cpu, const struct insn *i, unsigned int n,
 		     unsigned int size, unsigned int kind);
@@ -120,11 +129,6 @@ bool cpu_nmi_allowed(const struct cpu *cpu);
 void cpu_queue_irq(struct cpu *cpu, uint8_t vector);
 void cpu_queue_nmi(struct cpu *cpu);
 
-/* cpu/task.c */
-enum task_source { TASK_JMP, TASK_CALL, TASK_IRET, TASK_GATE };
-void cpu_task_switch(struct cpu *cpu, uint16_t sel, enum task_source src,
-		     bool has_error, uint32_t error);
-
 /* cpu/crop.c: control and debug registers, TLB control */
 exec_fn exec_mov_to_cr, exec_mov_from_cr, exec_mov_to_dr, exec_mov_from_dr,
 	exec_clts, exec_lmsw, exec_smsw, exec_invlpg, exec_invpcid, exec_invd,
@@ -149,6 +153,14 @@ exec_fn exec_movs, exec_stos, exec_lods, exec_cmps, exec_scas;
 
 /* cpu/io.c: ports with the TSS permission bitmap */
 exec_fn exec_in, exec_out, exec_ins, exec_outs;
+
+/*
+ * After CPU_EXIT_IO: hand cpu->io.data of an IN or INS to the guest and go
+ * past the instruction where the exit did not. EXEC_JUMP: the instruction is
+ * complete and rip behind it. EXEC_AGAIN: it has more to do, or the client
+ * moved rip and the result is dropped. INS may raise faults.
+ */
+int io_complete(struct cpu *cpu);
 
 /* cpu/oldop.c: 16/32-bit leftovers */
 exec_fn exec_pusha, exec_popa, exec_enter, exec_bound, exec_aaa, exec_aas,

@@ -148,11 +148,6 @@ void mem_check(struct cpu *cpu, gva_t gva, unsigned int size, unsigned int acc)
 
 /* ---- segmentation ---- */
 
-static void __noreturn segment_fault(struct cpu *cpu, enum cpu_seg seg)
-{
-	cpu_raise_err(cpu, seg == SEG_SS ? VEC_SS : VEC_GP, 0);
-}
-
 static bool type_allows(const struct segment *s, unsigned int kind)
 {
 	if (s->attr & SEG_ATTR_UNUSABLE)
@@ -172,36 +167,50 @@ static bool limit_allows(const struct segment *s, uint64_t off, uint64_t last)
 	return last <= s->limit || (s->limit == 0xffffffff && off <= s->limit);
 }
 
-static gva_t linear_64(struct cpu *cpu, enum cpu_seg seg, uint64_t off,
-		       unsigned int size)
+static gva_t segment_base(const struct cpu *cpu, enum cpu_seg seg)
 {
-	gva_t gva = off;
+	if (cpu->code_bits == 64 && seg <= SEG_DS)
+		return 0;
+	return cpu->seg[seg].base;
+}
 
-	if (seg > SEG_DS)
-		gva += cpu->seg[seg].base;
-	if (unlikely(!mmu_canonical(cpu, gva) ||
-		     !mmu_canonical(cpu, gva + size - 1)))
-		segment_fault(cpu, seg);
-	return gva;
+static bool canonical_range(const struct cpu *cpu, gva_t gva, unsigned int size)
+{
+	return mmu_canonical(cpu, gva) && mmu_canonical(cpu, gva + size - 1);
+}
+
+static bool typed(const struct cpu *cpu)
+{
+	return cpu_protected(cpu) && !cpu_v8086(cpu);
+}
+
+bool mem_in_segment(const struct cpu *cpu, enum cpu_seg seg, uint64_t off,
+		    unsigned int size, unsigned int kind)
+{
+	const struct segment *s = &cpu->seg[seg];
+
+	if (cpu->code_bits == 64)
+		return canonical_range(cpu, segment_base(cpu, seg) + off, size);
+	if (typed(cpu) && !type_allows(s, kind & ACC_KIND))
+		return false;
+	return limit_allows(s, off, off + size - 1);
 }
 
 gva_t mem_linear(struct cpu *cpu, enum cpu_seg seg, uint64_t off,
 		 unsigned int size, unsigned int kind)
 {
 	const struct segment *s = &cpu->seg[seg];
+	gva_t gva = segment_base(cpu, seg) + off;
 
-	if (cpu->code_bits == 64)
-		return linear_64(cpu, seg, off, size);
-	if (cpu_protected(cpu) && !cpu_v8086(cpu) &&
-	    !type_allows(s, kind & ACC_KIND)) {
-		/* only a null or unusable SS is a stack fault */
-		if (s->attr & SEG_ATTR_UNUSABLE)
-			segment_fault(cpu, seg);
-		cpu_raise_err(cpu, VEC_GP, 0);
+	if (unlikely(!mem_in_segment(cpu, seg, off, size, kind))) {
+		/* of the type errors only a null SS is a stack fault */
+		bool type = cpu->code_bits != 64 && typed(cpu) &&
+			    !(s->attr & SEG_ATTR_UNUSABLE) &&
+			    !type_allows(s, kind & ACC_KIND);
+
+		cpu_raise_err(cpu, seg == SEG_SS && !type ? VEC_SS : VEC_GP, 0);
 	}
-	if (!limit_allows(s, off, off + size - 1))
-		segment_fault(cpu, seg);
-	return (uint32_t)(s->base + off);
+	return cpu->code_bits == 64 ? gva : (uint32_t)gva;
 }
 
 /* ---- guest-physical ---- */

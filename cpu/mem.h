@@ -96,6 +96,10 @@ uint8_t *mem_hva(struct cpu *cpu, gva_t gva, unsigned int size,
 gva_t mem_linear(struct cpu *cpu, enum cpu_seg seg, uint64_t off,
 		 unsigned int size, unsigned int kind);
 
+/* Whether mem_linear() would accept [off, off + size); raises nothing. */
+bool mem_in_segment(const struct cpu *cpu, enum cpu_seg seg, uint64_t off,
+		    unsigned int size, unsigned int kind);
+
 /* Guest-physical access by the hypervisor itself. 0 or -EFAULT (no slot). */
 int phys_read(struct cpu *cpu, gpa_t gpa, void *buf, unsigned int size);
 int phys_write(struct cpu *cpu, gpa_t gpa, const void *buf, unsigned int size);

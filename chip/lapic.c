@@ -23,7 +23,8 @@ static int highest(const struct lapic *l, unsigned bitmap)
 	int word;
 
 	for (word = 7; word >= 0; word--) {
-		uint32_t v = reg_get(l, bitmap + (unsigned)word * 0x10);
+		const uint32_t *p = &l->regs[bitmap / 4 + word * 4];
+		uint32_t v = __atomic_load_n(p, __ATOMIC_ACQUIRE);
 
 		if (v)
 			return word * 32 + 31 - __builtin_clz(v);
@@ -200,7 +201,6 @@ int lapic_pending(const struct lapic *l)
 	irr = highest(l, LAPIC_IRR);
 	if (irr < 0 || ((uint32_t)irr & 0xf0) <= reg_get(l, LAPIC_PPR))
 		return -1;
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	return irr;
 }
 

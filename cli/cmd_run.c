@@ -46,7 +46,7 @@ static int set_name(struct config *c, const char *arg, struct err *e)
 
 static int set_nographic(struct config *c, const char *arg, struct err *e)
 {
-	c->serial.kind = CHAR_MON_STDIO;
+	/* There is no display to turn off; what -serial says stands. */
 	return 0;
 }
 
@@ -165,16 +165,21 @@ static bool wants_help(const char *word)
 	       !strcmp(word, "--help");
 }
 
-/* 0, or an exit status after a line was printed. */
-static int parse(struct config *c, int argc, char **argv)
+/* 0, or an exit status after something was printed; *@done tells. */
+static int parse(struct config *c, int argc, char **argv, bool *done)
 {
 	const struct option *o;
 	const char *name;
 	struct err e = {0};
 	int i;
 
+	*done = true;
 	for (i = 0; i < argc; i++) {
 		name = argv[i];
+		if (wants_help(name)) {
+			print_help();
+			return EXITCODE_OK;
+		}
 		if (name[0] != '-' || !name[1])
 			return usage("'%s' is not an option%s", name, "");
 		name += name[1] == '-' ? 2 : 1;
@@ -191,21 +196,17 @@ static int parse(struct config *c, int argc, char **argv)
 	}
 	if (config_check(c, &e))
 		return usage("%s%s", e.msg, "");
+	*done = false;
 	return 0;
 }
 
 int cmd_run(int argc, char **argv)
 {
 	struct config c;
-	int i, status;
+	bool done;
+	int status;
 
-	for (i = 0; i < argc; i++) {
-		if (wants_help(argv[i])) {
-			print_help();
-			return EXITCODE_OK;
-		}
-	}
 	config_init(&c);
-	status = parse(&c, argc, argv);
-	return status ? status : vmm_main(&c);
+	status = parse(&c, argc, argv, &done);
+	return done ? status : vmm_main(&c);
 }

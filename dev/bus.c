@@ -50,14 +50,15 @@ static struct bus_range *find(struct bus *bus, uint64_t addr)
 	return NULL;
 }
 
-/* The widest piece of @size bytes at @addr that @r takes in one go. */
+/* How much of @size bytes at @addr @r takes in one go: a power of two. */
 static unsigned piece(const struct bus_range *r, uint64_t addr, unsigned size)
 {
 	uint64_t left = r->base + r->size - addr;
+	unsigned n = r->width;
 
-	while (size > r->width || size > left)
-		size /= 2;
-	return size;
+	while (n > size || n > left)
+		n /= 2;
+	return n;
 }
 
 uint64_t bus_read(struct bus *bus, uint64_t addr, unsigned size)

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Option values: what is accepted, and that everything else is refused with
+ * a sentence and changes nothing it should not.
+ */
+#include "vmm/config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "vmm/cpuid.h"
+#include "vmm/keyval.h"
+
+typedef int parser(struct config *c, const char *arg, struct err *e);
+
+static struct config ok(parser *parse, const char *arg)
+{
+	struct config c;
+	struct err e = {0};
+
+	config_init(&c);
+	if (parse(&c, arg, &e))
+		fail_msg("'%s' refused: %s", arg, e.msg);
+	assert_int_equal(e.code, 0);
+	return c;
+}
+
+/* Refused, with @phrase in the sentence. */
+static void no(parser *parse, const char *arg, const char *phrase)
+{
+	struct config c;
+	struct err e = {0};
+
+	config_init(&c);
+	if (!parse(&c, arg, &e))
+		fail_msg("'%s' accepted", arg);
+	if (!strstr(e.msg, phrase) || strchr(e.msg, '\n'))
+		fail_msg("'%s': '%s' lacks '%s'", arg, e.msg, phrase);
+}
+
+static void test_memory(void **state)
+{
+	static const struct {
+		const char *arg;
+		uint64_t size;
+	} good[] = {
+		{"512", 512ULL << 20},
+		{"512M", 512ULL << 20},
+		{"512m", 512ULL << 20},
+		{"2G", 2ULL << 30},
+		{"2g", 2ULL << 30},
+		{"size=1G", 1ULL << 30},
+		{"1.5G", 3ULL << 29},
+		{"0.25T", 1ULL << 38},
+		{"0x100", 256ULL << 20},
+		{"4194304B", 4ULL << 20},
+		{"8193K", (8193ULL << 10) + 3072},
+	};
+	static const char *const bad[] = {
+		"",
+		"12x",
+		"-5",
+		"0",
+		"1",
+		"G",
+		"1GG",
+		"1 G",
+		"0x",
+		"0xzz",
+		"1G,slots=2",
+		"size=",
+		"1e3",
+		"17T",
+		"1G,1G",
+		"maxmem=4G",
+		"99999999999999999999",
+		"16777216T",
+		"8E",
+		"+4",
+		" 4",
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(good); i++)
+		assert_int_equal(ok(config_memory, good[i].arg).ram_size,
+				 good[i].size);
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		no(config_memory, bad[i], "");
+	no(config_memory, "1G,slots=2", "slots");
+	no(config_memory, "17T", "17T");
+}
+
+static void check_smp(const char *arg, unsigned cpus, unsigned sockets,
+		      unsigned cores, unsigned threads)
+{
+	struct config_smp s = ok(config_smp, arg).smp;
+
+	assert_int_equal(s.cpus, cpus);
+	assert_int_equal(s.sockets, sockets);
+	assert_int_equal(s.cores, cores);
+	assert_int_equal(s.threads, threads);
+}
+
+static void test_smp(void **state)
+{
+	check_smp("1", 1, 1, 1, 1);
+	check_smp("4", 4, 1, 4, 1);
+	check_smp("cpus=4", 4, 1, 4, 1);
+	check_smp("4,sockets=2", 4, 2, 2, 1);
+	check_smp("8,threads=2", 8, 1, 4, 2);
+	check_smp("8,cores=2,threads=2", 8, 2, 2, 2);
+	check_smp("cores=3,threads=2", 6, 1, 3, 2);
+	check_smp("sockets=2,cores=3,threads=2", 12, 2, 3, 2);
+	check_smp("6,sockets=1,cores=3", 6, 1, 3, 2);
+	check_smp("4,maxcpus=4", 4, 1, 4, 1);
+	no(config_smp, "", "no number");
+	no(config_smp, "0", "0");
+	no(config_smp, "two", "two");
+	no(config_smp, "100000", "100000");
+	no(config_smp, "256", "256");
+	no(config_smp, "4,sockets=3", "not 4");
+	no(config_smp, "5,cores=2,threads=2", "not 5");
+	no(config_smp, "2,maxcpus=4", "hotplug");
+	no(config_smp, "4,dies=2", "dies");
+	no(config_smp, "4,cpus=4", "twice");
+	no(config_smp, "cores=1024,threads=1024,sockets=4096", "");
+}
+
+static void test_names(void **state)
+{
+	assert_int_equal(ok(config_accel, "auto").accel, ACCEL_AUTO);
+	assert_int_equal(ok(config_accel, "lodge").accel, ACCEL_LODGE);
+	assert_int_equal(ok(config_accel, "kvm").accel, ACCEL_KVM);
+	no(config_accel, "tcg", "lodge, kvm, auto");
+	no(config_accel, "", "lodge, kvm, auto");
+	ok(config_cpu, "host");
+	ok(config_cpu, "max");
+	no(config_cpu, "Z80", "'Z80' is not one of host, max");
+	no(config_cpu, "host,-avx", "host, max");
+	assert_true(ok(config_machine, "pc").pci);
+	assert_false(ok(config_machine, "microvm").pci);
+	assert_false(ok(config_machine, "pc,pci=off").pci);
+	assert_false(ok(config_machine, "pci=off").pci);
+	assert_true(ok(config_machine, "type=microvm,pci=on").pci);
+	assert_int_equal(ok(config_machine, "pc,accel=lodge").accel,
+			 ACCEL_LODGE);
+	no(config_machine, "isapc", "pc, microvm");
+	no(config_machine, "pc,usb=on", "usb");
+	no(config_machine, "pc,pci=maybe", "maybe");
+}
+
+static void test_devices(void **state)
+{
+	struct config c = ok(config_device, "isa-debug-exit");
+	struct err e = {0};
+
+	assert_true(c.debug_exit);
+	assert_int_equal(c.debug_exit_port, 0x501);
+	assert_int_equal(c.debug_exit_size, 2);
+	c = ok(config_device, "isa-debug-exit,iobase=0xf4,iosize=0x04");
+	assert_int_equal(c.debug_exit_port, 0xf4);
+	assert_int_equal(c.debug_exit_size, 4);
+	assert_int_not_equal(config_device(&c, "isa-debug-exit", &e), 0);
+	assert_true(ok(config_device, "pvpanic").pvpanic);
+	assert_int_equal(ok(config_device, "pvpanic,ioport=0x606").pvpanic_port,
+			 0x606);
+	no(config_device, "isa-debug-exit,iosize=3", "1, 2 or 4");
+	no(config_device, "isa-debug-exit,irq=3", "irq");
+	no(config_device, "isa-debug-exit,iobase=0x10000", "0x10000");
+	no(config_device, "pvpanic,ioport", "ioport");
+	no(config_device, "e1000", "isa-debug-exit, pvpanic");
+	no(config_device, "", "no device");
+}
+
+static void test_ports(void **state)
+{
+	struct config c = ok(config_serial, "file:/x,y");
+
+	assert_int_equal(c.serial.kind, CHAR_FILE);
+	assert_string_equal(c.serial.path, "/x,y");
+	assert_int_equal(ok(config_serial, "null").serial.kind, CHAR_NULL);
+	assert_int_equal(ok(config_serial, "stdio").serial.kind, CHAR_STDIO);
+	no(config_serial, "file:", "file:PATH");
+	no(config_serial, "tcp:1:2", "tcp:1:2");
+	assert_int_equal(ok(config_debugcon, "null").debugcon.kind, CHAR_NULL);
+}
+
+static void test_check(void **state)
+{
+	struct config c;
+	struct err e = {0};
+
+	config_init(&c);
+	assert_int_not_equal(config_check(&c, &e), 0);
+	assert_non_null(strstr(e.msg, "-kernel"));
+	c.kernel = "k";
+	e.code = 0;
+	assert_int_equal(config_check(&c, &e), 0);
+	c.debugcon.kind = CHAR_STDIO;
+	assert_int_not_equal(config_check(&c, &e), 0);
+}
+
+static void test_keyval(void **state)
+{
+	const char *text = "a,,b,k=v,,w=x,";
+	struct keyval kv;
+	struct err e = {0};
+	char longest[600];
+
+	assert_int_equal(keyval_next(&text, &kv, &e), 1);
+	assert_true(kv.bare);
+	assert_string_equal(kv.value, "a,b");
+	assert_int_equal(keyval_next(&text, &kv, &e), 1);
+	assert_string_equal(kv.key, "k");
+	assert_string_equal(kv.value, "v,w=x");
+	assert_int_equal(keyval_next(&text, &kv, &e), 0);
+	memset(longest, 'a', sizeof(longest));
+	longest[sizeof(longest) - 1] = '\0';
+	text = longest;
+	assert_in_range(-keyval_next(&text, &kv, &e), 1, 4095);
+	text = "=v";
+	assert_in_range(-keyval_next(&text, &kv, &e), 1, 4095);
+}
+
+/* Thread, core and socket fields of an APIC id never run into each other. */
+static void test_apic_ids(void **state)
+{
+	const struct config_smp six = {6, 1, 3, 2}, sock = {12, 2, 3, 2};
+	static const uint32_t want[] = {0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13};
+	unsigned i;
+
+	for (i = 0; i < 6; i++)
+		assert_int_equal(cpuid_apic_id(&six, i), i);
+	for (i = 0; i < 12; i++)
+		assert_int_equal(cpuid_apic_id(&sock, i), want[i]);
+}
+
+static void test_cpuid(void **state)
+{
+	struct {
+		struct kvm_cpuid2 head;
+		struct kvm_cpuid_entry2 entry[4];
+	} base = {
+		.head.nent = 4,
+		.entry = {{.function = 0, .eax = 0x1f},
+			  {.function = 1, .ebx = 0xff010800, .ecx = BIT(27)},
+			  {.function = 4,
+			   .eax = 0xfc01c143,
+			   .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
+			   .index = 3},
+			  {.function = 0xb,
+			   .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX}},
+	};
+	const struct config_smp smp = {12, 2, 3, 2};
+	struct kvm_cpuid2 *t = cpuid_vcpu(&base.head, &smp, 11, true);
+	struct kvm_cpuid_entry2 *en;
+
+	assert_non_null(t);
+	assert_int_equal(t->nent, 6);
+	en = cpuid_find(t, 1, 0);
+	assert_int_equal(en->ebx, 13U << 24 | 8 << 16 | 0x800);
+	assert_int_equal(en->ecx, BIT(31) | BIT(24));
+	assert_int_equal(en->edx, BIT(28));
+	en = cpuid_find(t, 4, 3); /* level 2: a core's threads share it */
+	assert_int_equal(en->eax >> 14 & 0xfff, 1);
+	assert_int_equal(en->eax >> 26, 3);
+	en = cpuid_find(t, 0xb, 0);
+	assert_int_equal(en->eax, 1);
+	assert_int_equal(en->ebx, 2);
+	assert_int_equal(en->ecx, 0x100);
+	assert_int_equal(en->edx, 13);
+	en = cpuid_find(t, 0xb, 1);
+	assert_int_equal(en->eax, 3);
+	assert_int_equal(en->ebx, 6);
+	assert_int_equal(en->ecx, 0x201);
+	en = cpuid_find(t, 0xb, 2);
+	assert_int_equal(en->ebx, 0);
+	assert_null(cpuid_find(t, 0x1f, 0));
+	free(t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_memory),   cmocka_unit_test(test_smp),
+		cmocka_unit_test(test_names),    cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_ports),    cmocka_unit_test(test_check),
+		cmocka_unit_test(test_keyval),   cmocka_unit_test(test_cpuid),
+		cmocka_unit_test(test_apic_ids),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -7,10 +7,12 @@
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
+#include <time.h>
 
-static long futex_call(uint32_t *word, int op, uint32_t val)
+static long futex_call(uint32_t *word, int op, uint32_t val,
+		       const struct timespec *timeout)
 {
-	register long r10 __asm__("r10") = 0;
+	register long r10 __asm__("r10") = (long)timeout;
 	long ret;
 
 	__asm__ volatile("syscall"
@@ -23,12 +25,19 @@ static long futex_call(uint32_t *word, int op, uint32_t val)
 
 void futex_wait(uint32_t *word, uint32_t expected)
 {
-	futex_call(word, FUTEX_WAIT_PRIVATE, expected);
+	futex_call(word, FUTEX_WAIT_PRIVATE, expected, NULL);
+}
+
+void futex_wait_short(uint32_t *word, uint32_t expected)
+{
+	const struct timespec ts = { .tv_nsec = 50000 };
+
+	futex_call(word, FUTEX_WAIT_PRIVATE, expected, &ts);
 }
 
 void futex_wake(uint32_t *word, int count)
 {
-	futex_call(word, FUTEX_WAKE_PRIVATE, count);
+	futex_call(word, FUTEX_WAKE_PRIVATE, count, NULL);
 }
 
 bool lock_try(struct lock *l)

@@ -18,6 +18,8 @@ void lock_release(struct lock *l);
 
 /* Raw futex wait and wake; spurious wake-ups are normal. */
 void futex_wait(uint32_t *word, uint32_t expected);
+/* The same for at most a fraction of a millisecond. */
+void futex_wait_short(uint32_t *word, uint32_t expected);
 void futex_wake(uint32_t *word, int count);
 
 #endif

@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Copying an instruction: same opcode and immediate, registers renamed to
+ * where the guest's live, the memory operand replaced by [s0]. Prefixes,
+ * ModRM and the register bits of REX, VEX, XOP and EVEX are patched; nothing
+ * is re-encoded from scratch, so nothing can be mis-encoded.
+ * SDM 2A "Instruction Format" (2.1-2.3), "EVEX Prefix" (2.7).
+ */
+#include "engine/decode.h"
+
+#define MAX_HOMELESS 3
+
+/* Host registers for the three fields that can name a general register. */
+struct fields {
+	unsigned int reg, rm, vvvv, opcode; /* host number or NOHOST */
+	bool mem;
+	unsigned int mem_base;
+	bool force_rex; /* spl bpl sil dil */
+	bool high8;     /* ah ch dh bh: no REX allowed */
+};
+
+/* Guest registers without a host register that this instruction uses. */
+struct homeless {
+	uint8_t guest, host;
+	bool load, store;
+};
+
+struct copy {
+	struct fields f;
+	struct homeless h[MAX_HOMELESS];
+	unsigned int nh;
+};
+
+static bool op_reads(const ZydisDecodedOperand *op)
+{
+	return op->actions & ZYDIS_OPERAND_ACTION_MASK_READ ||
+	       op->actions & ZYDIS_OPERAND_ACTION_CONDWRITE;
+}
+
+static bool op_writes(const ZydisDecodedOperand *op)
+{
+	return op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
+}
+
+static struct homeless *homeless_find(struct copy *c, unsigned int guest)
+{
+	for (unsigned int i = 0; i < c->nh; i++)
+		if (c->h[i].guest == guest)
+			return &c->h[i];
+	if (c->nh == MAX_HOMELESS)
+		return NULL;
+	c->h[c->nh] = (struct homeless){ .guest = guest, .host = NOHOST };
+	return &c->h[c->nh++];
+}
+
+static void note_homeless(struct trans *t, struct copy *c, unsigned int num,
+			  unsigned int size, const ZydisDecodedOperand *op)
+{
+	struct homeless *h = homeless_find(c, num);
+
+	if (!h) {
+		t->too_big = true;
+		return;
+	}
+	if (op_reads(op) || (op_writes(op) && size < 4))
+		h->load = true;
+	if (op_writes(op))
+		h->store = true;
+}
+
+/* Readers get distinct registers; a pure destination may share a source's. */
+static void assign_homeless(struct trans *t, struct copy *c)
+{
+	bool s1 = false, s0 = c->f.mem;
+
+	for (unsigned int i = 0; i < c->nh; i++) {
+		struct homeless *h = &c->h[i];
+
+		if (!h->load)
+			continue;
+		if (!s1) {
+			h->host = S1;
+			s1 = true;
+		} else if (!s0) {
+			h->host = S0;
+			s0 = true;
+		} else {
+			t->too_big = true;
+		}
+	}
+	s1 = s0 = false; /* destinations: only other stores count */
+	for (unsigned int i = 0; i < c->nh; i++) {
+		if (c->h[i].load && c->h[i].store) {
+			s1 |= c->h[i].host == S1;
+			s0 |= c->h[i].host == S0;
+		}
+	}
+	for (unsigned int i = 0; i < c->nh; i++) {
+		struct homeless *h = &c->h[i];
+
+		if (h->load)
+			continue;
+		if (!s1) {
+			h->host = S1;
+			s1 = true;
+		} else if (!s0) {
+			h->host = S0;
+			s0 = true;
+		} else {
+			t->too_big = true;
+		}
+	}
+}
+
+static unsigned int host_of(struct copy *c, unsigned int guest)
+{
+	unsigned int h = home(guest);
+
+	if (h != NOHOST)
+		return h;
+	for (unsigned int i = 0; i < c->nh; i++)
+		if (c->h[i].guest == guest)
+			return c->h[i].host;
+	return NOHOST;
+}
+
+/* First pass: which registers; second pass: where they are. */
+static void scan_operands(struct trans *t, struct copy *c)
+{
+	const struct dinsn *d = t->d;
+	unsigned int num, size;
+	bool high;
+
+	c->f = (struct fields){ NOHOST, NOHOST, NOHOST, NOHOST };
+	c->f.mem = decode_mem(d) != NULL;
+	for (unsigned int i = 0; i < d->in.operand_count; i++) {
+		const ZydisDecodedOperand *op = &d->op[i];
+
+		if (op->type != ZYDIS_OPERAND_TYPE_REGISTER ||
+		    !decode_gpr(op->reg.value, &num, &size, &high))
+			continue;
+		if (high)
+			c->f.high8 = true;
+		else if (size == 1 && num >= 4 && num < 8)
+			c->f.force_rex = true;
+		if (home(num) == NOHOST)
+			note_homeless(t, c, num, size, op);
+	}
+	assign_homeless(t, c);
+	for (unsigned int i = 0; i < d->in.operand_count; i++) {
+		const ZydisDecodedOperand *op = &d->op[i];
+		unsigned int h;
+
+		if (op->type != ZYDIS_OPERAND_TYPE_REGISTER ||
+		    !decode_gpr(op->reg.value, &num, &size, &high))
+			continue;
+		h = high ? num + 4 : host_of(c, num);
+		switch (op->encoding) {
+		case ZYDIS_OPERAND_ENCODING_MODRM_REG: c->f.reg = h; break;
+		case ZYDIS_OPERAND_ENCODING_MODRM_RM: c->f.rm = h; break;
+		case ZYDIS_OPERAND_ENCODING_NDSNDD: c->f.vvvv = h; break;
+		case ZYDIS_OPERAND_ENCODING_OPCODE: c->f.opcode = h; break;
+		default: break;
+		}
+	}
+}
+
+/* Bytes behind opcode, ModRM, SIB and displacement: the immediates. */
+static unsigned int tail_offset(const struct dinsn *d)
+{
+	const ZydisDecodedInstructionRaw *r = &d->in.raw;
+	unsigned int off;
+
+	if (d->in.attributes & ZYDIS_ATTRIB_HAS_MODRM) {
+		off = r->modrm.offset + 1;
+		if (d->in.attributes & ZYDIS_ATTRIB_HAS_SIB)
+			off = r->sib.offset + 1;
+		if (r->disp.size)
+			off = r->disp.offset + r->disp.size / 8;
+		return off;
+	}
+	if (r->imm[0].size)
+		return r->imm[0].offset;
+	return d->in.length;
+}
+
+static void emit_modrm_tail(struct trans *t, const struct fields *f)
+{
+	const struct dinsn *d = t->d;
+	struct emit *e = &t->e;
+
+	if (d->in.attributes & ZYDIS_ATTRIB_HAS_MODRM) {
+		unsigned int reg = d->in.raw.modrm.reg;
+		unsigned int rm = d->in.raw.modrm.rm;
+
+		if (f->reg != NOHOST)
+			reg = f->reg;
+		if (f->rm != NOHOST)
+			rm = f->rm;
+		if (f->mem)
+			emit1(e, (reg & 7) << 3 | (f->mem_base & 7));
+		else
+			emit1(e, 0xc0 | (reg & 7) << 3 | (rm & 7));
+		if (f->mem && (f->mem_base & 7) == 5) {
+			e->p[-1] |= 0x40;
+			emit1(e, 0);
+		}
+	}
+	for (unsigned int i = tail_offset(d); i < d->in.length; i++)
+		emit1(e, d->bytes[i]);
+}
+
+static bool keep_opsize(const struct trans *t, bool mandatory)
+{
+	if (mandatory || t->bits != 16)
+		return true;
+	return false; /* meaning is the other way round in 16-bit code */
+}
+
+static void emit_prefixes(struct trans *t)
+{
+	const struct dinsn *d = t->d;
+	const ZydisDecodedInstructionRaw *r = &d->in.raw;
+	struct emit *e = &t->e;
+	bool need66 = t->bits == 16 && d->in.operand_width == 16 &&
+		      d->in.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY;
+
+	for (unsigned int i = 0; i < r->prefix_count; i++) {
+		uint8_t v = r->prefixes[i].value;
+		bool mand = r->prefixes[i].type == ZYDIS_PREFIX_TYPE_MANDATORY;
+
+		if (v == 0x66 && mand)
+			need66 = false;
+		if (v == 0xf0 || v == 0xf2 || v == 0xf3 ||
+		    (v == 0x66 && keep_opsize(t, mand)))
+			emit1(e, v);
+	}
+	if (need66)
+		emit1(e, 0x66);
+}
+
+static unsigned int bit3(unsigned int host, unsigned int orig)
+{
+	return host == NOHOST ? orig : host >> 3 & 1;
+}
+
+static void emit_legacy(struct trans *t, const struct fields *f)
+{
+	const struct dinsn *d = t->d;
+	const ZydisDecodedInstructionRaw *r = &d->in.raw;
+	struct emit *e = &t->e;
+	bool moffs = f->mem && !(d->in.attributes & ZYDIS_ATTRIB_HAS_MODRM);
+	unsigned int rex = 0, op = d->in.opcode;
+
+	emit_prefixes(t);
+	if (r->rex.offset || (d->in.attributes & ZYDIS_ATTRIB_HAS_REX))
+		rex = r->rex.W << 3 | r->rex.R << 2 | r->rex.X << 1 | r->rex.B;
+	rex &= ~2u;
+	rex = (rex & ~4u) | bit3(f->reg, rex >> 2 & 1) << 2;
+	if (f->mem)
+		rex = (rex & ~1u) | (f->mem_base >> 3 & 1);
+	else if (f->opcode != NOHOST)
+		rex = (rex & ~1u) | f->opcode >> 3;
+	else
+		rex = (rex & ~1u) | bit3(f->rm, rex & 1);
+	if (rex || f->force_rex) {
+		if (f->high8)
+			t->too_big = true;
+		emit1(e, 0x40 | rex);
+	}
+	if (d->in.opcode_map != ZYDIS_OPCODE_MAP_DEFAULT)
+		emit1(e, 0x0f);
+	if (d->in.opcode_map == ZYDIS_OPCODE_MAP_0F38)
+		emit1(e, 0x38);
+	else if (d->in.opcode_map == ZYDIS_OPCODE_MAP_0F3A)
+		emit1(e, 0x3a);
+	if (moffs) { /* A0-A3 have no ModRM: 8A 8B 88 89 do the same */
+		static const uint8_t same[4] = { 0x8a, 0x8b, 0x88, 0x89 };
+
+		emit1(e, same[op & 3]);
+		emit1(e, f->mem_base & 7);
+		return;
+	}
+	if (t->bits != 64 && d->in.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT &&
+	    op >= 0x40 && op <= 0x4f) { /* INC, DEC: REX in 64-bit code */
+		emit1(e, 0xff);
+		emit1(e, 0xc0 | (op & 8) | (f->opcode & 7));
+		return;
+	}
+	if (f->opcode != NOHOST)
+		op = (op & 0xf8) | (f->opcode & 7);
+	emit1(e, op);
+	emit_modrm_tail(t, f);
+}
+
+/* VEX (two bytes become three) and XOP: byte 1 R X B mmmmm, byte 2 W vvvv.. */
+static void emit_vex(struct trans *t, const struct fields *f, bool xop)
+{
+	const struct dinsn *d = t->d;
+	unsigned int off = xop ? d->in.raw.xop.offset : d->in.raw.vex.offset;
+	const uint8_t *b = d->bytes + off;
+	struct emit *e = &t->e;
+	uint8_t b1, b2;
+
+	if (b[0] == 0xc5) {
+		b1 = (b[1] & 0x80) | 0x61;
+		b2 = b[1] & 0x7f;
+	} else {
+		b1 = b[1];
+		b2 = b[2];
+	}
+	if (t->bits != 64)
+		b1 |= 0xe0;
+	if (f->reg != NOHOST)
+		b1 = (b1 & ~0x80) | (f->reg & 8 ? 0 : 0x80);
+	if (f->mem)
+		b1 = (b1 & ~0x20) | 0x40 | (f->mem_base & 8 ? 0 : 0x20);
+	else if (f->rm != NOHOST)
+		b1 = (b1 & ~0x20) | (f->rm & 8 ? 0 : 0x20);
+	if (f->vvvv != NOHOST)
+		b2 = (b2 & ~0x78) | (~f->vvvv & 15) << 3;
+	emit1(e, xop ? 0x8f : 0xc4);
+	emit1(e, b1);
+	emit1(e, b2);
+	emit1(e, d->in.opcode);
+	emit_modrm_tail(t, f);
+}
+
+static void emit_evex(struct trans *t, const struct fields *f)
+{
+	const struct dinsn *d = t->d;
+	const uint8_t *b = d->bytes + d->in.raw.evex.offset;
+	struct emit *e = &t->e;
+	uint8_t p0 = b[1], p1 = b[2];
+
+	if (f->reg != NOHOST)
+		p0 = (p0 & ~0x90) | (f->reg & 8 ? 0 : 0x80) | 0x10;
+	if (f->mem)
+		p0 = (p0 & ~0x20) | 0x40 | (f->mem_base & 8 ? 0 : 0x20);
+	else if (f->rm != NOHOST)
+		p0 = (p0 & ~0x60) | 0x40 | (f->rm & 8 ? 0 : 0x20);
+	if (f->vvvv != NOHOST)
+		p1 = (p1 & ~0x78) | (~f->vvvv & 15) << 3;
+	emit1(e, 0x62);
+	emit1(e, p0);
+	emit1(e, p1);
+	emit1(e, b[3]);
+	emit1(e, d->in.opcode);
+	emit_modrm_tail(t, f);
+}
+
+static void emit_encoded(struct trans *t, const struct fields *f)
+{
+	switch (t->d->in.encoding) {
+	case ZYDIS_INSTRUCTION_ENCODING_VEX: emit_vex(t, f, false); break;
+	case ZYDIS_INSTRUCTION_ENCODING_XOP: emit_vex(t, f, true); break;
+	case ZYDIS_INSTRUCTION_ENCODING_EVEX: emit_evex(t, f); break;
+	default: emit_legacy(t, f); break;
+	}
+}
+
+static bool uses_gpr(const struct dinsn *d, unsigned int guest)
+{
+	unsigned int num, size;
+	bool high;
+
+	for (unsigned int i = 0; i < d->in.operand_count; i++)
+		if (d->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+		    decode_gpr(d->op[i].reg.value, &num, &size, &high) &&
+		    num == guest)
+			return true;
+	return false;
+}
+
+/* AH..BH cannot be encoded beside r10: borrow a low register as address. */
+static void borrow_low(struct trans *t, struct fields *f)
+{
+	static const uint8_t low[] = { H_RBX, H_RSI, H_RDI, H_RDX, H_RCX };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(low); i++) {
+		if (uses_gpr(t->d, low[i]))
+			continue;
+		emit_st(&t->e, OFF_SCRATCH(5), low[i]);
+		emit_mov_rr(&t->e, 8, low[i], S0);
+		f->mem_base = low[i];
+		t->spilled = true;
+		t->spill_reg = low[i];
+		return;
+	}
+	t->too_big = true;
+}
+
+static void set_flags_state(struct trans *t)
+{
+	if (!t->d->writes)
+		return;
+	t->flags_host = true;
+	t->flags_mem = false;
+}
+
+/* Address of the memory operand into S0, guest flags kept if needed. */
+static void copy_mem(struct trans *t)
+{
+	const ZydisDecodedOperand *op = decode_mem(t->d);
+	unsigned int size = op->size / 8;
+	struct memref m;
+
+	decode_memref(t->d, op, &m);
+	switch (t->d->in.mnemonic) {
+	case ZYDIS_MNEMONIC_CLFLUSH:
+	case ZYDIS_MNEMONIC_CLFLUSHOPT:
+	case ZYDIS_MNEMONIC_CLWB:
+	case ZYDIS_MNEMONIC_CLDEMOTE:
+		size = 1;
+		break;
+	default:
+		break;
+	}
+	if (t->d->live_in)
+		flags_protect(t);
+	mem_addr(t, &m, size, op_writes(op) ? ACC_WRITE : ACC_READ,
+		 op_reads(op));
+}
+
+void copy_insn(struct trans *t)
+{
+	const struct dinsn *d = t->d;
+	struct copy c = { 0 };
+
+	scan_operands(t, &c);
+	if (c.f.mem)
+		copy_mem(t);
+	c.f.mem_base = S0;
+	if (d->reads || (d->writes && (d->live_out & ~d->kills)))
+		flags_restore(t);
+	for (unsigned int i = 0; i < c.nh; i++)
+		if (c.h[i].load)
+			emit_ld(&t->e, c.h[i].host, OFF_GPR(c.h[i].guest));
+	if (c.f.high8 && c.f.mem)
+		borrow_low(t, &c.f);
+	t->op_flags_host = t->flags_host;
+	emit_encoded(t, &c.f);
+	if (t->spilled)
+		emit_ld(&t->e, t->spill_reg, OFF_SCRATCH(5));
+	for (unsigned int i = 0; i < c.nh; i++)
+		if (c.h[i].store)
+			emit_st(&t->e, OFF_GPR(c.h[i].guest), c.h[i].host);
+	set_flags_state(t);
+}

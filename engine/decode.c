@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From bytes to a classified instruction. Zydis decodes; the table insn.def
+ * and the few rules here say what becomes of it. What the guest's CPUID or
+ * the current mode does not allow is turned into #UD or #NM here, once, at
+ * translation time. SDM 2 "Exceptions" of each instruction page.
+ */
+#include "engine/decode.h"
+
+#include "cpu/cpuid.h"
+#include "engine/exec.h"
+#include "engine/gate.h"
+#include "x86/regs.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct class_row {
+	uint16_t mnemonic;
+	uint8_t cls;
+	exec_fn *fn;
+};
+
+static const struct class_row rows[] = {
+#define INSN(m, c, f) { ZYDIS_MNEMONIC_##m, c, f },
+#include "engine/insn.def"
+#undef INSN
+};
+
+enum row_id {
+#define INSN(m, c, f) ROW_##m,
+#include "engine/insn.def"
+#undef INSN
+	ROW_COUNT,
+};
+_Static_assert(ROW_COUNT < 255, "row_of holds bytes");
+
+/* Row number + 1 of each mnemonic. */
+static const uint8_t row_of[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
+#define INSN(m, c, f) [ZYDIS_MNEMONIC_##m] = ROW_##m + 1,
+#include "engine/insn.def"
+#undef INSN
+};
+
+int decode_insn(unsigned int bits, const uint8_t *bytes, unsigned int len,
+		uint64_t rip, struct dinsn *d)
+{
+	static const ZydisMachineMode modes[] = {
+		ZYDIS_MACHINE_MODE_REAL_16,
+		ZYDIS_MACHINE_MODE_LEGACY_32,
+		ZYDIS_MACHINE_MODE_LONG_64,
+	};
+	ZydisMachineMode mode = modes[bits == 64 ? 2 : bits == 32 ? 1 : 0];
+	ZydisDecoder dec;
+	ZyanStatus st;
+
+	ZydisDecoderInit(&dec, mode,
+			 bits == 64 ? ZYDIS_STACK_WIDTH_64 :
+			 bits == 32 ? ZYDIS_STACK_WIDTH_32 :
+				      ZYDIS_STACK_WIDTH_16);
+	st = ZydisDecoderDecodeFull(&dec, bytes, MIN(len, 15u), &d->in, d->op);
+	if (st == ZYDIS_STATUS_NO_MORE_DATA && len < 15)
+		return -EFAULT;
+	if (ZYAN_FAILED(st))
+		return -EINVAL;
+	memcpy(d->bytes, bytes, d->in.length);
+	d->rip = rip;
+	d->next_rip = rip + d->in.length;
+	if (bits == 32)
+		d->next_rip &= 0xffffffff;
+	else if (bits == 16)
+		d->next_rip &= 0xffff;
+	return 0;
+}
+
+bool decode_gpr(ZydisRegister r, unsigned int *num, unsigned int *size,
+		bool *high)
+{
+	*high = false;
+	if (r >= ZYDIS_REGISTER_AL && r <= ZYDIS_REGISTER_R15B) {
+		unsigned int i = r - ZYDIS_REGISTER_AL;
+
+		*size = 1;
+		*high = i >= 4 && i < 8;
+		*num = i < 4 ? i : i - 4;
+		return true;
+	}
+	if (r >= ZYDIS_REGISTER_AX && r <= ZYDIS_REGISTER_R15W) {
+		*num = r - ZYDIS_REGISTER_AX;
+		*size = 2;
+		return true;
+	}
+	if (r >= ZYDIS_REGISTER_EAX && r <= ZYDIS_REGISTER_R15D) {
+		*num = r - ZYDIS_REGISTER_EAX;
+		*size = 4;
+		return true;
+	}
+	if (r >= ZYDIS_REGISTER_RAX && r <= ZYDIS_REGISTER_R15) {
+		*num = r - ZYDIS_REGISTER_RAX;
+		*size = 8;
+		return true;
+	}
+	return false;
+}
+
+const ZydisDecodedOperand *decode_mem(const struct dinsn *d)
+{
+	for (unsigned int i = 0; i < d->in.operand_count; i++)
+		if (d->op[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+		    d->op[i].mem.type == ZYDIS_MEMOP_TYPE_MEM)
+			return &d->op[i];
+	return NULL;
+}
+
+static uint8_t seg_of(ZydisRegister r)
+{
+	switch (r) {
+	case ZYDIS_REGISTER_ES: return SEG_ES;
+	case ZYDIS_REGISTER_CS: return SEG_CS;
+	case ZYDIS_REGISTER_SS: return SEG_SS;
+	case ZYDIS_REGISTER_FS: return SEG_FS;
+	case ZYDIS_REGISTER_GS: return SEG_GS;
+	default: return SEG_DS;
+	}
+}
+
+static uint8_t gpr_or_none(ZydisRegister r)
+{
+	unsigned int num, size;
+	bool high;
+
+	return decode_gpr(r, &num, &size, &high) ? num : OPND_NOREG;
+}
+
+void decode_memref(const struct dinsn *d, const ZydisDecodedOperand *op,
+		   struct memref *m)
+{
+	*m = (struct memref){
+		.seg = seg_of(op->mem.segment),
+		.base = gpr_or_none(op->mem.base),
+		.index = gpr_or_none(op->mem.index),
+		.scale = op->mem.scale ? op->mem.scale : 1,
+		.asize = d->in.address_width / 8,
+		.disp = op->mem.disp.has_displacement ? op->mem.disp.value : 0,
+	};
+	if (op->mem.base == ZYDIS_REGISTER_RIP ||
+	    op->mem.base == ZYDIS_REGISTER_EIP) {
+		m->absolute = true;
+		m->base = OPND_NOREG;
+		m->disp += d->next_rip;
+	}
+	if (m->base == OPND_NOREG && m->index == OPND_NOREG)
+		m->absolute = true;
+}
+
+static void convert_reg(const ZydisDecodedOperand *op, struct opnd *o)
+{
+	ZydisRegister r = op->reg.value;
+	unsigned int num, size;
+	bool high;
+
+	o->kind = OPND_VEC;
+	if (decode_gpr(r, &num, &size, &high)) {
+		o->kind = OPND_REG;
+		o->reg = high ? num | OPND_HIGH8 : num;
+		o->size = size;
+	} else if (r >= ZYDIS_REGISTER_ES && r <= ZYDIS_REGISTER_GS) {
+		o->kind = OPND_SEG;
+		o->reg = seg_of(r);
+		o->size = 2;
+	} else if (r >= ZYDIS_REGISTER_CR0 && r <= ZYDIS_REGISTER_CR15) {
+		o->kind = OPND_CR;
+		o->reg = r - ZYDIS_REGISTER_CR0;
+	} else if (r >= ZYDIS_REGISTER_DR0 && r <= ZYDIS_REGISTER_DR15) {
+		o->kind = OPND_DR;
+		o->reg = r - ZYDIS_REGISTER_DR0;
+	} else {
+		o->reg = ZydisRegisterGetId(r);
+	}
+}
+
+static void convert_operand(const struct dinsn *d,
+			    const ZydisDecodedOperand *op, struct opnd *o)
+{
+	struct memref m;
+
+	o->size = op->size / 8;
+	switch (op->type) {
+	case ZYDIS_OPERAND_TYPE_REGISTER: convert_reg(op, o); break;
+	case ZYDIS_OPERAND_TYPE_IMMEDIATE:
+		o->kind = OPND_IMM;
+		o->disp = op->imm.value.s;
+		break;
+	case ZYDIS_OPERAND_TYPE_POINTER:
+		o->kind = OPND_FAR;
+		o->disp = op->ptr.offset;
+		o->reg = 0;
+		o->base = op->ptr.segment & 0xff;
+		o->index = op->ptr.segment >> 8;
+		break;
+	case ZYDIS_OPERAND_TYPE_MEMORY:
+		decode_memref(d, op, &m);
+		o->kind = OPND_MEM;
+		o->seg = m.seg;
+		o->base = m.base;
+		o->index = m.index;
+		o->scale = m.scale;
+		o->disp = m.disp;
+		o->rip_rel = m.absolute;
+		break;
+	default: break;
+	}
+}
+
+void decode_to_insn(const struct dinsn *d, unsigned int stack_bits,
+		    struct insn *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->id = d->in.mnemonic;
+	out->len = d->in.length;
+	out->opsize = d->in.operand_width / 8;
+	out->addrsize = d->in.address_width / 8;
+	out->stacksize = stack_bits / 8;
+	out->next_rip = d->next_rip;
+	if (d->in.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE))
+		out->prefix |= INSN_REP;
+	if (d->in.attributes & ZYDIS_ATTRIB_HAS_REPNE)
+		out->prefix |= INSN_REPNE;
+	if (d->in.attributes & ZYDIS_ATTRIB_HAS_LOCK)
+		out->prefix |= INSN_LOCK;
+	memcpy(out->bytes, d->bytes, d->in.length);
+	for (unsigned int i = 0; i < d->in.operand_count && out->nops < 4; i++) {
+		/* string and port instructions: implied operands tell much */
+		if (d->op[i].visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN &&
+		    d->op[i].type != ZYDIS_OPERAND_TYPE_MEMORY)
+			continue;
+		if (d->op[i].visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN &&
+		    d->in.meta.category != ZYDIS_CATEGORY_STRINGOP &&
+		    d->in.meta.category != ZYDIS_CATEGORY_IOSTRINGOP &&
+		    d->in.meta.category != ZYDIS_CATEGORY_MISC)
+			continue;
+		convert_operand(d, &d->op[i], &out->op[out->nops++]);
+	}
+}
+
+/* MOV, PUSH, POP of segment, control and debug registers. */
+static void classify_special_reg(struct dinsn *d)
+{
+	bool mov = d->in.mnemonic == ZYDIS_MNEMONIC_MOV;
+	bool push = d->in.mnemonic == ZYDIS_MNEMONIC_PUSH;
+
+	for (unsigned int i = 0; i < d->in.operand_count_visible; i++) {
+		ZydisRegister r = d->op[i].reg.value;
+
+		if (d->op[i].type != ZYDIS_OPERAND_TYPE_REGISTER)
+			continue;
+		if (r >= ZYDIS_REGISTER_ES && r <= ZYDIS_REGISTER_GS) {
+			bool to = i == 0;
+
+			d->cls = to && !push ? K_END : K_CALL;
+			d->fn = mov ? to ? exec_mov_to_seg : exec_mov_from_seg :
+				push ? exec_push_seg : exec_pop_seg;
+		} else if (r >= ZYDIS_REGISTER_CR0 &&
+			   r <= ZYDIS_REGISTER_CR15) {
+			d->cls = i == 0 ? K_END : K_CALL;
+			d->fn = i == 0 ? exec_mov_to_cr : exec_mov_from_cr;
+		} else if (r >= ZYDIS_REGISTER_DR0 &&
+			   r <= ZYDIS_REGISTER_DR15) {
+			d->cls = K_END;
+			d->fn = i == 0 ? exec_mov_to_dr : exec_mov_from_dr;
+		}
+	}
+}
+
+static bool string_row(const struct dinsn *d)
+{
+	return d->in.meta.category == ZYDIS_CATEGORY_STRINGOP ||
+	       d->in.meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
+}
+
+static void classify_row(struct dinsn *d)
+{
+	ZydisMnemonic m = d->in.mnemonic;
+	unsigned int r = row_of[m];
+
+	d->cls = K_COPY;
+	d->fn = NULL;
+	if ((m == ZYDIS_MNEMONIC_MOVSD || m == ZYDIS_MNEMONIC_CMPSD) &&
+	    string_row(d)) {
+		d->cls = K_END;
+		d->fn = m == ZYDIS_MNEMONIC_MOVSD ? exec_movs : exec_cmps;
+	} else if (r) {
+		d->cls = rows[r - 1].cls;
+		d->fn = rows[r - 1].fn;
+	}
+	if (m == ZYDIS_MNEMONIC_MOV || m == ZYDIS_MNEMONIC_PUSH ||
+	    m == ZYDIS_MNEMONIC_POP)
+		classify_special_reg(d);
+	if (d->in.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR &&
+	    (m == ZYDIS_MNEMONIC_JMP || m == ZYDIS_MNEMONIC_CALL ||
+	     m == ZYDIS_MNEMONIC_RET)) {
+		d->cls = K_END;
+		d->fn = m == ZYDIS_MNEMONIC_JMP  ? exec_jmp_far :
+			m == ZYDIS_MNEMONIC_CALL ? exec_call_far :
+						   exec_ret_far;
+	}
+	if (d->cls == K_COPY)
+		for (unsigned int i = 0; i < d->in.operand_count; i++)
+			if (d->op[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+			    d->op[i].mem.type == ZYDIS_MEMOP_TYPE_VSIB)
+				d->cls = K_GATHER;
+}
+
+/* Slow near transfers where the fast ones do not apply. */
+static void classify_legacy_stack(uint64_t mode, struct dinsn *d)
+{
+	if (mode & MODE_L)
+		return;
+	if (mode & MODE_FLAT && mode & MODE_SSB && mode & MODE_D &&
+	    d->in.operand_width == 32)
+		return;
+	switch (d->cls) {
+	case K_PUSH: d->cls = K_CALL; d->fn = exec_push; break;
+	case K_POP: d->cls = K_CALL; d->fn = exec_pop; break;
+	case K_LEAVE: d->cls = K_CALL; d->fn = exec_leave; break;
+	case K_CALLN: d->cls = K_END; d->fn = exec_call_near; break;
+	case K_RETN: d->cls = K_END; d->fn = exec_ret_near; break;
+	case K_JMP:
+		if (d->op[0].type != ZYDIS_OPERAND_TYPE_IMMEDIATE) {
+			d->cls = K_END;
+			d->fn = exec_jmp_near;
+		}
+		break;
+	default: break;
+	}
+}
+
+/* RFLAGS bits an instruction reads, may write, and surely overwrites. */
+static void classify_flags(struct dinsn *d)
+{
+	const ZydisAccessedFlags *f = d->in.cpu_flags;
+	uint32_t sure;
+
+	d->reads = d->writes = d->kills = 0;
+	if (!f)
+		return;
+	d->reads = f->tested & RFLAGS_ARITH;
+	sure = f->modified | f->set_0 | f->set_1;
+	d->writes = (sure | f->undefined) & RFLAGS_ARITH;
+	d->kills = sure & ~f->undefined & RFLAGS_ARITH;
+	switch (d->in.meta.category) {
+	case ZYDIS_CATEGORY_SHIFT:
+	case ZYDIS_CATEGORY_ROTATE:
+		d->kills = 0; /* a count of zero changes nothing */
+		if (d->op[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE &&
+		    (d->op[1].imm.value.u & 0x1f) &&
+		    d->in.meta.category == ZYDIS_CATEGORY_SHIFT)
+			d->kills = sure & ~f->undefined & RFLAGS_ARITH;
+		break;
+	default: break;
+	}
+	if (d->in.meta.isa_ext == ZYDIS_ISA_EXT_BMI2)
+		d->kills = 0;
+}
+
+void decode_classify(struct cpu *cpu, uint64_t mode, struct dinsn *d)
+{
+	classify_row(d);
+	classify_flags(d);
+	classify_legacy_stack(mode, d);
+	gate_insn(cpu, mode, d);
+	if (d->cls == K_CALL || d->cls == K_END) {
+		/* C sees and may change all flags */
+		d->reads = RFLAGS_ARITH;
+		d->writes = 0;
+		d->kills = 0;
+	}
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A guest instruction as Zydis gives it, with what the translator adds.
+ */
+#ifndef ENGINE_DECODE_H
+#define ENGINE_DECODE_H
+
+#include <Zydis/Zydis.h>
+
+#include "engine/internal.h"
+
+/* How an instruction is translated (engine/insn.def). */
+enum insn_class {
+	K_COPY,   /* as it is, memory operand rewritten */
+	K_NOP,    /* nothing */
+	K_CALL,   /* C function, goes on behind it */
+	K_END,    /* C function, ends the block */
+	K_LEA,
+	K_PUSH, K_POP, K_CALLN, K_RETN, K_JMP, K_JCC, K_LOOP, K_LEAVE,
+	K_CLI, K_CLD, K_STD, K_SWAPGS, K_XCHG,
+	K_MASKMOV, /* implicit [rDI] store */
+	K_GATHER,
+};
+
+struct dinsn {
+	ZydisDecodedInstruction in;
+	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
+	uint8_t bytes[16];
+	uint64_t rip, next_rip;
+	uint8_t cls;
+	exec_fn *fn;
+	/* arithmetic flags, RFLAGS bits */
+	uint16_t reads, writes, kills, live_in, live_out, live_taken;
+};
+
+/* Decode at most @len bytes; 0, -EFAULT (more bytes needed), -EINVAL. */
+int decode_insn(unsigned int bits, const uint8_t *bytes, unsigned int len,
+		uint64_t rip, struct dinsn *d);
+
+/* Class, exec function, flags; applies the guest's CPUID and mode gates. */
+void decode_classify(struct cpu *cpu, uint64_t mode, struct dinsn *d);
+
+/* Guest register number and size in bytes; false: not general purpose. */
+bool decode_gpr(ZydisRegister r, unsigned int *num, unsigned int *size,
+		bool *high);
+
+/* The plain memory operand, or NULL. */
+const ZydisDecodedOperand *decode_mem(const struct dinsn *d);
+void decode_memref(const struct dinsn *d, const ZydisDecodedOperand *op,
+		   struct memref *m);
+
+/* For exec_*: operands in our own form. */
+void decode_to_insn(const struct dinsn *d, unsigned int stack_bits,
+		    struct insn *out);
+
+#endif

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Host exceptions in translated code. #DE, #MF, #XM, #UD and #GP of a copied
+ * instruction are the guest's own; #PF and SIGBUS mean that the client took
+ * memory away under a guest access (KVM API "KVM_RUN": -EFAULT). The handler
+ * finds the guest instruction from the host pc, makes the state precise and
+ * leaves by the ordinary way out. Other faults go to the handler that was
+ * there before.
+ */
+#include "engine/internal.h"
+
+#include "engine/sigctx.h"
+#include "x86/regs.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#define MAX_ENGINES 256
+
+/* Process-wide because signal handlers are. */
+static struct engine *engines[MAX_ENGINES];
+static struct sigaction old_action[NSIG];
+static struct lock install_lock;
+static bool installed;
+static __thread struct cpu *current;
+
+void hostfault_enter(struct cpu *cpu)
+{
+	current = cpu;
+}
+
+void hostfault_leave(void)
+{
+	current = NULL;
+}
+
+static struct engine *engine_of(uint64_t pc)
+{
+	for (unsigned int i = 0; i < MAX_ENGINES; i++) {
+		struct engine *e = __atomic_load_n(&engines[i],
+						   __ATOMIC_ACQUIRE);
+
+		if (e && pc - (uint64_t)to_rx(e, e->rw) <
+				 e->code_size + MAX_CPUS * BOUNCE_CODE_SIZE)
+			return e;
+	}
+	return NULL;
+}
+
+/* Guest instruction of a host pc; false: not one of a block's. */
+static bool find_insn(struct engine *engine, uint64_t pc, uint64_t *rip,
+		      struct insn_map *map)
+{
+	struct block *b = block_by_code(engine, (uint8_t *)pc);
+	unsigned int off, i;
+
+	if (!b)
+		return false;
+	off = pc - (uint64_t)to_rx(engine, b->code);
+	*rip = b->rip;
+	for (i = 0; i + 1 < b->ninsn && b->map[i + 1].host <= off; i++)
+		*rip += b->lens[i];
+	*map = b->map[i];
+	return true;
+}
+
+static void save_flags(struct cpu *cpu, uint64_t flags)
+{
+	cpu->of = flags >> 11 & 1;
+	cpu->ah = flags & 0xff;
+}
+
+static void raise_guest(struct cpu *cpu, const struct sigctx *c)
+{
+	struct cpu_event *ev = &cpu->raised;
+
+	*ev = (struct cpu_event){
+		.valid = true,
+		.vector = c->trapno,
+		.kind = EVENT_FAULT,
+	};
+	if (c->trapno == VEC_GP || c->trapno == VEC_SS ||
+	    c->trapno == VEC_AC) {
+		ev->vector = c->trapno == VEC_AC ? VEC_AC : VEC_GP;
+		ev->has_error = true;
+	}
+}
+
+static bool handle_code(struct engine *engine, int sig, struct sigctx *c)
+{
+	struct cpu *cpu = (struct cpu *)*c->gpr[H_RSP];
+	struct insn_map map = { 0 };
+	uint64_t rip = cpu->rip;
+	bool bounce = !find_insn(engine, *c->rip, &rip, &map);
+
+	if (cpu != current)
+		return false;
+	if (bounce) /* a bounce slot: flags were made valid at its start */
+		map.flags = MAP_FLAGS_HOST;
+	else
+		cpu->rip = rip;
+	if (map.flags & MAP_FLAGS_HOST)
+		save_flags(cpu, c->flags);
+	if (map.flags & MAP_SPILLED)
+		*c->gpr[MAP_SPILL_REG(map.flags)] = cpu->scratch[5];
+	if (sig == SIGBUS || c->trapno == VEC_PF) {
+		cpu->raised.valid = false;
+		cpu->exit = CPU_EXIT_EFAULT;
+	} else {
+		raise_guest(cpu, c);
+	}
+	*c->rip = (uint64_t)engine->leave[LEAVE_FAULT];
+	return true;
+}
+
+static void forward(int sig, siginfo_t *info, void *uc)
+{
+	struct sigaction *old = &old_action[sig];
+
+	if (old->sa_flags & SA_SIGINFO) {
+		old->sa_sigaction(sig, info, uc);
+	} else if (old->sa_handler == SIG_DFL) {
+		signal(sig, SIG_DFL); /* the fault repeats and kills */
+	} else if (old->sa_handler != SIG_IGN) {
+		old->sa_handler(sig);
+	}
+}
+
+static void handler(int sig, siginfo_t *info, void *uc)
+{
+	int saved_errno = errno;
+	struct engine *engine;
+	struct sigctx c;
+
+	sigctx_get(uc, &c);
+	engine = info->si_code > 0 ? engine_of(*c.rip) : NULL;
+	if (!engine || !current || !handle_code(engine, sig, &c))
+		forward(sig, info, uc);
+	errno = saved_errno;
+}
+
+static int install(void)
+{
+	static const int sigs[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP };
+	struct sigaction sa = {
+		.sa_sigaction = handler,
+		.sa_flags = SA_SIGINFO | SA_NODEFER | SA_RESTART,
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(sigs); i++)
+		if (sigaction(sigs[i], &sa, &old_action[sigs[i]]))
+			return -errno;
+	return 0;
+}
+
+int hostfault_register(struct engine *engine)
+{
+	int ret = -ENOSPC;
+
+	lock_acquire(&install_lock);
+	if (!installed) {
+		ret = install();
+		if (ret)
+			goto out;
+		installed = true;
+		ret = -ENOSPC;
+	}
+	for (unsigned int i = 0; i < MAX_ENGINES; i++) {
+		if (engines[i])
+			continue;
+		__atomic_store_n(&engines[i], engine, __ATOMIC_RELEASE);
+		ret = 0;
+		break;
+	}
+out:
+	lock_release(&install_lock);
+	return ret;
+}
+
+void hostfault_unregister(struct engine *engine)
+{
+	lock_acquire(&install_lock);
+	for (unsigned int i = 0; i < MAX_ENGINES; i++)
+		if (engines[i] == engine)
+			__atomic_store_n(&engines[i], NULL, __ATOMIC_RELEASE);
+	lock_release(&install_lock);
+}

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of this room share: blocks, links, pages with code, the
+ * translator's working state. Nothing here is seen outside.
+ */
+#ifndef ENGINE_INTERNAL_H
+#define ENGINE_INTERNAL_H
+
+#include "cpu/insn.h"
+#include "cpu/mode.h"
+#include "cpu/tlb.h"
+#include "engine/emit.h"
+#include "engine/engine.h"
+#include "lib/lock.h"
+
+#define PAGE_SIZE 4096ULL
+#define PAGE_MASK (~(PAGE_SIZE - 1))
+
+/* ---- where things are, relative to rsp in translated code ---- */
+#define OFF_TLB     ((int32_t)ALIGN_UP(sizeof(struct cpu), 4096UL))
+#define OFF_RUN     (OFF_TLB + (int32_t)ALIGN_UP(sizeof(struct cpu_tlb), 4096UL))
+#define OFF_EC      (OFF_RUN + 4096)
+#define OFF_VIEW(v) (OFF_TLB + (int32_t)(offsetof(struct cpu_tlb, view) + \
+					 (v) * sizeof(struct tlb_view)))
+#define OFF_GPR(r)  ((int32_t)offsetof(struct cpu, gpr) + 8 * (int)(r))
+#define OFF(field)  ((int32_t)offsetof(struct cpu, field))
+#define OFF_SCRATCH(i) (OFF(scratch) + 8 * (i))
+#define OFF_FLAGS   OFF(of) /* of, ah: one 16-bit word */
+/* immediate_exit and the engine's doorbell, bytes 1 and 2 of kvm_run */
+#define OFF_DOORBELL (OFF_RUN + 1)
+
+/* Host registers with a role of their own. */
+#define S0  H_R10
+#define S1  H_R11
+#define GSP H_R15 /* guest rsp */
+#define NOHOST 0xff
+
+/* Host register of a guest register, NOHOST for those that live in memory. */
+static inline unsigned int home(unsigned int guest)
+{
+	static const uint8_t map[16] = {
+		H_RAX, H_RCX, H_RDX, H_RBX, GSP,    H_RBP,  H_RSI, H_RDI,
+		H_R8,  H_R9,  NOHOST, NOHOST, H_R12, H_R13, H_R14, NOHOST,
+	};
+
+	return map[guest];
+}
+
+/* Why translated code came back, in eax. */
+enum leave_reason {
+	LEAVE_DISPATCH, /* rip is set */
+	LEAVE_LINK,     /* exit_arg: struct link, not linked yet */
+	LEAVE_EXEC,     /* exit_arg: struct insn_call */
+	LEAVE_SLOW,     /* rip set: run this one on a bounce buffer */
+	LEAVE_FAULT,    /* cpu->raised was set by a host fault */
+	LEAVE_BOUNCED,  /* end of code made for one slow instruction */
+};
+
+struct insn_call {
+	exec_fn *fn;
+	struct insn insn;
+};
+
+/* ---- pages and blocks ---- */
+
+/* A host page that holds, or held, translated guest code. */
+struct codepage {
+	struct codepage *hash_next;
+	uint8_t *hva;
+	struct block *blocks;      /* list through page_next[0 or 1] */
+	uint64_t granules;         /* 64-byte pieces some block depends on */
+	uint8_t *copy;             /* bytes as translated, for re-comparison */
+	struct xmap *xmaps;
+	uint32_t acquire_gen;      /* engine's, when last compared */
+	bool code;                 /* stores must be told to us */
+};
+
+/* One (gva page, codepage) pair; its id is what direct jumps check. */
+struct xmap {
+	struct xmap *next;
+	gva_t gva;
+	uint32_t id;
+};
+
+/* A direct exit of a block. */
+struct link {
+	struct block *from, *to;
+	struct link *next_in;   /* list of to->in */
+	uint8_t *patch;         /* rel32 of the jump, writable mapping */
+	uint8_t *xid_patch;     /* imm32 of the page check, or NULL */
+	uint8_t *stub;          /* unlinked target, writable mapping */
+	uint64_t rip;           /* where it goes (offset in CS) */
+	uint64_t mode;          /* after the jump */
+	bool flags_saved;       /* flags are in memory: enter by ind */
+};
+
+struct insn_map {
+	uint16_t host;    /* offset of the host code from the block's start */
+	uint8_t guest;    /* offset of the instruction in the block; 255: far */
+	uint8_t flags;    /* MAP_* */
+};
+#define MAP_FLAGS_HOST 1 /* arithmetic flags are in host RFLAGS */
+#define MAP_SPILL_REG(f) ((f) >> 4) /* register borrowed for an address */
+#define MAP_SPILLED    2
+
+struct block {
+	struct block *hash_next;
+	struct block *page_next[2];
+	struct codepage *page[2];    /* [1]: when an instruction crosses */
+	uint64_t rip, cs_base, mode; /* key, with page[0] */
+	struct link *in;             /* links that lead here */
+	struct link *links;
+	struct insn_map *map;
+	uint8_t *lens;               /* guest length of each instruction */
+	uint8_t *code;               /* writable mapping */
+	uint8_t *ind, *dir;          /* entries, executable mapping */
+	uint8_t *stale_ind, *stale_dir;
+	uint32_t xid1;               /* what page[1]'s entry must hold */
+	uint32_t code_size;
+	uint32_t id;
+	uint16_t start, end;         /* bytes depended on, in page[0] */
+	uint16_t end1;               /* in page[1], from 0 */
+	uint8_t nlinks, ninsn;
+	bool valid, livein;
+};
+
+#define BLOCK_HASH_BITS 17
+#define PAGE_HASH_BITS  14
+#define MAX_CPUS        1024
+
+struct engine {
+	struct engine_config cfg;
+	struct lock lock;            /* translations, pages, links */
+	struct lock excl_lock;
+	uint32_t excl;               /* 1: exclusive section running */
+	uint32_t left;               /* counts departures from guest code */
+	uint8_t *rw;                 /* code memory, writable mapping */
+	int64_t rx_off;              /* rx = rw + rx_off */
+	uint64_t code_size, code_used, code_start;
+	int code_fd;
+	uint8_t *meta;               /* arena for blocks, links, maps */
+	uint64_t meta_size, meta_used;
+	uint8_t *perm;               /* arena of what outlives a flush */
+	uint64_t perm_size, perm_used;
+	struct block **by_code;      /* in order of their code */
+	unsigned int nblocks;
+	struct block **hash;
+	struct codepage **pages;
+	uint32_t **pageflags[4096];  /* engine/page.c */
+	uint32_t next_xid, flush_gen, acquire_gen, next_block;
+	struct physmap phys;
+	struct cpu *cpus[MAX_CPUS];
+	unsigned int ncpus;          /* highest used + 1 */
+	/* emitted once, executable addresses */
+	uint64_t (*enter)(struct cpu *cpu, void *code);
+	uint8_t *leave[8];
+	uint8_t *mem_stub[2];        /* slow memory access: read, write */
+	uint8_t *exec_stub;
+	struct work *work;           /* translator's, under lock */
+};
+
+/* The engine's private part of a cpu. */
+struct engine_cpu {
+	struct engine *engine;
+	uint8_t *region;
+	uint64_t region_size;
+	uint8_t *bounce_code;        /* writable; its own slot of code memory */
+	struct lock code_lock;
+	uint32_t code_ack;
+	uint32_t invalidations;      /* by our own stores */
+	bool do_slow;                /* run the instruction at rip by slow.c */
+	bool step;                   /* it began with TF set */
+	uint64_t dr6_pending;        /* trap #DB to raise before the next */
+	enum cpu_exit_kind pending;  /* access the client answers */
+	struct link *link;           /* exit that waits for its target */
+	uint32_t link_gen;
+	struct slow *slow;           /* instruction on a bounce buffer */
+};
+
+static inline struct engine_cpu *ec_of(struct cpu *cpu)
+{
+	return (struct engine_cpu *)((uint8_t *)cpu + OFF_EC);
+}
+
+static inline uint8_t *to_rx(const struct engine *e, uint8_t *rw)
+{
+	return rw + e->rx_off;
+}
+
+/* ---- memory references of an instruction ---- */
+struct memref {
+	uint8_t seg, base, index, scale, asize;
+	int64_t disp;
+	bool absolute; /* disp is the whole offset (rip-relative, moffs) */
+};
+
+#define MAX_BOUNCE 3
+#define BOUNCE_SIZE 1024
+struct bounce_ref {
+	struct memref m;
+	uint16_t size;
+	uint8_t acc;      /* ACC_READ or ACC_WRITE (then read too, if rmw) */
+	bool reads;
+};
+
+/* ---- translator's working state (engine/translate.c) ---- */
+struct dinsn;
+struct trans {
+	struct emit e;
+	struct engine *engine;
+	struct cpu *cpu;
+	struct block *b;
+	uint64_t mode;
+	unsigned int view;
+	uint8_t bits;           /* 16, 32, 64 */
+	/* current instruction */
+	const struct dinsn *d;
+	uint64_t rip, next_rip;
+	/* where the arithmetic flags are */
+	bool flags_host, flags_mem;
+	/* bounce mode: accesses are recorded, addresses are the buffer's */
+	bool bounce;
+	struct bounce_ref refs[MAX_BOUNCE];
+	unsigned int nrefs;
+	bool spilled;
+	uint8_t spill_reg;
+	bool op_flags_host;     /* when the copied instruction runs */
+	/* cold code, emitted after the block */
+	struct cold {
+		uint8_t kind;
+		uint8_t acc;
+		uint16_t size;
+		uint8_t *from;      /* rel32 that leads here */
+		uint8_t *back;
+		uint64_t rip;
+		struct link *link;
+		int32_t tag_disp;
+	} cold[160];
+	unsigned int ncold;
+	struct link *links;
+	unsigned int nlinks;
+	bool too_big;
+};
+
+enum cold_kind { COLD_MEM, COLD_LINK, COLD_SLOW, COLD_JC };
+
+/* engine/mem_s.c: leave the host address of an access in S0. */
+void mem_addr(struct trans *t, const struct memref *m, unsigned int size,
+	      unsigned int acc, bool reads);
+/* Only the offset (LEA) in @dst (host), truncated to the address size. */
+void mem_ea(struct trans *t, const struct memref *m, unsigned int dst);
+
+/* engine/flagsave.c */
+void flags_save(struct trans *t);    /* memory copy made valid */
+void flags_restore(struct trans *t); /* host flags made valid */
+/* Host flags are about to be destroyed while the guest's still matter. */
+void flags_protect(struct trans *t);
+
+/* engine/copy.c: emit one instruction as it is. */
+void copy_insn(struct trans *t);
+
+/* engine/flow.c */
+bool flow_insn(struct trans *t, bool last); /* true: ends the block */
+void flow_exit_to(struct trans *t, uint64_t rip, uint64_t mode);
+void flow_call_exec(struct trans *t, exec_fn *fn, bool end);
+void flow_slow(struct trans *t);
+void flow_jcc_exit(struct trans *t, enum host_cc cc, uint64_t rip);
+
+struct cold *cold_add(struct trans *t, enum cold_kind kind, uint8_t *from);
+
+/* engine/translate.c: under the engine's lock, host's vector state */
+struct block *translate(struct cpu *cpu, struct codepage *page,
+			struct codepage *next, uint32_t xid1, int *err);
+
+/* One instruction on bounce buffers, in the cpu's own slot of code memory. */
+#define BOUNCE_CODE_SIZE 2048
+struct bounce_code {
+	uint8_t cls;
+	bool lock;
+	exec_fn *fn;
+	struct insn insn;
+	void *entry;
+	struct bounce_ref refs[MAX_BOUNCE];
+	unsigned int nrefs;
+};
+int translate_bounce(struct cpu *cpu, const uint8_t *bytes, unsigned int len,
+		     uint64_t mode, struct bounce_code *out);
+void trans_insn(struct trans *t, const struct dinsn *d, struct insn *out);
+
+/* engine/stubs.c: fixed pieces of host code. */
+void stubs_emit(struct engine *engine);
+uint64_t engine_mem_slow(struct cpu *cpu, uint64_t gva, const uint8_t *meta);
+
+/* What a cold memory stub hands to engine_mem_slow(). */
+struct mem_meta {
+	uint64_t rip;
+	uint16_t size;
+	uint8_t acc;
+	uint8_t pad[5];
+};
+
+/* engine/page.c: code pages, blocks, invalidation, code memory. */
+int page_init(struct engine *engine);
+void page_fini(struct engine *engine);
+struct codepage *page_get(struct engine *engine, uint8_t *hva);
+uint32_t page_xid(struct engine *engine, struct codepage *p, gva_t gva);
+void page_mark_code(struct cpu *cpu, struct codepage *p);
+struct block *block_find(struct engine *engine, struct codepage *p,
+			 uint64_t rip, uint64_t cs_base, uint64_t mode);
+void block_insert(struct engine *engine, struct block *b);
+void block_invalidate(struct engine *engine, struct block *b);
+void link_to(struct engine *engine, struct link *l, struct block *to,
+	     uint32_t xid);
+struct block *block_by_code(struct engine *engine, const uint8_t *rx);
+bool blocks_full(const struct engine *engine);
+void page_invalidate_range(struct engine *engine, const uint8_t *hva,
+			   uint64_t size);
+void *meta_alloc(struct engine *engine, size_t size);
+/* Drop every translation; exclusive section. */
+void page_flush_all(struct engine *engine);
+/* Bytes changed behind our back: compare, invalidate. */
+void page_revalidate(struct engine *engine, struct codepage *p);
+extern const struct cpu_code_ops page_code_ops;
+
+/* engine/excl.c */
+void engine_lock(struct cpu *cpu);   /* parks for exclusive sections */
+void engine_unlock(struct engine *engine);
+void engine_answer_code(struct cpu *cpu);
+void engine_enter_guest(struct cpu *cpu);
+void engine_leave_guest(struct cpu *cpu);
+void engine_park(struct cpu *cpu);
+/* From inside engine_run(), at an instruction boundary. */
+void excl_begin_self(struct cpu *cpu);
+void excl_end_self(struct cpu *cpu);
+
+/* engine/slow.c: one instruction on bounce buffers */
+struct slow;
+int slow_init(struct cpu *cpu);
+void slow_fini(struct cpu *cpu);
+bool slow_active(const struct cpu *cpu);
+/* At cpu->rip; may raise or exit. Non-NULL: this C function does it all. */
+struct insn_call *slow_start(struct cpu *cpu);
+/* One iteration of a string instruction. */
+void slow_string(struct cpu *cpu, const struct insn *i);
+void slow_resume(struct cpu *cpu);
+void slow_drop(struct cpu *cpu);
+
+/* engine/run.c */
+/* Instruction bytes at rip; raises faults. Returns how many, at most 15. */
+unsigned int run_fetch(struct cpu *cpu, uint8_t *bytes);
+struct codepage *run_code_page(struct cpu *cpu, gva_t gva, uint32_t *xid);
+
+/* engine/hostfault.c */
+int hostfault_register(struct engine *engine);
+void hostfault_unregister(struct engine *engine);
+void hostfault_enter(struct cpu *cpu);
+void hostfault_leave(void);
+
+#endif

@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Pages with code, the blocks in them, and how both go away.
+ *
+ * Every host page a vCPU may write to through its TLB has a flag word: a bit
+ * set of vCPUs that hold a write entry, and CODE. Marking a page as code sets
+ * CODE, then makes the vCPUs of the bit set drop their write entries and
+ * waits for them; only then are its bytes read for translation. A write entry
+ * is made by setting one's bit and refused when CODE was there: one atomic
+ * word, so no store can slip between. Lock: engine->lock, except where a
+ * function says otherwise; block_find() runs without it (blocks are only
+ * freed in exclusive sections).
+ */
+#include "engine/internal.h"
+
+#include "lib/check.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#define FLAG_CODE BIT(31)
+#define META_SIZE (512ULL << 20)
+#define PERM_SIZE (2048ULL << 20)
+#define MAX_BLOCKS (1u << 20)
+
+static void *reserve(uint64_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+int page_init(struct engine *engine)
+{
+	engine->meta = reserve(META_SIZE);
+	engine->perm = reserve(PERM_SIZE);
+	if (!engine->meta || !engine->perm)
+		return -1;
+	engine->meta_size = META_SIZE;
+	engine->perm_size = PERM_SIZE;
+	engine->hash = reserve(sizeof(void *) << BLOCK_HASH_BITS);
+	engine->pages = reserve(sizeof(void *) << PAGE_HASH_BITS);
+	engine->by_code = reserve(sizeof(void *) * MAX_BLOCKS);
+	if (!engine->hash || !engine->pages || !engine->by_code)
+		return -1;
+	engine->next_xid = 1;
+	return 0;
+}
+
+void page_fini(struct engine *engine)
+{
+	if (engine->meta)
+		munmap(engine->meta, META_SIZE);
+	if (engine->perm)
+		munmap(engine->perm, PERM_SIZE);
+	if (engine->hash)
+		munmap(engine->hash, sizeof(void *) << BLOCK_HASH_BITS);
+	if (engine->pages)
+		munmap(engine->pages, sizeof(void *) << PAGE_HASH_BITS);
+	if (engine->by_code)
+		munmap(engine->by_code, sizeof(void *) * MAX_BLOCKS);
+}
+
+void *meta_alloc(struct engine *engine, size_t size)
+{
+	void *p = engine->meta + engine->meta_used;
+
+	size = ALIGN_UP(size, 16UL);
+	if (engine->meta_used + size > engine->meta_size)
+		return NULL;
+	engine->meta_used += size;
+	return p;
+}
+
+/* Zeroed, never freed before the engine; any thread. */
+static void *perm_alloc(struct engine *engine, size_t size)
+{
+	uint64_t at = __atomic_fetch_add(&engine->perm_used,
+					 ALIGN_UP(size, 64UL),
+					 __ATOMIC_RELAXED);
+
+	ASSERT(at + size <= engine->perm_size);
+	return engine->perm + at;
+}
+
+static void *child(struct engine *engine, void **slot, size_t size)
+{
+	void *p = __atomic_load_n(slot, __ATOMIC_ACQUIRE), *none = NULL;
+
+	if (likely(p))
+		return p;
+	p = perm_alloc(engine, size);
+	if (__atomic_compare_exchange_n(slot, &none, p, false,
+					__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return p;
+	return none;
+}
+
+/* Flag word of a host page: three levels of 4096, made as needed. */
+static uint32_t *page_flag(struct engine *engine, const uint8_t *hva)
+{
+	uint64_t n = (uintptr_t)hva >> 12;
+	void **l1 = (void **)&engine->pageflags[n >> 24 & 4095];
+	void **l2 = child(engine, l1, 4096 * sizeof(void *));
+	uint32_t *l3 = child(engine, &l2[n >> 12 & 4095],
+			     4096 * sizeof(uint32_t));
+
+	return &l3[n & 4095];
+}
+
+static unsigned int page_hash(const uint8_t *hva)
+{
+	return (uintptr_t)hva >> 12 & ((1u << PAGE_HASH_BITS) - 1);
+}
+
+static struct codepage *page_lookup(struct engine *engine, const uint8_t *hva)
+{
+	struct codepage *p = __atomic_load_n(&engine->pages[page_hash(hva)],
+					     __ATOMIC_ACQUIRE);
+
+	while (p && p->hva != hva)
+		p = p->hash_next;
+	return p;
+}
+
+struct codepage *page_get(struct engine *engine, uint8_t *hva)
+{
+	struct codepage *p = page_lookup(engine, hva);
+	struct codepage **head = &engine->pages[page_hash(hva)];
+
+	if (p)
+		return p;
+	p = perm_alloc(engine, sizeof(*p));
+	p->hva = hva;
+	p->hash_next = *head;
+	p->acquire_gen = engine->acquire_gen;
+	__atomic_store_n(head, p, __ATOMIC_RELEASE);
+	return p;
+}
+
+uint32_t page_xid(struct engine *engine, struct codepage *p, gva_t gva)
+{
+	struct xmap *x;
+
+	for (x = p->xmaps; x; x = x->next)
+		if (x->gva == gva)
+			return x->id;
+	x = perm_alloc(engine, sizeof(*x));
+	x->gva = gva;
+	x->id = engine->next_xid++;
+	x->next = p->xmaps;
+	p->xmaps = x;
+	return x->id;
+}
+
+/* Make another cpu drop its write entries and wait until it did. */
+static void drop_write_of(struct cpu *other)
+{
+	struct engine_cpu *ec = ec_of(other);
+
+	__atomic_store_n(&ec->code_ack, 0, __ATOMIC_SEQ_CST);
+	cpu_request(other, CPU_REQ_CODE);
+	while (__atomic_load_n(&other->in_guest, __ATOMIC_SEQ_CST) &&
+	       !__atomic_load_n(&ec->code_ack, __ATOMIC_ACQUIRE))
+		futex_wait_short(&ec->code_ack, 0);
+}
+
+void page_mark_code(struct cpu *cpu, struct codepage *p)
+{
+	struct engine *engine = cpu->engine;
+	uint32_t *flag = page_flag(engine, p->hva), writers;
+
+	if (p->code)
+		return;
+	p->code = true;
+	writers = __atomic_fetch_or(flag, FLAG_CODE, __ATOMIC_SEQ_CST);
+	__atomic_and_fetch(flag, FLAG_CODE, __ATOMIC_SEQ_CST);
+	for (unsigned int i = 0; i < engine->ncpus; i++) {
+		struct cpu *other = engine->cpus[i];
+
+		if (!other || !(writers & BIT(other->id % 31)))
+			continue;
+		if (other == cpu)
+			tlb_drop_write(cpu, p->hva);
+		else
+			drop_write_of(other);
+	}
+}
+
+/* No block depends on the page any more: stores may be fast again. */
+static void page_unmark(struct engine *engine, struct codepage *p)
+{
+	p->code = false;
+	p->granules = 0;
+	__atomic_and_fetch(page_flag(engine, p->hva), ~FLAG_CODE,
+			   __ATOMIC_SEQ_CST);
+}
+
+static unsigned int block_hash(const struct codepage *p, uint64_t rip,
+			       uint64_t mode)
+{
+	uint64_t h = (uintptr_t)p >> 6 ^ rip * 0x9e3779b97f4a7c15ULL ^
+		     mode * 0xc2b2ae3d27d4eb4fULL;
+
+	return (h ^ h >> 29) & ((1u << BLOCK_HASH_BITS) - 1);
+}
+
+struct block *block_find(struct engine *engine, struct codepage *p,
+			 uint64_t rip, uint64_t cs_base, uint64_t mode)
+{
+	struct block *b = __atomic_load_n(
+		&engine->hash[block_hash(p, rip, mode)], __ATOMIC_ACQUIRE);
+
+	for (; b; b = __atomic_load_n(&b->hash_next, __ATOMIC_ACQUIRE))
+		if (b->rip == rip && b->page[0] == p && b->mode == mode &&
+		    b->cs_base == cs_base && b->valid)
+			return b;
+	return NULL;
+}
+
+static uint64_t granule_mask(unsigned int from, unsigned int to)
+{
+	uint64_t first = from >> 6, last = (to - 1) >> 6;
+
+	return (last == 63 ? ~0ULL : BIT64(last + 1) - 1) & ~(BIT64(first) - 1);
+}
+
+/* Which bytes of its page @n a block depends on. */
+static void block_range(const struct block *b, int n, unsigned int *from,
+			unsigned int *to)
+{
+	*from = n ? 0 : b->start;
+	*to = n ? b->end1 : b->end;
+}
+
+static void page_copy(struct engine *engine, struct codepage *p, uint64_t mask)
+{
+	if (!p->copy)
+		p->copy = perm_alloc(engine, PAGE_SIZE);
+	for (unsigned int i = 0; i < 64; i++)
+		if (mask & ~p->granules & BIT64(i))
+			memcpy(p->copy + i * 64, p->hva + i * 64, 64);
+	p->granules |= mask;
+}
+
+void block_insert(struct engine *engine, struct block *b)
+{
+	struct block **head =
+		&engine->hash[block_hash(b->page[0], b->rip, b->mode)];
+
+	for (int n = 0; n < 2 && b->page[n]; n++) {
+		unsigned int from, to;
+
+		block_range(b, n, &from, &to);
+		page_copy(engine, b->page[n], granule_mask(from, to));
+		b->page_next[n] = b->page[n]->blocks;
+		b->page[n]->blocks = b;
+	}
+	b->valid = true;
+	b->hash_next = *head;
+	engine->by_code[engine->nblocks] = b;
+	__atomic_store_n(&engine->nblocks, engine->nblocks + 1,
+			 __ATOMIC_RELEASE);
+	__atomic_store_n(head, b, __ATOMIC_RELEASE);
+}
+
+bool blocks_full(const struct engine *engine)
+{
+	return engine->nblocks == MAX_BLOCKS ||
+	       engine->meta_used + (1 << 20) > engine->meta_size;
+}
+
+static void patch32(uint8_t *rw, uint32_t val)
+{
+	__atomic_store_n((uint32_t *)rw, val, __ATOMIC_RELEASE);
+}
+
+static void link_drop(struct link *l)
+{
+	if (l->xid_patch)
+		patch32(l->xid_patch, 0xffffffff);
+	patch32(l->patch, l->stub - (l->patch + 4));
+	l->to = NULL;
+}
+
+void link_to(struct engine *engine, struct link *l, struct block *to,
+	     uint32_t xid)
+{
+	uint8_t *target = l->flags_saved ? to->ind : to->dir;
+
+	if (!target || l->to || !l->from->valid)
+		return;
+	l->to = to;
+	l->next_in = to->in;
+	to->in = l;
+	patch32(l->patch, target - to_rx(engine, l->patch + 4));
+	if (l->xid_patch)
+		patch32(l->xid_patch, xid);
+}
+
+static void unhook_link(struct link *l)
+{
+	struct link **at = &l->to->in;
+
+	while (*at != l)
+		at = &(*at)->next_in;
+	*at = l->next_in;
+	l->to = NULL;
+}
+
+/* Entry bytes become a jump: five of eight aligned bytes in one store. */
+static void patch_entry(struct engine *engine, uint8_t *rx, uint8_t *stale)
+{
+	uint8_t *rw = rx - engine->rx_off;
+	uint64_t word = *(uint64_t *)rw;
+	uint32_t rel = stale - (rx + 5);
+
+	word = (word & ~0xffffffffffULL) | 0xe9 | (uint64_t)rel << 8;
+	__atomic_store_n((uint64_t *)rw, word, __ATOMIC_RELEASE);
+}
+
+static void page_remove(struct engine *engine, struct block *b, int n)
+{
+	struct codepage *p = b->page[n];
+	struct block **at = &p->blocks;
+
+	while (*at != b)
+		at = &(*at)->page_next[(*at)->page[0] == p ? 0 : 1];
+	*at = b->page_next[n];
+	if (!p->blocks)
+		page_unmark(engine, p);
+}
+
+void block_invalidate(struct engine *engine, struct block *b)
+{
+	struct block **at =
+		&engine->hash[block_hash(b->page[0], b->rip, b->mode)];
+
+	b->valid = false;
+	while (*at != b)
+		at = &(*at)->hash_next;
+	__atomic_store_n(at, b->hash_next, __ATOMIC_RELEASE);
+	while (b->in) {
+		struct link *l = b->in;
+
+		b->in = l->next_in;
+		link_drop(l);
+	}
+	for (unsigned int i = 0; i < b->nlinks; i++)
+		if (b->links[i].to)
+			unhook_link(&b->links[i]);
+	patch_entry(engine, b->ind, b->stale_ind);
+	if (b->dir && b->dir != b->ind)
+		patch_entry(engine, b->dir, b->stale_dir);
+	for (int n = 0; n < 2 && b->page[n]; n++)
+		page_remove(engine, b, n);
+}
+
+/* Invalidate what depends on [from, to) of the page; count of blocks. */
+static unsigned int page_invalidate(struct engine *engine, struct codepage *p,
+				    unsigned int from, unsigned int to)
+{
+	unsigned int count = 0, bf, bt;
+	struct block *b, *next;
+
+	for (b = p->blocks; b; b = next) {
+		int n = b->page[0] == p ? 0 : 1;
+
+		next = b->page_next[n];
+		block_range(b, n, &bf, &bt);
+		if (bf >= to || bt <= from)
+			continue;
+		block_invalidate(engine, b);
+		count++;
+	}
+	return count;
+}
+
+void page_revalidate(struct engine *engine, struct codepage *p)
+{
+	for (unsigned int i = 0; i < 64 && p->granules; i++) {
+		if (!(p->granules & BIT64(i)) ||
+		    !memcmp(p->copy + i * 64, p->hva + i * 64, 64))
+			continue;
+		page_invalidate(engine, p, i * 64, i * 64 + 64);
+		p->granules &= ~BIT64(i);
+	}
+	p->acquire_gen = engine->acquire_gen;
+}
+
+static bool may_cache_write(struct cpu *cpu, uint8_t *hva_page)
+{
+	uint32_t *flag = page_flag(cpu->engine, hva_page);
+	uint32_t bit = BIT(cpu->id % 31);
+	uint32_t old = __atomic_load_n(flag, __ATOMIC_RELAXED);
+
+	if (!(old & bit) || old & FLAG_CODE)
+		old = __atomic_fetch_or(flag, bit, __ATOMIC_SEQ_CST);
+	return !(old & FLAG_CODE);
+}
+
+static void code_write(struct cpu *cpu, uint8_t *hva, unsigned int size)
+{
+	struct engine *engine = cpu->engine;
+	uint8_t *page = (uint8_t *)((uintptr_t)hva & PAGE_MASK);
+	struct codepage *p = page_lookup(engine, page);
+	unsigned int from = hva - page, n;
+
+	if (!p || !size || !(p->granules & granule_mask(from, from + size)))
+		return;
+	engine_lock(cpu);
+	n = page_invalidate(engine, p, from, from + size);
+	engine_unlock(engine);
+	ec_of(cpu)->invalidations += n;
+	cpu->stat[CPU_STAT_INVALIDATE] += n;
+}
+
+const struct cpu_code_ops page_code_ops = {
+	.may_cache_write = may_cache_write,
+	.write = code_write,
+};
+
+void page_invalidate_range(struct engine *engine, const uint8_t *hva,
+			   uint64_t size)
+{
+	uint64_t at = (uintptr_t)hva, end = at + size;
+
+	while (at < end) {
+		uint64_t page = at & PAGE_MASK;
+		uint64_t stop = MIN(end, page + PAGE_SIZE);
+		struct codepage *p = page_lookup(engine, (uint8_t *)page);
+
+		if (p && p->blocks)
+			page_invalidate(engine, p, at - page, stop - page);
+		at = stop;
+	}
+}
+
+void page_flush_all(struct engine *engine)
+{
+	for (unsigned int i = 0; i < 1u << PAGE_HASH_BITS; i++) {
+		struct codepage *p;
+
+		for (p = engine->pages[i]; p; p = p->hash_next) {
+			p->blocks = NULL;
+			if (p->code)
+				page_unmark(engine, p);
+		}
+	}
+	memset(engine->hash, 0, sizeof(void *) << BLOCK_HASH_BITS);
+	engine->nblocks = 0;
+	engine->meta_used = 0;
+	engine->work = NULL;
+	engine->code_used = engine->code_start;
+	engine->flush_gen++;
+	for (unsigned int i = 0; i < engine->ncpus; i++)
+		for (int v = 0; engine->cpus[i] && v < VIEW_COUNT; v++)
+			tlb_jc_flush(engine->cpus[i], v);
+}
+
+struct block *block_by_code(struct engine *engine, const uint8_t *rx)
+{
+	const uint8_t *rw = rx - engine->rx_off;
+	unsigned int lo = 0;
+	unsigned int hi = __atomic_load_n(&engine->nblocks, __ATOMIC_ACQUIRE);
+
+	while (lo < hi) {
+		unsigned int mid = (lo + hi) / 2;
+		struct block *b = engine->by_code[mid];
+
+		if (rw < b->code)
+			hi = mid;
+		else if (rw >= b->code + b->code_size)
+			lo = mid + 1;
+		else
+			return b;
+	}
+	return NULL;
+}

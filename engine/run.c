@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The loop of a vCPU: take requests, deliver events, find or make the block
+ * at rip, run it, see why it came back. It runs on the caller's stack; faults
+ * raised anywhere below, in C functions or in translated code, land here.
+ */
+#include "engine/internal.h"
+
+#include "cpu/msr.h"
+#include "cpu/xstate.h"
+#include "lib/check.h"
+#include "x86/regs.h"
+
+#include <errno.h>
+#include <string.h>
+
+static gva_t code_gva(const struct cpu *cpu)
+{
+	if (cpu->code_bits == 64)
+		return cpu->rip;
+	return (cpu->seg[SEG_CS].base + cpu->rip) & 0xffffffff;
+}
+
+/* Execute entry of the page of @gva, with codepage and id filled in. */
+struct codepage *run_code_page(struct cpu *cpu, gva_t gva, uint32_t *xid)
+{
+	struct tlb_view *v = &cpu->tlb->view[cpu->view];
+	unsigned int i = xtlb_index(gva);
+	struct xtlb_entry *x = &v->x[i];
+	struct engine *engine = cpu->engine;
+
+	if (x->gva != (gva & PAGE_MASK) || !v->xid[i]) {
+		x = tlb_fill_exec(cpu, gva);
+		if (!x)
+			cpu_internal_error(cpu, 1, gva);
+		engine_lock(cpu);
+		x->page = page_get(engine, x->hva);
+		v->xid[i] = page_xid(engine, x->page, gva & PAGE_MASK);
+		if (((struct codepage *)x->page)->acquire_gen !=
+		    engine->acquire_gen)
+			page_revalidate(engine, x->page);
+		engine_unlock(engine);
+	}
+	if (xid)
+		*xid = v->xid[i];
+	return x->page;
+}
+
+unsigned int run_fetch(struct cpu *cpu, uint8_t *bytes)
+{
+	gva_t gva = code_gva(cpu);
+	struct codepage *p = run_code_page(cpu, gva, NULL);
+	unsigned int len = MIN(15u, 4096 - (unsigned int)(gva & 4095));
+	struct walk w;
+
+	memcpy(bytes, p->hva + (gva & 4095), len);
+	if (len < 15 && !mmu_probe(cpu, (gva | 4095) + 1,
+				   mem_acc(cpu, ACC_EXEC), &w)) {
+		p = run_code_page(cpu, (gva | 4095) + 1, NULL);
+		memcpy(bytes + len, p->hva, 15 - len);
+		len = 15;
+	}
+	return len;
+}
+
+/* CS limit and canonical form of the next instruction. */
+static void check_fetch(struct cpu *cpu)
+{
+	if (cpu->code_bits == 64) {
+		if (!mmu_canonical(cpu, cpu->rip))
+			cpu_raise_err(cpu, VEC_GP, 0);
+	} else if (cpu->rip > cpu->seg[SEG_CS].limit) {
+		cpu_raise_err(cpu, VEC_GP, 0);
+	}
+}
+
+/* Everything full: start again with empty code memory. */
+static void flush_all(struct cpu *cpu)
+{
+	excl_begin_self(cpu);
+	page_flush_all(cpu->engine);
+	excl_end_self(cpu);
+}
+
+static struct block *make_block(struct cpu *cpu, struct codepage *p, gva_t gva,
+				struct codepage *next, uint32_t xid1, int *err)
+{
+	struct engine *engine = cpu->engine;
+	struct block *b;
+
+	xstate_save(cpu);
+	engine_lock(cpu);
+	*err = 0;
+	b = block_find(engine, p, cpu->rip,
+		       cpu->code_bits == 64 ? 0 : cpu->seg[SEG_CS].base,
+		       cpu->mode);
+	if (!b && blocks_full(engine)) {
+		*err = -ENOMEM;
+	} else if (!b) {
+		page_mark_code(cpu, p);
+		if (next)
+			page_mark_code(cpu, next);
+		b = translate(cpu, p, next, xid1, err);
+		if (b)
+			block_insert(engine, b);
+		cpu->stat[CPU_STAT_TRANSLATE]++;
+	}
+	engine_unlock(engine);
+	xstate_load(cpu);
+	return b;
+}
+
+/* The block at rip in the current mode, made if there is none. */
+static struct block *get_block(struct cpu *cpu)
+{
+	gva_t gva = code_gva(cpu);
+	uint64_t cs_base = cpu->code_bits == 64 ? 0 : cpu->seg[SEG_CS].base;
+	struct codepage *p, *next = NULL;
+	uint32_t xid1 = 0;
+	struct block *b;
+	int err;
+
+	check_fetch(cpu);
+	p = run_code_page(cpu, gva, NULL);
+	b = block_find(cpu->engine, p, cpu->rip, cs_base, cpu->mode);
+	while (!b || b->page[1]) {
+		gva_t gva1 = (gva & PAGE_MASK) + PAGE_SIZE;
+
+		if (b || next) {
+			if (cpu->code_bits != 64)
+				gva1 &= 0xffffffff;
+			next = run_code_page(cpu, gva1, &xid1);
+		}
+		if (b && b->page[1] == next && b->xid1 == xid1)
+			return b;
+		if (b) { /* the second page is another one now */
+			engine_lock(cpu);
+			if (b->valid)
+				block_invalidate(cpu->engine, b);
+			engine_unlock(cpu->engine);
+		}
+		b = make_block(cpu, p, gva, next, xid1, &err);
+		if (err == -ENOMEM) {
+			flush_all(cpu);
+			continue;
+		}
+		if (err == -EFAULT) {
+			ASSERT(!next);
+			next = run_code_page(cpu, gva1, &xid1);
+			continue;
+		}
+		ASSERT(b);
+		if (!b->page[1] || b->page[1] == next)
+			return b;
+	}
+	return b;
+}
+
+static bool doorbell(const struct cpu *cpu)
+{
+	uint16_t bell = *(volatile uint16_t *)(cpu->doorbell - 1);
+
+	return bell ||
+	       __atomic_load_n(&cpu->requests, __ATOMIC_RELAXED);
+}
+
+/* True: leave with cpu->exit. */
+static bool take_requests(struct cpu *cpu)
+{
+	uint32_t req;
+
+	__atomic_store_n(cpu->doorbell, 0, __ATOMIC_SEQ_CST);
+	engine_answer_code(cpu);
+	req = __atomic_exchange_n(&cpu->requests, 0, __ATOMIC_SEQ_CST);
+	if (req & CPU_REQ_CODE) {
+		__atomic_or_fetch(&cpu->requests, CPU_REQ_CODE,
+				  __ATOMIC_SEQ_CST);
+		engine_answer_code(cpu);
+	}
+	if (req & CPU_REQ_TLB_FLUSH)
+		tlb_flush_all(cpu);
+	if (req & CPU_REQ_ACQUIRE)
+		tlb_drop_exec(cpu);
+	if (req & CPU_REQ_PAUSE)
+		engine_park(cpu);
+	if (req & (CPU_REQ_EVENT | CPU_REQ_EXIT) || cpu->doorbell[-1]) {
+		cpu->exit = CPU_EXIT_REQUEST;
+		return true;
+	}
+	return false;
+}
+
+static bool event_window(struct cpu *cpu)
+{
+	if (!cpu->irq_blocked)
+		return false;
+	if (!cpu_irq_allowed(cpu) &&
+	    !(cpu->nmi_pending && cpu_nmi_allowed(cpu)))
+		return false;
+	cpu->irq_blocked = 0;
+	cpu->exit = CPU_EXIT_IRQ;
+	return true;
+}
+
+/* After an instruction that began with TF set. */
+static void step_done(struct cpu *cpu)
+{
+	struct engine_cpu *ec = ec_of(cpu);
+
+	if (ec->step)
+		ec->dr6_pending |= DR6_BS;
+	ec->step = false;
+}
+
+/* A C function did an instruction: where to go on. */
+static void exec_call(struct cpu *cpu, const struct insn_call *c)
+{
+	switch (c->fn(cpu, &c->insn)) {
+	case EXEC_NEXT: cpu->rip = c->insn.next_rip; break;
+	case EXEC_JUMP:
+	case EXEC_AGAIN: break;
+	case EXEC_SLOW: slow_string(cpu, &c->insn); break;
+	}
+}
+
+static void link_block(struct cpu *cpu, struct link *l, struct block *b)
+{
+	uint32_t xid = 0;
+
+	if (b->mode != l->mode || b->page[1])
+		return;
+	run_code_page(cpu, code_gva(cpu), &xid);
+	engine_lock(cpu);
+	if (b->valid)
+		link_to(cpu->engine, l, b, xid);
+	engine_unlock(cpu->engine);
+}
+
+static void came_back(struct cpu *cpu, uint64_t why)
+{
+	struct insn_call *c;
+
+	switch (why) {
+	case LEAVE_DISPATCH: break;
+	case LEAVE_LINK: {
+		struct link *l = (struct link *)cpu->exit_arg;
+
+		cpu->rip = l->rip;
+		ec_of(cpu)->link = l;
+		ec_of(cpu)->link_gen = cpu->engine->flush_gen;
+		break;
+	}
+	case LEAVE_EXEC:
+		exec_call(cpu, (struct insn_call *)cpu->exit_arg);
+		break;
+	case LEAVE_SLOW:
+		c = slow_start(cpu);
+		if (c)
+			exec_call(cpu, c);
+		break;
+	case LEAVE_FAULT: __builtin_longjmp(cpu->jmpbuf, 1);
+	default: ASSERT(!"reason to leave");
+	}
+}
+
+static void run_one(struct cpu *cpu)
+{
+	uint64_t mode = cpu->mode;
+	struct block *b;
+
+	cpu->mode |= MODE_ONE;
+	cpu->shadow = 0;
+	cpu->mode_dirty = true;
+	b = get_block(cpu);
+	cpu->mode = mode;
+	ec_of(cpu)->step = cpu->rflags_sys & RFLAGS_TF;
+	cpu->rflags_sys &= ~(uint64_t)RFLAGS_RF;
+	came_back(cpu, cpu->engine->enter(cpu, b->ind));
+	step_done(cpu);
+}
+
+static void run_blocks(struct cpu *cpu)
+{
+	struct cpu_tlb *tlb = cpu->tlb;
+	unsigned int view = cpu->view;
+	gva_t gva = code_gva(cpu);
+	struct jc_entry *jc = &tlb->view[view].jc[gva & (JC_ENTRIES - 1)];
+	struct engine_cpu *ec = ec_of(cpu);
+	struct link *l = ec->link;
+	struct block *b;
+
+	ec->link = NULL;
+	cpu->rflags_sys &= ~(uint64_t)RFLAGS_RF;
+	if (tlb->jc_mode[view] != cpu->mode) {
+		tlb_jc_flush(cpu, view);
+		tlb->jc_mode[view] = cpu->mode;
+	} else if (!l && jc->gva == gva && cpu->code_bits != 16) {
+		came_back(cpu, cpu->engine->enter(cpu, (void *)jc->code));
+		return;
+	}
+	cpu->stat[CPU_STAT_DISPATCH]++;
+	b = get_block(cpu);
+	if (l && ec->link_gen == cpu->engine->flush_gen)
+		link_block(cpu, l, b);
+	if (cpu->mode & MODE_FLAT && !b->page[1])
+		tlb_jc_set(cpu, view, gva, b->ind);
+	came_back(cpu, cpu->engine->enter(cpu, b->ind));
+}
+
+static void loop_body(struct cpu *cpu) __noreturn;
+static void loop_body(struct cpu *cpu)
+{
+	struct engine_cpu *ec = ec_of(cpu);
+
+	for (;;) {
+		if (cpu->event.valid) {
+			cpu->stat[CPU_STAT_EXCEPTION]++;
+			cpu_event_deliver(cpu);
+		}
+		if (ec->dr6_pending) {
+			uint64_t bits = ec->dr6_pending;
+
+			ec->dr6_pending = 0;
+			cpu_raise_db(cpu, bits, true);
+		}
+		if (doorbell(cpu) && take_requests(cpu))
+			cpu_exit_to_kvm(cpu, CPU_EXIT_REQUEST);
+		if (cpu->mode_dirty)
+			cpu_update_mode(cpu);
+		if (event_window(cpu))
+			cpu_exit_to_kvm(cpu, CPU_EXIT_IRQ);
+		if (ec->do_slow) {
+			ec->do_slow = false;
+			came_back(cpu, LEAVE_SLOW);
+			step_done(cpu);
+		} else if (cpu->shadow || cpu->mode & MODE_ONE)
+			run_one(cpu);
+		else
+			run_blocks(cpu);
+	}
+}
+
+/* Finish the access the client answered. */
+static void complete(struct cpu *cpu)
+{
+	struct engine_cpu *ec = ec_of(cpu);
+	enum cpu_exit_kind pending = ec->pending;
+
+	ec->pending = CPU_EXIT_NONE;
+	switch (pending) {
+	case CPU_EXIT_IO: io_complete(cpu); break;
+	case CPU_EXIT_MMIO: slow_resume(cpu); break;
+	case CPU_EXIT_MSR: msr_complete(cpu); break;
+	default: return;
+	}
+	step_done(cpu);
+}
+
+/* A fault was raised: it becomes the event, or joins the one under way. */
+static bool landed(struct cpu *cpu)
+{
+	struct engine_cpu *ec = ec_of(cpu);
+	struct cpu_event ev = cpu->raised;
+
+	if (ec->do_slow)
+		return true;
+	if (!ev.valid)
+		return false;
+	ec->step = false;
+	slow_drop(cpu);
+	cpu->raised.valid = false;
+	if (cpu->event.valid) {
+		if (!cpu_event_nested(cpu, &ev)) {
+			cpu->exit = CPU_EXIT_SHUTDOWN;
+			return false;
+		}
+	} else {
+		cpu->event = ev;
+	}
+	return true;
+}
+
+static enum cpu_exit_kind run_loop(struct cpu *cpu, bool complete_only)
+{
+	volatile bool fresh = true;
+
+	if (__builtin_setjmp(cpu->jmpbuf)) {
+		if (!landed(cpu))
+			return cpu->exit;
+	}
+	if (fresh) {
+		fresh = false;
+		complete(cpu);
+	}
+	if (complete_only)
+		return CPU_EXIT_NONE;
+	loop_body(cpu);
+}
+
+static enum cpu_exit_kind run(struct cpu *cpu, bool complete_only)
+{
+	struct engine_cpu *ec = ec_of(cpu);
+	enum cpu_exit_kind kind;
+
+	hostfault_enter(cpu);
+	engine_enter_guest(cpu);
+	cpu->raised.valid = false;
+	xstate_load(cpu);
+	kind = run_loop(cpu, complete_only);
+	xstate_save(cpu);
+	if (cpu->mode_dirty)
+		cpu_update_mode(cpu);
+	engine_leave_guest(cpu);
+	hostfault_leave();
+	cpu->stat[CPU_STAT_EXITS]++;
+	if (kind == CPU_EXIT_IO || kind == CPU_EXIT_MMIO ||
+	    kind == CPU_EXIT_MSR)
+		ec->pending = kind;
+	return kind;
+}
+
+enum cpu_exit_kind engine_run(struct cpu *cpu)
+{
+	return run(cpu, false);
+}
+
+enum cpu_exit_kind engine_complete(struct cpu *cpu)
+{
+	return run(cpu, true);
+}
+
+bool engine_pending(const struct cpu *cpu)
+{
+	return ec_of((struct cpu *)cpu)->pending != CPU_EXIT_NONE;
+}
+
+/* Slow path of an inlined access; from translated code, engine's stack. */
+uint64_t engine_mem_slow(struct cpu *cpu, uint64_t gva, const uint8_t *meta)
+{
+	const struct mem_meta *m = (const void *)meta;
+	struct engine_cpu *ec = ec_of(cpu);
+	uint32_t before = ec->invalidations;
+	struct tlb_result r;
+
+	cpu->rip = m->rip;
+	cpu->stat[CPU_STAT_TLB_MISS]++;
+	if ((gva & 4095) + m->size <= 4096 && mmu_canonical(cpu, gva)) {
+		tlb_fill(cpu, gva, m->size, mem_acc(cpu, m->acc), &r);
+		if (r.hva && ec->invalidations == before)
+			return (uintptr_t)r.hva;
+	}
+	ec->do_slow = true;
+	__builtin_longjmp(cpu->jmpbuf, 1);
+}

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One instruction whose memory operands cannot be reached directly: they
+ * cross pages, lie in MMIO, or need checks the inlined code does not do. Its
+ * operands are gathered in bounce buffers, the instruction runs on those, the
+ * results are stored. Every page is translated with its permissions before
+ * the first byte is read, so faults are precise. MMIO pieces leave to the
+ * kvm room and come back: everything needed is in struct slow, nothing on a
+ * stack (KVM API "KVM_EXIT_MMIO": pending operations complete at re-entry).
+ */
+#include "engine/decode.h"
+
+#include "cpu/xstate.h"
+#include "engine/exec.h"
+#include "x86/regs.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+struct part {
+	uint8_t *hva; /* NULL: MMIO at gpa */
+	gpa_t gpa;
+	gva_t gva;
+	uint16_t off, len;
+};
+
+enum phase { PHASE_IDLE, PHASE_READ, PHASE_RUN, PHASE_WRITE };
+
+struct slow {
+	uint8_t buf[MAX_BOUNCE][BOUNCE_SIZE + 64]
+		__attribute__((aligned(64)));
+	struct bounce_code bc;
+	struct insn_call call;
+	struct part part[MAX_BOUNCE][2];
+	uint8_t nparts[MAX_BOUNCE];
+	uint8_t *at[MAX_BOUNCE]; /* keeps the guest address's alignment */
+	enum phase phase;
+	bool string, exclusive;
+	/* position: operand, part, bytes done; an MMIO piece under way */
+	uint8_t ref, p;
+	uint16_t done, piece;
+	uint64_t mode;
+};
+
+int slow_init(struct cpu *cpu)
+{
+	void *p = mmap(NULL, sizeof(struct slow), PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return -ENOMEM;
+	ec_of(cpu)->slow = p;
+	return 0;
+}
+
+void slow_fini(struct cpu *cpu)
+{
+	if (ec_of(cpu)->slow)
+		munmap(ec_of(cpu)->slow, sizeof(struct slow));
+}
+
+bool slow_active(const struct cpu *cpu)
+{
+	return ec_of((struct cpu *)cpu)->slow->phase != PHASE_IDLE;
+}
+
+void slow_drop(struct cpu *cpu)
+{
+	ec_of(cpu)->slow->phase = PHASE_IDLE;
+}
+
+static uint64_t ref_offset(struct cpu *cpu, const struct memref *m)
+{
+	uint64_t off = m->disp;
+
+	if (m->base != OPND_NOREG)
+		off += cpu->gpr[m->base];
+	if (m->index != OPND_NOREG)
+		off += cpu->gpr[m->index] * m->scale;
+	if (m->asize == 2)
+		return off & 0xffff;
+	return m->asize == 4 ? off & 0xffffffff : off;
+}
+
+static void add_part(struct cpu *cpu, struct slow *s, unsigned int n,
+		     gva_t gva, unsigned int len, unsigned int acc)
+{
+	struct part *p = &s->part[n][s->nparts[n]];
+	struct tlb_result r;
+
+	tlb_fill(cpu, gva, len, mem_acc(cpu, acc), &r);
+	p->hva = r.hva;
+	p->gpa = r.gpa;
+	p->gva = gva;
+	p->len = len;
+	p->off = s->nparts[n] ? s->part[n][0].len : 0;
+	s->nparts[n]++;
+}
+
+/* Translate all operands; raises whatever the access would raise. */
+static void resolve(struct cpu *cpu, struct slow *s)
+{
+	for (unsigned int n = 0; n < s->bc.nrefs; n++) {
+		struct bounce_ref *r = &s->bc.refs[n];
+		gva_t gva = mem_linear(cpu, r->m.seg, ref_offset(cpu, &r->m),
+				       r->size, r->acc);
+		unsigned int first = MIN((unsigned int)r->size,
+					 4096 - (unsigned int)(gva & 4095));
+
+		s->nparts[n] = 0;
+		s->at[n] = s->buf[n] + (gva & 63);
+		add_part(cpu, s, n, gva, first, r->acc);
+		if (first < r->size) {
+			gva += first;
+			if (cpu->code_bits != 64)
+				gva &= 0xffffffff;
+			add_part(cpu, s, n, gva, r->size - first, r->acc);
+		}
+	}
+}
+
+static bool all_ram(const struct slow *s)
+{
+	for (unsigned int n = 0; n < s->bc.nrefs; n++)
+		for (unsigned int p = 0; p < s->nparts[n]; p++)
+			if (!s->part[n][p].hva)
+				return false;
+	return true;
+}
+
+/* An MMIO piece: at most 8 bytes, not across an 8-byte boundary. */
+static void mmio_piece(struct cpu *cpu, struct slow *s, struct part *p,
+		       bool write)
+{
+	gpa_t gpa = p->gpa + s->done;
+	unsigned int len = MIN(p->len - s->done, 8 - (int)(gpa & 7));
+
+	s->piece = len;
+	cpu->mmio.gpa = gpa;
+	cpu->mmio.len = len;
+	cpu->mmio.write = write;
+	if (write)
+		memcpy(cpu->mmio.data, s->at[s->ref] + p->off + s->done, len);
+	cpu->stat[CPU_STAT_MMIO]++;
+	cpu_exit_to_kvm(cpu, CPU_EXIT_MMIO);
+}
+
+/* Move one operand; leaves at each MMIO piece and continues after it. */
+static void move_operand(struct cpu *cpu, struct slow *s, bool write)
+{
+	for (; s->p < s->nparts[s->ref]; s->p++, s->done = 0) {
+		struct part *p = &s->part[s->ref][s->p];
+		uint8_t *buf = s->at[s->ref] + p->off;
+
+		if (p->hva) {
+			if (write) {
+				cpu->code->write(cpu, p->hva, p->len);
+				memcpy(p->hva, buf, p->len);
+			} else {
+				memcpy(buf, p->hva, p->len);
+			}
+			continue;
+		}
+		if (s->piece) { /* an answer came */
+			if (!write)
+				memcpy(buf + s->done, cpu->mmio.data, s->piece);
+			s->done += s->piece;
+			s->piece = 0;
+		}
+		if (s->done < p->len)
+			mmio_piece(cpu, s, p, write);
+	}
+	s->p = 0;
+}
+
+static void string_element(struct cpu *cpu, struct slow *s);
+
+static void run_code(struct cpu *cpu, struct slow *s)
+{
+	uint64_t why;
+
+	if (s->string) {
+		string_element(cpu, s);
+		return;
+	}
+	for (unsigned int n = 0; n < s->bc.nrefs; n++)
+		cpu->scratch[2 + n] = (uintptr_t)s->at[n];
+	why = cpu->engine->enter(cpu, s->bc.entry);
+	if (why == LEAVE_FAULT) {
+		s->phase = PHASE_IDLE;
+		if (s->exclusive)
+			excl_end_self(cpu);
+		s->exclusive = false;
+		__builtin_longjmp(cpu->jmpbuf, 1);
+	}
+}
+
+void slow_resume(struct cpu *cpu)
+{
+	struct slow *s = ec_of(cpu)->slow;
+
+	if (s->phase == PHASE_READ) {
+		for (; s->ref < s->bc.nrefs; s->ref++)
+			if (s->bc.refs[s->ref].reads)
+				move_operand(cpu, s, false);
+		s->ref = 0;
+		s->phase = PHASE_RUN;
+	}
+	if (s->phase == PHASE_RUN) {
+		run_code(cpu, s);
+		s->phase = PHASE_WRITE;
+	}
+	for (; s->ref < s->bc.nrefs; s->ref++)
+		if (s->bc.refs[s->ref].acc == ACC_WRITE)
+			move_operand(cpu, s, true);
+	s->phase = PHASE_IDLE;
+}
+
+static void begin(struct cpu *cpu, struct slow *s)
+{
+	resolve(cpu, s);
+	s->ref = s->p = 0;
+	s->done = s->piece = 0;
+	s->phase = PHASE_READ;
+	s->exclusive = s->bc.lock && cpu->engine->ncpus > 1 && all_ram(s);
+	if (s->exclusive) {
+		excl_begin_self(cpu);
+		slow_resume(cpu);
+		excl_end_self(cpu);
+		s->exclusive = false;
+		return;
+	}
+	slow_resume(cpu);
+}
+
+static int translate_slow(struct cpu *cpu, struct slow *s,
+			  const uint8_t *bytes, unsigned int len)
+{
+	int ret;
+
+	xstate_save(cpu);
+	engine_lock(cpu);
+	ret = translate_bounce(cpu, bytes, len, cpu->mode, &s->bc);
+	engine_unlock(cpu->engine);
+	xstate_load(cpu);
+	return ret;
+}
+
+struct insn_call *slow_start(struct cpu *cpu)
+{
+	struct slow *s = ec_of(cpu)->slow;
+	uint8_t bytes[15];
+	unsigned int len = run_fetch(cpu, bytes);
+
+	cpu->stat[CPU_STAT_SLOW_INSN]++;
+	s->bc.nrefs = 0;
+	s->string = false;
+	switch (translate_slow(cpu, s, bytes, len)) {
+	case 0: break;
+	case -EINVAL: cpu_raise(cpu, VEC_UD);
+	default: cpu_internal_error(cpu, 1, cpu->rip);
+	}
+	if (s->bc.cls == K_CALL || s->bc.cls == K_END ||
+	    s->bc.cls == K_GATHER) {
+		s->call.fn = s->bc.cls == K_GATHER ? exec_gather : s->bc.fn;
+		s->call.insn = s->bc.insn;
+		if (s->call.fn)
+			return &s->call;
+	}
+	begin(cpu, s);
+	return NULL;
+}
+
+/* ---- string instructions with an operand in MMIO ---- */
+
+static void string_ref(struct slow *s, const struct insn *i, unsigned int reg,
+		       unsigned int seg, bool write)
+{
+	struct bounce_ref *r = &s->bc.refs[s->bc.nrefs++];
+
+	*r = (struct bounce_ref){
+		.m = { .seg = seg, .base = reg, .index = OPND_NOREG,
+		       .scale = 1, .asize = i->addrsize },
+		.size = i->opsize,
+		.acc = write ? ACC_WRITE : ACC_READ,
+		.reads = !write,
+	};
+}
+
+static unsigned int source_seg(const struct insn *i)
+{
+	for (unsigned int n = 0; n < i->nops; n++)
+		if (i->op[n].kind == OPND_MEM && i->op[n].base == REG_RSI)
+			return i->op[n].seg;
+	return SEG_DS;
+}
+
+enum string_kind { STR_MOVS, STR_STOS, STR_LODS, STR_CMPS, STR_SCAS };
+
+static enum string_kind string_kind(const struct insn *i)
+{
+	switch (i->id) {
+	case ZYDIS_MNEMONIC_STOSB:
+	case ZYDIS_MNEMONIC_STOSW:
+	case ZYDIS_MNEMONIC_STOSD:
+	case ZYDIS_MNEMONIC_STOSQ: return STR_STOS;
+	case ZYDIS_MNEMONIC_LODSB:
+	case ZYDIS_MNEMONIC_LODSW:
+	case ZYDIS_MNEMONIC_LODSD:
+	case ZYDIS_MNEMONIC_LODSQ: return STR_LODS;
+	case ZYDIS_MNEMONIC_CMPSB:
+	case ZYDIS_MNEMONIC_CMPSW:
+	case ZYDIS_MNEMONIC_CMPSD:
+	case ZYDIS_MNEMONIC_CMPSQ: return STR_CMPS;
+	case ZYDIS_MNEMONIC_SCASB:
+	case ZYDIS_MNEMONIC_SCASW:
+	case ZYDIS_MNEMONIC_SCASD:
+	case ZYDIS_MNEMONIC_SCASQ: return STR_SCAS;
+	default: return STR_MOVS;
+	}
+}
+
+void slow_string(struct cpu *cpu, const struct insn *i)
+{
+	struct slow *s = ec_of(cpu)->slow;
+	enum string_kind k = string_kind(i);
+
+	cpu->stat[CPU_STAT_SLOW_INSN]++;
+	s->string = true;
+	s->bc.insn = *i;
+	s->bc.lock = false;
+	s->bc.nrefs = 0;
+	if (k == STR_MOVS || k == STR_LODS || k == STR_CMPS)
+		string_ref(s, i, REG_RSI, source_seg(i), false);
+	if (k == STR_MOVS || k == STR_STOS)
+		string_ref(s, i, REG_RDI, SEG_ES, true);
+	if (k == STR_CMPS || k == STR_SCAS)
+		string_ref(s, i, REG_RDI, SEG_ES, false);
+	begin(cpu, s);
+}
+
+static void compare_flags(struct cpu *cpu, uint64_t a, uint64_t b,
+			  unsigned int size)
+{
+	unsigned int shift = 64 - size * 8;
+	uint64_t rflags;
+
+	/* the low bits are zero on both sides: only AF needs the low nibble */
+	__asm__("subq %2, %1; pushfq; popq %0"
+		: "=r"(rflags), "+r"((uint64_t){ a << shift })
+		: "r"(b << shift)
+		: "cc");
+	rflags &= ~(uint64_t)(RFLAGS_AF | RFLAGS_PF);
+	if ((a & 15) < (b & 15))
+		rflags |= RFLAGS_AF;
+	if (!__builtin_parity((a - b) & 0xff))
+		rflags |= RFLAGS_PF;
+	cpu_set_arith(cpu, rflags);
+}
+
+static void advance(struct cpu *cpu, const struct insn *i, unsigned int reg)
+{
+	int64_t step = cpu->dflag ? -(int64_t)i->opsize : i->opsize;
+
+	reg_write(cpu, reg, i->addrsize,
+		  reg_read(cpu, reg, i->addrsize) + step);
+}
+
+static uint64_t element(const struct slow *s, unsigned int n)
+{
+	uint64_t v = 0;
+
+	memcpy(&v, s->at[n], s->bc.insn.opsize);
+	return v;
+}
+
+static void string_element(struct cpu *cpu, struct slow *s)
+{
+	const struct insn *i = &s->bc.insn;
+	enum string_kind k = string_kind(i);
+	bool more = i->prefix & (INSN_REP | INSN_REPNE);
+	bool stop = false;
+
+	switch (k) {
+	case STR_MOVS: memcpy(s->at[1], s->at[0], i->opsize); break;
+	case STR_STOS: memcpy(s->at[0], &cpu->gpr[REG_RAX], i->opsize); break;
+	case STR_LODS:
+		reg_write(cpu, REG_RAX, i->opsize, element(s, 0));
+		break;
+	case STR_CMPS:
+		compare_flags(cpu, element(s, 0), element(s, 1), i->opsize);
+		stop = (element(s, 0) == element(s, 1)) !=
+		       !!(i->prefix & INSN_REP);
+		break;
+	case STR_SCAS:
+		compare_flags(cpu, reg_read(cpu, REG_RAX, i->opsize),
+			      element(s, 0), i->opsize);
+		stop = (reg_read(cpu, REG_RAX, i->opsize) == element(s, 0)) !=
+		       !!(i->prefix & INSN_REP);
+		break;
+	}
+	if (k == STR_MOVS || k == STR_LODS || k == STR_CMPS)
+		advance(cpu, i, REG_RSI);
+	if (k != STR_LODS)
+		advance(cpu, i, REG_RDI);
+	if (more) {
+		uint64_t n = reg_read(cpu, REG_RCX, i->addrsize) - 1;
+
+		reg_write(cpu, REG_RCX, i->addrsize, n);
+		more = reg_read(cpu, REG_RCX, i->addrsize) && !stop;
+	}
+	if (!more)
+		cpu->rip = i->next_rip;
+}

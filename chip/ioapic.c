@@ -159,6 +159,15 @@ void ioapic_eoi(struct ioapic *io, uint8_t vector)
 	}
 }
 
+void ioapic_eoi_pins(struct ioapic *io, uint8_t vector, uint32_t pins)
+{
+	unsigned pin;
+
+	for (pin = 0; pin < IOAPIC_PINS && io->ops->eoi; pin++)
+		if ((pins & BIT(pin)) && (uint8_t)io->s.redirtbl[pin] == vector)
+			io->ops->eoi(io->ctx, pin);
+}
+
 uint32_t ioapic_read(struct ioapic *io, unsigned offset)
 {
 	switch (offset) {

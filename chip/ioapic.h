@@ -80,6 +80,11 @@ int ioapic_set_irq(struct ioapic *io, unsigned pin, bool level);
  * vector; level pins lose remote IRR and are sent again if still high.
  */
 void ioapic_eoi(struct ioapic *io, uint8_t vector);
+/*
+ * The EOI of an edge-triggered @vector that was watched (lapic_watch_eoi()):
+ * ops->eoi for those of @pins that have it, remote IRR is left alone.
+ */
+void ioapic_eoi_pins(struct ioapic *io, uint8_t vector, uint32_t pins);
 
 /*
  * Guest MMIO at @offset (0-0xff) of the window, 32-bit semantics; wider or

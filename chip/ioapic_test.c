@@ -140,6 +140,12 @@ static void test_level(void **state)
 	assert_int_equal(b.sent, 1);
 	ioapic_eoi(&b.io, 0x58);
 	assert_int_equal(b.eois, 0);
+	ioapic_eoi_pins(&b.io, 0x59, ~BIT(9));
+	assert_int_equal(b.eois, 0);
+	ioapic_eoi_pins(&b.io, 0x59, BIT(9)); /* an edge's: only told */
+	assert_int_equal(b.eois, 1);
+	assert_int_equal(get(&b, 0x22), 0xc059);
+	b.eois = 0;
 	ioapic_eoi(&b.io, 0x59); /* still high: again */
 	assert_int_equal(b.eois, 1);
 	assert_int_equal(b.sent, 2);

@@ -52,7 +52,7 @@ static void put(struct board *b, uint8_t reg, uint8_t val, uint64_t now)
 
 static void check(struct board *b, uint64_t now, const char *want)
 {
-	char got[32];
+	char got[96];
 
 	snprintf(got, sizeof(got), "%02x%02x-%02x-%02x %02x:%02x:%02x/%x",
 		 get(b, 0x32, now), get(b, 9, now), get(b, 8, now),
@@ -84,7 +84,7 @@ static void test_calendar(void **state)
 	struct board b;
 	struct tm tm;
 	time_t t;
-	char want[32];
+	char want[96];
 	unsigned i;
 
 	for (i = 0; i < 400; i++) {

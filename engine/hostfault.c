@@ -13,14 +13,11 @@
 #include "x86/regs.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <string.h>
 
 #define MAX_ENGINES 256
 
 /* Process-wide because signal handlers are. */
 static struct engine *engines[MAX_ENGINES];
-static struct sigaction old_action[NSIG];
 static struct lock install_lock;
 static bool installed;
 static __thread struct cpu *current;
@@ -104,7 +101,7 @@ static bool handle_code(struct engine *engine, int sig, struct sigctx *c)
 		save_flags(cpu, c->flags);
 	if (map.flags & MAP_SPILLED)
 		*c->gpr[MAP_SPILL_REG(map.flags)] = cpu->scratch[5];
-	if (sig == SIGBUS || c->trapno == VEC_PF) {
+	if (sig == 7 /* SIGBUS */ || c->trapno == VEC_PF) {
 		cpu->raised.valid = false;
 		cpu->exit = CPU_EXIT_EFAULT;
 	} else {
@@ -114,44 +111,12 @@ static bool handle_code(struct engine *engine, int sig, struct sigctx *c)
 	return true;
 }
 
-static void forward(int sig, siginfo_t *info, void *uc)
+/* Called by the signal handler: true when the fault was the guest's. */
+static bool handle(int sig, struct sigctx *c)
 {
-	struct sigaction *old = &old_action[sig];
+	struct engine *engine = engine_of(*c->rip);
 
-	if (old->sa_flags & SA_SIGINFO) {
-		old->sa_sigaction(sig, info, uc);
-	} else if (old->sa_handler == SIG_DFL) {
-		signal(sig, SIG_DFL); /* the fault repeats and kills */
-	} else if (old->sa_handler != SIG_IGN) {
-		old->sa_handler(sig);
-	}
-}
-
-static void handler(int sig, siginfo_t *info, void *uc)
-{
-	int saved_errno = errno;
-	struct engine *engine;
-	struct sigctx c;
-
-	sigctx_get(uc, &c);
-	engine = info->si_code > 0 ? engine_of(*c.rip) : NULL;
-	if (!engine || !current || !handle_code(engine, sig, &c))
-		forward(sig, info, uc);
-	errno = saved_errno;
-}
-
-static int install(void)
-{
-	static const int sigs[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP };
-	struct sigaction sa = {
-		.sa_sigaction = handler,
-		.sa_flags = SA_SIGINFO | SA_NODEFER | SA_RESTART,
-	};
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(sigs); i++)
-		if (sigaction(sigs[i], &sa, &old_action[sigs[i]]))
-			return -errno;
-	return 0;
+	return engine && current && handle_code(engine, sig, c);
 }
 
 int hostfault_register(struct engine *engine)
@@ -160,7 +125,7 @@ int hostfault_register(struct engine *engine)
 
 	lock_acquire(&install_lock);
 	if (!installed) {
-		ret = install();
+		ret = sigctx_install(handle);
 		if (ret)
 			goto out;
 		installed = true;

@@ -34,7 +34,7 @@ struct codepage *run_code_page(struct cpu *cpu, gva_t gva, uint32_t *xid)
 		if (!x)
 			cpu_internal_error(cpu, 1, gva);
 		engine_lock(cpu);
-		x->page = page_get(engine, x->hva);
+		x->page = page_get(engine, (uint8_t *)x->hva);
 		v->xid[i] = page_xid(engine, x->page, gva & PAGE_MASK);
 		if (((struct codepage *)x->page)->acquire_gen !=
 		    engine->acquire_gen)

@@ -14,6 +14,12 @@ struct sigctx {
 	uint64_t flags, trapno, error, cr2;
 };
 
-void sigctx_get(void *ucontext, struct sigctx *out);
+/*
+ * Take SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGTRAP. @fn is asked first, with
+ * a context it may change; what it does not want goes to the handler that was
+ * there. 0 or -errno.
+ */
+typedef bool sigctx_fn(int sig, struct sigctx *ctx);
+int sigctx_install(sigctx_fn *fn) __must_check;
 
 #endif

@@ -241,10 +241,8 @@ static uint8_t read_count(struct pit *pit, unsigned ch, uint64_t now)
 	}
 }
 
-static void send_tick(struct pit *pit)
+static void pulse(struct pit *pit)
 {
-	pit->missed--;
-	pit->wait_ack = true;
 	chip_pin_set(&pit->irq, true);
 	chip_pin_set(&pit->irq, false);
 }
@@ -338,27 +336,28 @@ void pit_advance(struct pit *pit, uint64_t now)
 		ticks = elapsed(pit, 0, now) / c->count - pit->fired;
 	pit->fired += ticks;
 	arm(pit);
-	if (!pit->reinject) {
-		pit->missed = 1;
-		send_tick(pit);
-		return;
-	}
-	pit->missed = (uint32_t)MIN(pit->missed + ticks, UINT32_MAX);
-	if (!pit->wait_ack)
-		send_tick(pit);
+	if (pit->reinject)
+		pit->missed = (uint32_t)MIN(pit->missed + ticks, UINT32_MAX);
+	/*
+	 * Not held back until the EOI of the one before: one more edge
+	 * merges with a request still pending, and a masked pin never
+	 * acknowledges.
+	 */
+	pulse(pit);
 }
 
 void pit_ack(struct pit *pit)
 {
-	pit->wait_ack = false;
-	if (pit->reinject && pit->missed)
-		send_tick(pit);
+	if (!pit->missed)
+		return;
+	pit->missed--;
+	if (pit->missed)
+		pulse(pit);
 }
 
 void pit_forget_missed(struct pit *pit)
 {
 	pit->missed = 0;
-	pit->wait_ack = false;
 }
 
 void pit_set_reinject(struct pit *pit, bool on)

@@ -50,10 +50,9 @@ struct pit {
 	bool null_count[3]; /* control word written, no count yet */
 	uint64_t fired;     /* counter 0: rising outputs since its load */
 	uint64_t next_ns;   /* counter 0: time of the next one */
-	/* Reinjection: ticks the guest has not acknowledged yet are kept. */
+	/* Reinjection: the guest is to see every tick. */
 	bool reinject;
-	bool wait_ack;   /* an edge was sent, its EOI is awaited */
-	uint32_t missed; /* ticks to send after the EOI */
+	uint32_t missed; /* ticks not acknowledged yet, the pending one too */
 	/* ---- derived ---- */
 	struct chip_pin irq; /* to GSI 0 */
 };
@@ -71,7 +70,7 @@ void pit_speaker_write(struct pit *pit, uint8_t val, uint64_t now);
 
 /* When pit_advance() is due; CHIP_NEVER when counter 0 is not armed. */
 uint64_t pit_deadline(const struct pit *pit);
-/* Pulse the pin for the ticks up to @now (one, or kept for reinjection). */
+/* Pulse the pin once for the ticks up to @now; reinjection keeps the rest. */
 void pit_advance(struct pit *pit, uint64_t now);
 /*
  * The guest EOId counter 0's interrupt (PIC pin 0 or its IOAPIC pin): send
@@ -79,8 +78,8 @@ void pit_advance(struct pit *pit, uint64_t now);
  */
 void pit_ack(struct pit *pit);
 /*
- * Forget missed ticks and stop waiting for an EOI. For when the guest
- * unmasks the pin: ticks of the masked time are not made up for.
+ * Forget missed ticks. For when the guest unmasks the pin (PIC or IOAPIC):
+ * ticks of the masked time are not made up for.
  */
 void pit_forget_missed(struct pit *pit);
 /* KVM_REINJECT_CONTROL. Off: late ticks are dropped. */

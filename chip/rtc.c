@@ -170,8 +170,8 @@ static void bytes_to_clock(struct rtc *rtc, uint64_t now, uint64_t sub_ns)
 	/* What 64-bit nanoseconds can hold. */
 	c.year = c.year < 1700 ? 1700 : MIN(c.year, 2250);
 	sec = days_of(&c) * DAY_SECS +
-	      decode_hour(rtc, rtc->cmos[HOURS]) * 3600 +
-	      decode(rtc, rtc->cmos[MINUTES]) * 60 +
+	      decode_hour(rtc, rtc->cmos[HOURS]) * 3600LL +
+	      decode(rtc, rtc->cmos[MINUTES]) * 60LL +
 	      decode(rtc, rtc->cmos[SECONDS]);
 	rtc->offset_ns = sec * (int64_t)NS_PER_SEC + (int64_t)sub_ns -
 			 (int64_t)now;

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Far JMP, CALL and RET, and the INT family. SDM 2A "JMP", "CALL", "RET",
- * "INT n"; SDM 3A "Privilege Level Checking When Transferring Program Control
- * Between Code Segments" (5.8); APM 3 for what AMD does otherwise (no m16:64
- * pointers). IRET is in cpu/iret.c, SYSCALL and SYSENTER in cpu/syscall.c.
+ * Far JMP, CALL and RET. SDM 2 "JMP", "CALL", "RET"; SDM 3A "Privilege Level
+ * Checking When Transferring Program Control Between Code Segments" (5.8);
+ * APM 3 for what AMD does otherwise (no m16:64 pointers). IRET is in
+ * cpu/iret.c, SYSCALL and SYSENTER in cpu/syscall.c, INT in cpu/intop.c.
  */
 #include "cpu/seg.h"
-
-/* KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP: INT3 belongs to the client. */
-#define GUEST_DEBUG_INT3 0x10001u
 
 struct far_ptr {
 	uint16_t sel;
@@ -394,85 +391,4 @@ int exec_ret_far(struct cpu *cpu, const struct insn *i)
 	stackref_set_sp(cpu, return_mask(cpu, cs.lo, cpu->seg[SEG_SS].attr),
 			st.sp + 2 * size + imm);
 	return EXEC_JUMP;
-}
-
-/* ---- INT n, INT3, INTO, INT1 ---- */
-
-static int soft_event(struct cpu *cpu, const struct insn *i, uint8_t vector,
-		      enum event_kind kind)
-{
-	cpu->event = (struct cpu_event){
-		.valid = true,
-		.vector = vector,
-		.kind = kind,
-		.insn_len = i->len,
-	};
-	cpu_event_deliver(cpu);
-	return EXEC_JUMP;
-}
-
-/*
- * True: the v8086 task takes INT @vector itself. The bitmap lies below the
- * I/O permission map. SDM 3B "Software Interrupt Handling" (20.3.3).
- */
-static bool int_redirected(struct cpu *cpu, uint8_t vector)
-{
-	const struct segment *tr = &cpu->seg[SEG_TR];
-	unsigned int off, bits;
-	const unsigned int acc = ACC_READ | ACC_SYSTEM;
-
-	if (!(cpu->cr4 & CR4_VME))
-		return false;
-	if (!(tr->attr & 8) || TSS32_IOMAP + 1 > tr->limit)
-		cpu_raise_err(cpu, VEC_GP, 0);
-	off = mem_read(cpu, (uint32_t)(tr->base + TSS32_IOMAP), 2, acc) - 32 +
-	      vector / 8;
-	if (off > tr->limit)
-		cpu_raise_err(cpu, VEC_GP, 0);
-	bits = mem_read(cpu, (uint32_t)(tr->base + off), 1, acc);
-	return !(bits >> (vector & 7) & 1);
-}
-
-int exec_int(struct cpu *cpu, const struct insn *i)
-{
-	uint8_t vector = i->op[0].disp;
-
-	if (cpu_v8086(cpu)) {
-		if (int_redirected(cpu, vector)) {
-			event_redirect_v8086(cpu, vector, i->next_rip);
-			return EXEC_JUMP;
-		}
-		if (cpu_iopl(cpu) < 3)
-			cpu_raise_err(cpu, VEC_GP, 0);
-	}
-	return soft_event(cpu, i, vector, EVENT_SOFT_INT);
-}
-
-int exec_int3(struct cpu *cpu, const struct insn *i)
-{
-	if ((cpu->guest_debug & GUEST_DEBUG_INT3) == GUEST_DEBUG_INT3) {
-		cpu->debug_exit = (struct cpu_debug_exit){
-			.exception = VEC_BP,
-			.pc = cpu->rip,
-		};
-		if (cpu->code_bits != 64)
-			cpu->debug_exit.pc = (uint32_t)(cpu->rip +
-							cpu->seg[SEG_CS].base);
-		cpu_exit_to_kvm(cpu, CPU_EXIT_DEBUG);
-	}
-	return soft_event(cpu, i, VEC_BP, EVENT_SOFT_EXC);
-}
-
-int exec_int1(struct cpu *cpu, const struct insn *i)
-{
-	return soft_event(cpu, i, VEC_DB, EVENT_SOFT_EXC);
-}
-
-int exec_into(struct cpu *cpu, const struct insn *i)
-{
-	if (cpu->code_bits == 64)
-		cpu_raise(cpu, VEC_UD);
-	if (!cpu->of)
-		return EXEC_NEXT;
-	return soft_event(cpu, i, VEC_OF, EVENT_SOFT_EXC);
 }

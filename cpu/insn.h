@@ -101,7 +101,7 @@ exec_fn exec_mov_to_seg, exec_mov_from_seg, exec_pop_seg, exec_push_seg,
 	exec_str, exec_lgdt, exec_lidt, exec_sgdt, exec_sidt, exec_swapgs,
 	exec_rdfsbase, exec_rdgsbase, exec_wrfsbase, exec_wrgsbase;
 
-/* cpu/far.c: far transfers */
+/* cpu/far.c, iret.c, syscall.c, intop.c: far transfers */
 exec_fn exec_jmp_far, exec_call_far, exec_ret_far, exec_iret, exec_syscall,
 	exec_sysret, exec_sysenter, exec_sysexit, exec_int, exec_int3,
 	exec_int1, exec_into;

@@ -15,10 +15,9 @@
 #define XSTATE_BV_OFF 512
 #define LEGACY_END    416
 
-static const char gpr_names[16][4] = { "rax", "rcx", "rdx", "rbx",
-				       "rsp", "rbp", "rsi", "rdi",
-				       "r8",  "r9",  "r10", "r11",
-				       "r12", "r13", "r14", "r15" };
+static const char gpr_names[16][4] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp",
+				      "rsi", "rdi", "r8",  "r9",  "r10", "r11",
+				      "r12", "r13", "r14", "r15"};
 
 static struct {
 	uint64_t mask;
@@ -122,8 +121,8 @@ static void diff_bytes(const char *name, unsigned int base, const uint8_t *in,
 
 static void diff_xsave(const uint8_t *in, const uint8_t *n, const uint8_t *g)
 {
-	static const char *names[8] = { "",  "",  "ymmh",  "",
-					"",  "k", "zmmh", "zmm16" };
+	static const char *names[8] = {"", "",  "ymmh", "",
+				       "", "k", "zmmh", "zmm16"};
 
 	diff_bytes("x87", 0, in, n, g, 24);
 	diff_bytes("mxcsr", 0, in + 24, n + 24, g + 24, 4);
@@ -190,9 +189,9 @@ static void insn_text(const uint8_t *code, unsigned int len, uint64_t gva,
 	ZydisFormatterInit(&fmt, ZYDIS_FORMATTER_STYLE_INTEL);
 	snprintf(text, size, "(bytes)");
 	if (ZYAN_SUCCESS(ZydisDecoderDecodeFull(&dec, code, len, &insn, ops)))
-		ZydisFormatterFormatInstruction(
-			&fmt, &insn, ops, insn.operand_count_visible, text,
-			size, gva, NULL);
+		ZydisFormatterFormatInstruction(&fmt, &insn, ops,
+						insn.operand_count_visible,
+						text, size, gva, NULL);
 }
 
 void block_print(const struct block *b)

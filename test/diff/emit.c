@@ -2,8 +2,8 @@
 /*
  * Encoder for forms: prefixes, REX/VEX/EVEX, ModRM, SIB, displacement and
  * immediate. SDM 2 "Instruction Format" (2.1), "VEX" (2.3), "EVEX" (2.7).
- * Displacements of EVEX forms are always 32 bits: the compressed 8-bit form
- * would need the tuple type, gen.c makes those by patching.
+ * An EVEX displacement of 8 bits is scaled by the form's tuple size, so it is
+ * used only where the operand asks for it (disp8) and any multiple will do.
  */
 #include "test/diff/gen.h"
 
@@ -49,7 +49,7 @@ static unsigned int rxb(const struct form *f, const struct operands *o)
 static void put_prefixes(struct out *out, const struct form *f,
 			 const struct operands *o)
 {
-	static const uint8_t pp[4] = { 0, 0x66, 0xf3, 0xf2 };
+	static const uint8_t pp[4] = {0, 0x66, 0xf3, 0xf2};
 
 	if (o->extra)
 		put(out, o->extra);
@@ -121,8 +121,8 @@ static void put_le(struct out *out, uint64_t val, unsigned int size)
 
 static bool short_disp(const struct form *f, const struct mem_operand *m)
 {
-	return !m->wide_disp && f->enc != ENC_EVEX && m->disp >= -128 &&
-	       m->disp <= 127;
+	return !m->wide_disp && (f->enc != ENC_EVEX || m->disp8) &&
+	       m->disp >= -128 && m->disp <= 127;
 }
 
 static void put_mem(struct out *out, const struct form *f, unsigned int reg,
@@ -161,7 +161,7 @@ static void put_mem(struct out *out, const struct form *f, unsigned int reg,
 unsigned int emit_form(const struct form *f, const struct operands *o,
 		       uint64_t gva, uint8_t *p)
 {
-	struct out out = { .p = p };
+	struct out out = {.p = p};
 	unsigned int reg = f->reg >= 0 ? (unsigned int)f->reg : o->reg;
 
 	put_prefixes(&out, f, o);
@@ -174,9 +174,9 @@ unsigned int emit_form(const struct form *f, const struct operands *o,
 	if (has_mem(f))
 		put_mem(&out, f, reg, &o->mem, gva, f->imm);
 	else if (f->rm_kind == RM_REG)
-		put(&out, 0xc0 | (reg & 7) << 3 |
-				  (f->rm >= 0 ? (unsigned int)f->rm :
-						o->rm & 7));
+		put(&out,
+		    0xc0 | (reg & 7) << 3 |
+			    (f->rm >= 0 ? (unsigned int)f->rm : o->rm & 7));
 	else if (f->rm_kind == RM_MOFFS)
 		put_le(&out, o->mem.target, o->mem.addr32 ? 4 : 8);
 	put_le(&out, o->imm, f->imm);

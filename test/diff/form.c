@@ -37,7 +37,7 @@ static struct {
 
 static unsigned int put_legacy(const struct key *k, uint8_t *p)
 {
-	static const uint8_t prefix[4] = { 0, 0x66, 0xf3, 0xf2 };
+	static const uint8_t prefix[4] = {0, 0x66, 0xf3, 0xf2};
 	unsigned int n = 0;
 
 	if (k->pp)
@@ -78,8 +78,8 @@ static unsigned int put_key(const struct key *k, uint8_t *p, uint8_t aaa,
 
 static bool try_decode(const uint8_t *p, struct decoded *d)
 {
-	d->ok = ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(
-		&list.dec, &d->ctx, p, 24, &d->insn));
+	d->ok = ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&list.dec, &d->ctx,
+							   p, 24, &d->insn));
 	d->len = d->ok ? d->insn.length : 0;
 	return d->ok;
 }
@@ -145,8 +145,7 @@ static bool excluded_mnemonic(ZydisMnemonic m)
 	case ZYDIS_MNEMONIC_VLDMXCSR:
 	case ZYDIS_MNEMONIC_IRET:
 	case ZYDIS_MNEMONIC_IRETD:
-	case ZYDIS_MNEMONIC_IRETQ:
-		return true;
+	case ZYDIS_MNEMONIC_IRETQ: return true;
 	default: return false;
 	}
 }
@@ -228,7 +227,11 @@ static bool wanted(const struct key *k, const struct decoded *d)
 
 static enum form_group group_of(const ZydisDecodedInstruction *i)
 {
-	if (i->attributes & ZYDIS_ATTRIB_IS_PRIVILEGED)
+	if (i->attributes & ZYDIS_ATTRIB_IS_PRIVILEGED ||
+	    i->meta.category == ZYDIS_CATEGORY_IO ||
+	    i->meta.category == ZYDIS_CATEGORY_IOSTRINGOP ||
+	    i->mnemonic == ZYDIS_MNEMONIC_CLI ||
+	    i->mnemonic == ZYDIS_MNEMONIC_STI)
 		return GROUP_ODD;
 	switch (i->meta.isa_ext) {
 	case ZYDIS_ISA_EXT_X87: return GROUP_X87;
@@ -272,9 +275,8 @@ static void take_operands(struct form *f, struct decoded *d)
 	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
 
 	f->no_gpr = true;
-	if (!ZYAN_SUCCESS(ZydisDecoderDecodeOperands(&list.dec, &d->ctx,
-						     &d->insn, op,
-						     d->insn.operand_count)))
+	if (!ZYAN_SUCCESS(ZydisDecoderDecodeOperands(
+		    &list.dec, &d->ctx, &d->insn, op, d->insn.operand_count)))
 		return;
 	for (int i = 0; i < d->insn.operand_count; i++) {
 		if (op[i].type == ZYDIS_OPERAND_TYPE_REGISTER)
@@ -304,13 +306,20 @@ static int add(const struct key *k, struct decoded *d, uint8_t kind, int reg,
 		list.cap = cap;
 	}
 	f = &list.forms[list.count++];
-	*f = (struct form){ .mnemonic = i->mnemonic, .enc = k->enc,
-			    .map = k->map,	     .pp = k->pp,
-			    .w = k->w,		     .l = k->l,
-			    .b = k->b,		     .opcode = k->opcode,
-			    .reg = reg,		     .rm = rm,
-			    .rm_kind = kind,	     .needs_mask = aaa,
-			    .group = group_of(i),    .id = list.count };
+	*f = (struct form){.mnemonic = i->mnemonic,
+			   .enc = k->enc,
+			   .map = k->map,
+			   .pp = k->pp,
+			   .w = k->w,
+			   .l = k->l,
+			   .b = k->b,
+			   .opcode = k->opcode,
+			   .reg = reg,
+			   .rm = rm,
+			   .rm_kind = kind,
+			   .needs_mask = aaa,
+			   .group = group_of(i),
+			   .id = list.count};
 	f->imm = (i->raw.imm[0].size + i->raw.imm[1].size) / 8;
 	f->lockable = i->attributes & ZYDIS_ATTRIB_ACCEPTS_LOCK;
 	take_operands(f, d);
@@ -324,22 +333,42 @@ static int discover_no_modrm(const struct key *k, struct decoded *d)
 	return add(k, d, moffs ? RM_MOFFS : RM_NONE, -1, -1, 0);
 }
 
+/*
+ * Most of the eight register numbers give the same mnemonic; the others may
+ * be refused because two operands must differ.
+ */
+static bool all_alike(const struct decoded *d)
+{
+	int first = -1, n = 0;
+
+	for (int i = 0; i < 8; i++) {
+		if (!d[i].ok)
+			continue;
+		if (first < 0)
+			first = i;
+		if (d[i].insn.mnemonic != d[first].insn.mnemonic)
+			return false;
+		n++;
+	}
+	return n >= 5;
+}
+
 /* mod = 3: rm decides the instruction in x87 and some system groups. */
 static int discover_reg(const struct key *k, unsigned int reg, bool any)
 {
 	struct decoded d[8];
 	uint8_t aaa[8];
-	bool same = true;
+	bool same;
 	int err = 0;
 
-	for (int rm = 0; rm < 8; rm++) {
+	for (int rm = 0; rm < 8; rm++)
 		probe(k, 0xc0 | reg << 3 | rm, false, &aaa[rm], &d[rm]);
-		same &= d[rm].ok && d[rm].insn.mnemonic == d[0].insn.mnemonic;
-	}
+	same = all_alike(d);
 	for (int rm = 0; rm < 8 && !err; rm++) {
-		if (d[rm].ok && wanted(k, &d[rm]))
-			err = add(k, &d[rm], RM_REG, any ? -1 : (int)reg,
-				  same ? -1 : rm, aaa[rm]);
+		if (!d[rm].ok || !wanted(k, &d[rm]))
+			continue;
+		err = add(k, &d[rm], RM_REG, any ? -1 : (int)reg,
+			  same ? -1 : rm, aaa[rm]);
 		if (same)
 			break;
 	}
@@ -366,23 +395,17 @@ static int discover_mem(const struct key *k, unsigned int reg, bool any)
 /* The mnemonic does not depend on ModRM.reg? */
 static bool reg_is_free(const struct key *k, uint8_t mod)
 {
-	struct decoded first, d;
+	struct decoded d[8];
 	uint8_t aaa;
 
 	/* in these groups later maps of rm differ though the first do not */
 	if (k->enc == ENC_LEGACY && k->map == 0 && k->opcode >= 0xd8 &&
 	    k->opcode <= 0xdf)
 		return false;
-	for (unsigned int reg = 0; reg < 8; reg++) {
-		if (!probe(k, mod | reg << 3, false, &aaa, &d) &&
-		    (mod || !probe(k, reg << 3, true, &aaa, &d)))
-			return false;
-		if (!reg)
-			first = d;
-		if (d.insn.mnemonic != first.insn.mnemonic)
-			return false;
-	}
-	return true;
+	for (unsigned int reg = 0; reg < 8; reg++)
+		if (!probe(k, mod | reg << 3, false, &aaa, &d[reg]) && !mod)
+			probe(k, reg << 3, true, &aaa, &d[reg]);
+	return all_alike(d);
 }
 
 static int discover_modrm(const struct key *k)
@@ -390,10 +413,11 @@ static int discover_modrm(const struct key *k)
 	bool any_reg = reg_is_free(k, 0xc0), any_mem = reg_is_free(k, 0);
 	int err = 0;
 
+	/* the last register is the least likely to equal another operand */
 	for (unsigned int reg = 0; reg < 8 && !err; reg++) {
-		if (!any_reg || !reg)
+		if (!any_reg || reg == 7)
 			err = discover_reg(k, reg, any_reg);
-		if (!err && (!any_mem || !reg))
+		if (!err && (!any_mem || reg == 7))
 			err = discover_mem(k, reg, any_mem);
 	}
 	return err;
@@ -433,7 +457,7 @@ static int discover_key(const struct key *k)
 
 static int discover_map(uint8_t enc, uint8_t map, uint8_t ls, uint8_t bs)
 {
-	struct key k = { .enc = enc, .map = map };
+	struct key k = {.enc = enc, .map = map};
 	int err = 0;
 
 	for (unsigned int n = 0; n < 8u * ls * bs * 256 && !err; n++) {
@@ -452,12 +476,12 @@ int form_discover(void)
 	static const struct {
 		uint8_t enc, map, ls, bs;
 	} maps[] = {
-		{ ENC_LEGACY, 0, 1, 1 }, { ENC_LEGACY, 1, 1, 1 },
-		{ ENC_LEGACY, 2, 1, 1 }, { ENC_LEGACY, 3, 1, 1 },
-		{ ENC_VEX, 1, 2, 1 },	 { ENC_VEX, 2, 2, 1 },
-		{ ENC_VEX, 3, 2, 1 },	 { ENC_EVEX, 1, 3, 2 },
-		{ ENC_EVEX, 2, 3, 2 },	 { ENC_EVEX, 3, 3, 2 },
-		{ ENC_EVEX, 5, 3, 2 },	 { ENC_EVEX, 6, 3, 2 },
+		{ENC_LEGACY, 0, 1, 1}, {ENC_LEGACY, 1, 1, 1},
+		{ENC_LEGACY, 2, 1, 1}, {ENC_LEGACY, 3, 1, 1},
+		{ENC_VEX, 1, 2, 1},    {ENC_VEX, 2, 2, 1},
+		{ENC_VEX, 3, 2, 1},    {ENC_EVEX, 1, 3, 2},
+		{ENC_EVEX, 2, 3, 2},   {ENC_EVEX, 3, 3, 2},
+		{ENC_EVEX, 5, 3, 2},   {ENC_EVEX, 6, 3, 2},
 	};
 	int err = 0;
 

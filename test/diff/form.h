@@ -19,7 +19,7 @@ enum form_enc { ENC_LEGACY, ENC_VEX, ENC_EVEX };
 enum form_rm { RM_NONE, RM_REG, RM_MEM, RM_VSIB, RM_MOFFS };
 
 enum form_group {
-	GROUP_INT,    /* arithmetic, logic, moves, stack, bit manipulation */
+	GROUP_INT, /* arithmetic, logic, moves, stack, bit manipulation */
 	GROUP_X87,
 	GROUP_MMX,
 	GROUP_SSE,

@@ -38,10 +38,10 @@ struct gen {
 	uint16_t known;   /* mask */
 	uint16_t frozen;  /* registers that must keep their value */
 	uint64_t fs_base, gs_base;
-	uint8_t profile;   /* index into profiles */
-	uint8_t depth;     /* of nested control flow */
-	uint8_t budget;    /* instructions left */
-	bool wild;         /* unknown addresses are fine in this instruction */
+	uint8_t profile; /* index into profiles */
+	uint8_t depth;   /* of nested control flow */
+	uint8_t budget;  /* instructions left */
+	bool wild;       /* unknown addresses are fine in this instruction */
 };
 
 struct mem_operand {
@@ -51,16 +51,17 @@ struct mem_operand {
 	uint8_t seg;   /* prefix byte or 0 */
 	bool addr32;
 	bool wide_disp; /* 32 bits though 8 would do */
+	bool disp8;     /* EVEX: 8 bits, to be scaled by the form's size */
 	int32_t disp;   /* rip: filled in from target */
 	uint64_t target;
 };
 
 struct operands {
-	uint8_t reg;   /* ModRM.reg, 0..31 */
-	uint8_t rm;    /* register operand */
-	uint8_t vvvv;  /* 0..31 */
-	uint8_t aaa;   /* mask register */
-	bool z;        /* zeroing */
+	uint8_t reg;  /* ModRM.reg, 0..31 */
+	uint8_t rm;   /* register operand */
+	uint8_t vvvv; /* 0..31 */
+	uint8_t aaa;  /* mask register */
+	bool z;       /* zeroing */
 	bool lock;
 	bool rex;      /* a REX even when it carries no bit */
 	uint8_t extra; /* meaningless prefix, or 0 */
@@ -104,6 +105,21 @@ void gen_filler(struct gen *g, unsigned int count);
 /* True when another @count instructions of full length still fit. */
 bool gen_room(const struct gen *g, unsigned int count);
 
+/* What is known, set aside before a branch and joined where paths meet. */
+struct gen_known {
+	uint64_t val[16];
+	uint16_t known;
+};
+void gen_save(const struct gen *g, struct gen_known *k);
+void gen_join(struct gen *g, const struct gen_known *k);
+
+/* Encode @f with @o (reg, vvvv and mask adjusted until it decodes) and append
+ * it. False when no encoding was found or it is not acceptable. */
+bool gen_form(struct gen *g, const struct form *f, struct operands *o);
+
+/* Random register operands and immediate for @f; no memory operand. */
+void gen_operands(struct gen *g, const struct form *f, struct operands *o);
+
 /* Put @target's distance into the rel32 whose field ends at code offset. */
 void gen_patch32(struct gen *g, unsigned int end, uint32_t target);
 
@@ -118,6 +134,6 @@ gen_fn gen_string, gen_string_pair;
 gen_fn gen_div, gen_popf, gen_enter, gen_leave, gen_segment, gen_xsave,
 	gen_x87_env, gen_mxcsr, gen_stack_switch, gen_long_insn, gen_bit_string;
 /* gen_vec.c */
-gen_fn gen_gather, gen_vsib, gen_kmask;
+gen_fn gen_gather, gen_kmask;
 
 #endif

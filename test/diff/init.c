@@ -45,13 +45,26 @@ static uint64_t double_value(struct rng *r)
 {
 	static const uint64_t edge[] = {
 		0, /* +0, -0, denormals, infinities, NaNs, one, two, ... */
-		0x8000000000000000, 0x0000000000000001, 0x800fffffffffffff,
-		0x7ff0000000000000, 0xfff0000000000000, 0x7ff8000000000000,
-		0x7ff0000000000001, 0xfff8000000000001, 0x3ff0000000000000,
-		0xbff0000000000000, 0x4000000000000000, 0x3fe0000000000000,
-		0x7fefffffffffffff, 0x0010000000000000, 0x41e0000000000000,
-		0xc1e0000000200000, 0x43e0000000000000, 0x3ff8000000000000,
-		0x400921fb54442d18, 0x40590ccccccccccd,
+		0x8000000000000000,
+		0x0000000000000001,
+		0x800fffffffffffff,
+		0x7ff0000000000000,
+		0xfff0000000000000,
+		0x7ff8000000000000,
+		0x7ff0000000000001,
+		0xfff8000000000001,
+		0x3ff0000000000000,
+		0xbff0000000000000,
+		0x4000000000000000,
+		0x3fe0000000000000,
+		0x7fefffffffffffff,
+		0x0010000000000000,
+		0x41e0000000000000,
+		0xc1e0000000200000,
+		0x43e0000000000000,
+		0x3ff8000000000000,
+		0x400921fb54442d18,
+		0x40590ccccccccccd,
 	};
 
 	if (rng_chance(r, 60))
@@ -92,8 +105,8 @@ static uint64_t pool_value(struct rng *r)
 /* An 80-bit value: normal, denormal, unnormal, infinity, NaN, zero. */
 static void x87_value(struct rng *r, uint8_t *out)
 {
-	static const uint16_t exps[] = { 0,	 1,	 0x3fff, 0x4000,
-					 0x3ffe, 0x403e, 0x7fff, 0x7ffe };
+	static const uint16_t exps[] = {0,      1,      0x3fff, 0x4000,
+					0x3ffe, 0x403e, 0x7fff, 0x7ffe};
 	uint64_t mant = rng_next(r);
 	uint16_t exp = exps[rng_below(r, ARRAY_SIZE(exps))];
 
@@ -168,9 +181,9 @@ static void init_xsave(struct rng *r, uint8_t *x)
 			continue;
 		__cpuid_count(0xd, n, size, off, c, d);
 		for (unsigned int i = 0; i < size; i += 8) {
-			uint64_t v = n == 5 && rng_chance(r, 70) ?
-					     rng_next(r) :
-					     pool_value(r);
+			uint64_t v = n == 5 && rng_chance(r, 70)
+					     ? rng_next(r)
+					     : pool_value(r);
 
 			memcpy(x + off + i, &v, 8);
 		}
@@ -236,23 +249,36 @@ static uint64_t gpr_value(struct rng *r)
 	return rng_next(r);
 }
 
+static void init_general(struct rng *r, struct state *st)
+{
+	for (int i = 0; i < 16; i++)
+		st->gpr[i] = gpr_value(r);
+	st->gpr[4] = STACK_GVA + 0x400 + rng_below(r, 0x100) * 8;
+	if (rng_chance(r, 60))
+		st->gpr[5] = STACK_GVA + 0x400 + rng_below(r, 0x100) * 8;
+	st->rflags = 0x202 | (rng_next(r) & 0x8d5);
+	if (rng_chance(r, 10))
+		st->rflags |= 0x400; /* DF */
+	if (rng_chance(r, 5))
+		st->rflags |= 0x200000; /* ID */
+	st->fs_base = rng_below(r, 0x40000000);
+	st->gs_base = rng_chance(r, 50) ? rng_below(r, 0x10000)
+					: -(uint64_t)rng_below(r, 0x40000000);
+}
+
+void init_gprs(uint64_t seed, struct state *st)
+{
+	struct rng r;
+
+	rng_seed(&r, seed ^ 0x7374617465);
+	init_general(&r, st);
+}
+
 void init_state(uint64_t seed, struct state *st)
 {
 	struct rng r;
 
 	rng_seed(&r, seed ^ 0x7374617465);
-	for (int i = 0; i < 16; i++)
-		st->gpr[i] = gpr_value(&r);
-	st->gpr[4] = STACK_GVA + 0x400 + rng_below(&r, 0x100) * 8;
-	if (rng_chance(&r, 60))
-		st->gpr[5] = STACK_GVA + 0x400 + rng_below(&r, 0x100) * 8;
-	st->rflags = 0x202 | (rng_next(&r) & 0x8d5);
-	if (rng_chance(&r, 10))
-		st->rflags |= 0x400; /* DF */
-	if (rng_chance(&r, 5))
-		st->rflags |= 0x200000; /* ID */
-	st->fs_base = rng_below(&r, 0x40000000);
-	st->gs_base = rng_chance(&r, 50) ? rng_below(&r, 0x10000) :
-					   -(uint64_t)rng_below(&r, 0x40000000);
+	init_general(&r, st);
 	memcpy(st->xsave, pool.xsave[rng_below(&r, XPOOL_COUNT)], XSAVE_SIZE);
 }

@@ -6,7 +6,6 @@
  */
 #include "test/diff/native.h"
 
-#include <asm/prctl.h>
 #include <cpuid.h>
 #include <errno.h>
 #include <signal.h>
@@ -18,17 +17,19 @@
 #include <unistd.h>
 
 #include "lib/check.h"
-#include "x86/regs.h"
 
 void native_enter(const void *xsave);
 void native_signal(int sig, siginfo_t *info, void *ctx);
 void native_fault(int sig, siginfo_t *info, void *ctx);
 extern const char native_stub[], native_stub_end[];
 
+#define VEC_DB 1
+#define VEC_PF 14
+
 #define SAVE(off, type) (*(type *)(uintptr_t)(SAVE_GVA + (off)))
 #define HWCAP2_FSGS     BIT(1) /* HWCAP2_FSGSBASE of <asm/hwcap2.h> */
 
-static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP };
+static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
 
 static struct {
 	uint8_t *code;
@@ -67,7 +68,7 @@ static int map_code(void)
 
 static int map_alt_stack(void)
 {
-	stack_t ss = { .ss_size = 256 * 1024 };
+	stack_t ss = {.ss_size = 256 * 1024};
 
 	/* frames lie at the top, and XSAVE_SIZE bytes of them are copied */
 	ss.ss_sp = mmap(NULL, ss.ss_size + XSAVE_SIZE, PROT_READ | PROT_WRITE,
@@ -115,9 +116,9 @@ uint8_t *native_code(void)
 
 void native_signals(bool take)
 {
-	struct sigaction sa = { .sa_sigaction = native_signal,
-				.sa_flags = SA_SIGINFO | SA_ONSTACK |
-					    SA_NODEFER };
+	struct sigaction sa = {.sa_sigaction = native_signal,
+			       .sa_flags = SA_SIGINFO | SA_ONSTACK |
+					   SA_NODEFER};
 
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
 		ASSERT(!sigaction(signals[i], take ? &sa : &self.old[i],
@@ -126,10 +127,10 @@ void native_signals(bool take)
 
 static void take_gprs(struct state *st, const greg_t *g)
 {
-	static const uint8_t order[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX,
-					   REG_RSP, REG_RBP, REG_RSI, REG_RDI,
-					   REG_R8,  REG_R9,  REG_R10, REG_R11,
-					   REG_R12, REG_R13, REG_R14, REG_R15 };
+	static const uint8_t order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX,
+					  REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+					  REG_R8,  REG_R9,  REG_R10, REG_R11,
+					  REG_R12, REG_R13, REG_R14, REG_R15};
 
 	for (int i = 0; i < 16; i++)
 		st->gpr[i] = g[order[i]];

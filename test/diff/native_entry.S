@@ -25,6 +25,10 @@ native_enter:
 	mov	SAVE_GVA + XFEATURES, %eax
 	xor	%edx, %edx
 	xrstor64 (%rdi)
+	mov	%edx, %ds
+	mov	%edx, %es
+	mov	%edx, %fs
+	mov	%edx, %gs
 	mov	SAVE_GVA + IN_FS, %rax
 	wrfsbase %rax
 	mov	SAVE_GVA + IN_GS, %rax

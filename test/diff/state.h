@@ -88,6 +88,9 @@ void init_pools(void);
 /* The state and memory that belong to @seed. Pointers, small numbers and
  * random values are mixed; xsave is a whole standard-format image. */
 void init_state(uint64_t seed, struct state *st);
+
+/* Only the general registers, flags and bases of it. */
+void init_gprs(uint64_t seed, struct state *st);
 void init_memory(uint64_t seed, struct memory *mem);
 
 /* The read-only page, the same for every block. */

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine's half: a machine of one cpu whose page tables show the same
+ * addresses with the same permissions at CPL 3. Every exception leads to a
+ * HLT in ring 0, so that a block costs one engine_run().
+ */
+#ifndef DIFF_GUEST_H
+#define DIFF_GUEST_H
+
+#include "test/diff/state.h"
+
+/*
+ * @code: CODE_SIZE bytes shared with the native half. 0 or -errno.
+ */
+int guest_open(uint8_t *code) __must_check;
+
+/* Everything in @code may have changed. */
+void guest_code_changed(void);
+
+/*
+ * Run from out->st and out->mem; both are replaced by what came of it. False:
+ * the engine left for another reason than the end of the block, which is
+ * printed.
+ */
+bool guest_run(struct outcome *out);
+
+#endif

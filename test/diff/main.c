@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * diff [-n blocks] [-s seed] [-j processes] [-m mismatches] [-2] [-v]
+ *      [-b seed@gva] [case ...]
+ *
+ * Blocks are generated into the code area batch by batch. Each batch is run
+ * in groups, first natively, then by the engine, since both want SIGSEGV.
+ * Exit status: 0 all blocks agree, 1 some differ, 77 this host cannot.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "test/diff/gen.h"
+#include "test/diff/guest.h"
+#include "test/diff/native.h"
+#include "test/diff/shrink.h"
+
+#define BATCH_MAX 4096
+#define GROUP     32
+
+struct options {
+	uint64_t blocks, seed;
+	unsigned int jobs, mismatches;
+	bool native_twice; /* compare silicon with itself: checks the test */
+	bool verbose;
+	const char *one; /* seed@gva */
+	char **cases;
+	unsigned int case_count;
+};
+
+/* What the processes count; shared memory. */
+struct totals {
+	uint64_t blocks, insns, different, unstable, stuck;
+	uint64_t vectors[256];
+	uint64_t ns_gen, ns_native, ns_guest;
+	uint32_t count[ZYDIS_MNEMONIC_MAX_VALUE + 1];
+};
+
+struct worker {
+	const struct options *opt;
+	struct checker checker;
+	struct totals *totals;
+	struct block *blocks;           /* BATCH_MAX of them */
+	struct outcome *native, *guest; /* GROUP of each */
+	bool stuck[GROUP];
+	uint64_t next; /* seed of the next block */
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+static void add(uint64_t *p, uint64_t n)
+{
+	__atomic_fetch_add(p, n, __ATOMIC_RELAXED);
+}
+
+static bool second_native(struct outcome *out)
+{
+	native_signals(true);
+	native_run(out);
+	native_signals(false);
+	return true;
+}
+
+static void nothing_to_do(void)
+{
+}
+
+#ifdef DIFF_ENGINE
+static const struct checker engine_checker = {guest_run, guest_code_changed};
+#endif
+static const struct checker native_checker = {second_native, nothing_to_do};
+
+/* ---- batches ---- */
+
+static unsigned int generate(struct worker *w, unsigned int want)
+{
+	uint32_t off = 0;
+	unsigned int n = 0;
+
+	while (n < want && n < BATCH_MAX && off + BLOCK_MAX <= CODE_SIZE) {
+		struct block *b = &w->blocks[n++];
+
+		gen_block(w->next++, CODE_GVA + off, b);
+		memcpy(native_code() + off, b->code, b->size + 5);
+		off += b->size + 5;
+		/* now and then a gap, so that page ends fall everywhere */
+		off += b->seed % 7 ? 0 : b->seed % 11;
+	}
+	w->checker.code_changed();
+	return n;
+}
+
+static void prepare(const struct block *b, struct outcome *out)
+{
+	init_state(b->seed, &out->st);
+	init_memory(b->seed, &out->mem);
+	out->st.rip = b->gva;
+}
+
+/* What cannot be seen again is shown as it was seen. */
+static void report_once(struct worker *w, struct block *b, unsigned int i)
+{
+	static struct outcome in;
+
+	prepare(b, &in);
+	printf("--- differed once, not when run again\nseed 0x%" PRIx64
+	       "\nat 0x%x\n",
+	       b->seed, b->gva);
+	block_print(b);
+	outcome_diff(&in, &w->native[i], &w->guest[i]);
+}
+
+static void report(struct worker *w, struct block *b, unsigned int i)
+{
+	struct block mini = *b;
+	enum verdict v = block_check(&w->checker, b, NULL, NULL, NULL, NULL);
+
+	if (v == SAME) {
+		report_once(w, b, i);
+		return;
+	}
+	block_shrink(&w->checker, &mini, NULL, v);
+	block_report(&w->checker, &mini, NULL, v);
+}
+
+static void judge(struct worker *w, struct block *b, unsigned int i)
+{
+	struct totals *t = w->totals;
+
+	add(&t->vectors[w->native[i].st.vector & 255], 1);
+	add(&t->insns, b->count);
+	if (!w->stuck[i] && outcome_equal(&w->native[i], &w->guest[i]))
+		return;
+	/* nondeterminism of the host is counted apart, with a limit */
+	if (block_check(&native_checker, b, NULL, NULL, NULL, NULL) ==
+	    UNSTABLE) {
+		add(&t->unstable, 1);
+		if (w->opt->verbose)
+			report(w, b, i);
+		return;
+	}
+	add(w->stuck[i] ? &t->stuck : &t->different, 1);
+	if (t->different + t->stuck <= w->opt->mismatches) {
+		report(w, b, i);
+		/* the minimiser overwrote it */
+		memcpy(native_code() + (b->gva - CODE_GVA), b->code,
+		       b->size + 5);
+		w->checker.code_changed();
+	}
+}
+
+static void run_group(struct worker *w, struct block *b, unsigned int n)
+{
+	uint64_t t0 = now_ns(), t1;
+
+	native_signals(true);
+	for (unsigned int i = 0; i < n; i++) {
+		prepare(&b[i], &w->native[i]);
+		native_run(&w->native[i]);
+	}
+	native_signals(false);
+	t1 = now_ns();
+	add(&w->totals->ns_native, t1 - t0);
+	for (unsigned int i = 0; i < n; i++) {
+		prepare(&b[i], &w->guest[i]);
+		w->stuck[i] = !w->checker.run(&w->guest[i]);
+	}
+	add(&w->totals->ns_guest, now_ns() - t1);
+	for (unsigned int i = 0; i < n; i++)
+		judge(w, &b[i], i);
+}
+
+static void run_batches(struct worker *w, uint64_t count)
+{
+	while (count && w->totals->different < w->opt->mismatches) {
+		uint64_t t0 = now_ns();
+		unsigned int n = generate(w, MIN(count, BATCH_MAX));
+
+		add(&w->totals->ns_gen, now_ns() - t0);
+		for (unsigned int i = 0; i < n; i += GROUP)
+			run_group(w, w->blocks + i, MIN(GROUP, n - i));
+		add(&w->totals->blocks, n);
+		count -= n;
+	}
+	for (unsigned int i = 0; i <= ZYDIS_MNEMONIC_MAX_VALUE; i++)
+		__atomic_fetch_add(&w->totals->count[i], gen_count[i],
+				   __ATOMIC_RELAXED);
+}
+
+/* ---- setting up ---- */
+
+/* Forms this host answers with #UD are kept, but rarely used. */
+static void sort_out_forms(int count)
+{
+	static struct outcome out;
+
+	native_signals(true);
+	for (int i = 0; i < count; i++) {
+		static struct block b;
+
+		if (!gen_single(form_get(i), i, CODE_GVA, &b))
+			continue;
+		memcpy(native_code(), b.code, b.size + 5);
+		prepare(&b, &out);
+		native_run(&out);
+		if (out.st.vector == 6)
+			form_mark_odd(i);
+	}
+	native_signals(false);
+	form_sort();
+	memset(gen_count, 0, (ZYDIS_MNEMONIC_MAX_VALUE + 1) * sizeof(uint32_t));
+}
+
+static int open_both(struct worker *w)
+{
+	int err = native_open(), count;
+
+	if (err)
+		return err;
+	init_pools();
+	count = form_discover();
+	if (count < 0)
+		return count;
+	sort_out_forms(count);
+	if (w->opt->verbose)
+		printf("%d forms\n", count);
+	w->checker = native_checker;
+#ifdef DIFF_ENGINE
+	if (!w->opt->native_twice) {
+		w->checker = engine_checker;
+		err = guest_open(native_code());
+	}
+#endif
+	return err;
+}
+
+static int worker_main(const struct options *opt, struct totals *totals,
+		       unsigned int job)
+{
+	struct worker w = {.opt = opt, .totals = totals};
+	uint64_t share = opt->blocks / opt->jobs;
+	int err;
+
+	w.blocks = calloc(BATCH_MAX, sizeof(*w.blocks));
+	w.native = aligned_alloc(64, GROUP * sizeof(*w.native));
+	w.guest = aligned_alloc(64, GROUP * sizeof(*w.guest));
+	err = w.blocks && w.native && w.guest ? open_both(&w) : -ENOMEM;
+	if (err) {
+		printf("diff: cannot start: %s\n", strerror(-err));
+		return err == -ENOSYS ? 77 : 1;
+	}
+	w.next = opt->seed + job * share;
+	if (opt->one) {
+		struct block b;
+		char *at;
+
+		gen_block(strtoull(opt->one, &at, 0),
+			  *at ? strtoul(at + 1, NULL, 0) : CODE_GVA, &b);
+		block_print(&b);
+		report(&w, &b, 0);
+		return 0;
+	}
+	for (unsigned int i = 0; i < opt->case_count; i++)
+		if (!case_run(&w.checker, opt->cases[i]))
+			add(&totals->different, 1);
+	if (opt->case_count)
+		return 0;
+	run_batches(&w, job ? share : opt->blocks - share * (opt->jobs - 1));
+	return 0;
+}
+
+static int run_jobs(const struct options *opt, struct totals *totals)
+{
+	int status, worst = 0;
+
+	for (unsigned int i = 0; i < opt->jobs; i++) {
+		fflush(stdout);
+		if (!fork()) {
+			status = worker_main(opt, totals, i);
+			fflush(stdout);
+			_exit(status);
+		}
+	}
+	for (unsigned int i = 0; i < opt->jobs; i++) {
+		if (wait(&status) < 0 || !WIFEXITED(status)) {
+			printf("diff: a process ended by signal %d\n",
+			       WTERMSIG(status));
+			worst = 1;
+		} else if (WEXITSTATUS(status) > worst) {
+			worst = WEXITSTATUS(status);
+		}
+	}
+	return worst;
+}
+
+/* ---- summary ---- */
+
+static void print_totals(const struct options *opt, const struct totals *t)
+{
+	unsigned int used = 0;
+
+	for (unsigned int i = 0; i <= ZYDIS_MNEMONIC_MAX_VALUE; i++) {
+		used += t->count[i] != 0;
+		if (opt->verbose && t->count[i])
+			printf("%8u %s\n", t->count[i],
+			       ZydisMnemonicGetString(i));
+	}
+	printf("ends:");
+	for (int v = 0; v < 256; v++)
+		if (t->vectors[v])
+			printf(" %d:%" PRIu64, v, t->vectors[v]);
+	printf("\n%" PRIu64 " blocks, %" PRIu64
+	       " instructions, %u mnemonics: %" PRIu64 " differ, %" PRIu64
+	       " stuck, %" PRIu64 " unstable\n",
+	       t->blocks, t->insns, used, t->different, t->stuck, t->unstable);
+	if (t->blocks)
+		printf("ns per block: generate %" PRIu64 ", native %" PRIu64
+		       ", engine %" PRIu64 "\n",
+		       t->ns_gen / t->blocks, t->ns_native / t->blocks,
+		       t->ns_guest / t->blocks);
+}
+
+static bool parse(int argc, char **argv, struct options *opt)
+{
+	int c;
+
+	while ((c = getopt(argc, argv, "n:s:j:m:b:2v")) != -1) {
+		switch (c) {
+		case 'n': opt->blocks = strtoull(optarg, NULL, 0); break;
+		case 's': opt->seed = strtoull(optarg, NULL, 0); break;
+		case 'j': opt->jobs = strtoul(optarg, NULL, 0); break;
+		case 'm': opt->mismatches = strtoul(optarg, NULL, 0); break;
+		case 'b': opt->one = optarg; break;
+		case '2': opt->native_twice = true; break;
+		case 'v': opt->verbose = true; break;
+		default: return false;
+		}
+	}
+	opt->cases = argv + optind;
+	opt->case_count = argc - optind;
+	if (opt->one || opt->case_count)
+		opt->jobs = 1;
+	return opt->jobs > 0 && opt->mismatches > 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct options opt = {
+		.blocks = 100000, .seed = 1, .jobs = 1, .mismatches = 10};
+	struct totals *t;
+	int worst;
+
+	if (!parse(argc, argv, &opt)) {
+		fprintf(stderr, "usage: diff [-n blocks] [-s seed] [-j procs]"
+				" [-m mismatches] [-b seed@gva] [-2v]"
+				" [case ...]\n");
+		return 2;
+	}
+	t = mmap(NULL, sizeof(*t), PROT_READ | PROT_WRITE,
+		 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (t == MAP_FAILED)
+		return 1;
+	worst = run_jobs(&opt, t);
+	if (!opt.one && !opt.case_count)
+		print_totals(&opt, t);
+	if (!worst && (t->different || t->stuck))
+		worst = 1;
+	/* a generator that is not deterministic would hide differences */
+	if (!worst && t->unstable > t->blocks / 10000 + 5)
+		worst = 1;
+	return worst;
+}

@@ -137,10 +137,10 @@ static void test_pci(void **state)
 {
 	struct bus pio = {0}, mmio = {0};
 	uint64_t cf9 = 0;
+	struct pci_board board = {ECAM, 16 << 20, &cf9_ops, &cf9};
 	struct pci pci;
 
-	assert_int_equal(
-		pci_init(&pci, &pio, &mmio, ECAM, 16 << 20, &cf9_ops, &cf9), 0);
+	assert_int_equal(pci_init(&pci, &pio, &mmio, &board), 0);
 	assert_int_equal(config(&pio, 0x80000000), 0x00081b36);
 	assert_int_equal(bus_read(&pio, 0xcf8, 4), 0x80000000);
 	assert_int_equal(config(&pio, 0x80000008), 0x06000000);

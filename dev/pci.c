@@ -64,7 +64,8 @@ static uint64_t pci_port_read(void *ctx, uint64_t offset, unsigned size)
 		if (offset == 0 && size == 4)
 			return pci->address;
 		if (offset == 1 && size == 1)
-			return pci->cf9_ops->read(pci->cf9_ctx, 0, 1);
+			return pci->board.cf9_ops->read(pci->board.cf9_ctx, 0,
+							1);
 		return UINT64_MAX;
 	}
 	if (!(pci->address & PCI_ENABLE))
@@ -83,7 +84,8 @@ static void pci_port_write(void *ctx, uint64_t offset, unsigned size,
 		if (offset == 0 && size == 4)
 			pci->address = (uint32_t)val & 0x80fffffc;
 		else if (offset == 1 && size == 1)
-			pci->cf9_ops->write(pci->cf9_ctx, 0, 1, val);
+			pci->board.cf9_ops->write(pci->board.cf9_ctx, 0, 1,
+						  val);
 		return;
 	}
 	if (!(pci->address & PCI_ENABLE))
@@ -108,17 +110,18 @@ static void pci_ecam_write(void *ctx, uint64_t offset, unsigned size,
 static const struct bus_ops port_ops = {pci_port_read, pci_port_write};
 static const struct bus_ops ecam_ops = {pci_ecam_read, pci_ecam_write};
 
-int pci_init(struct pci *pci, struct bus *pio, struct bus *mmio, uint64_t ecam,
-	     uint64_t ecam_size, const struct bus_ops *cf9_ops, void *cf9_ctx)
+int pci_init(struct pci *pci, struct bus *pio, struct bus *mmio,
+	     const struct pci_board *board)
 {
 	/* Vendor, device, command, status, revision, class 0x060000. */
 	static const uint8_t identity[] = {0x36, 0x1b, 0x08, 0x00, 0x00, 0x00,
 					   0x00, 0x00, 0x00, 0x00, 0x00, 0x06};
 	struct bus_range ports = {PCI_PORT, 8, 4, &port_ops, pci};
-	struct bus_range window = {ecam, ecam_size, 4, &ecam_ops, pci};
+	struct bus_range window = {board->ecam, board->ecam_size, 4, &ecam_ops,
+				   pci};
 	int ret;
 
-	*pci = (struct pci){.cf9_ops = cf9_ops, .cf9_ctx = cf9_ctx};
+	*pci = (struct pci){.board = *board};
 	memcpy(pci->bridge, identity, sizeof(identity));
 	ret = bus_add(pio, &ports);
 	return ret ? ret : bus_add(mmio, &window);

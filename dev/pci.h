@@ -15,19 +15,25 @@
 struct bus;
 struct bus_ops;
 
-struct pci {
-	uint32_t address;              /* port 0xcf8 */
-	uint8_t bridge[256];           /* the host bridge's registers */
+/* What the board decides. */
+struct pci_board {
+	uint64_t ecam;                 /* gpa of the ECAM window */
+	uint64_t ecam_size;            /* bytes */
 	const struct bus_ops *cf9_ops; /* who owns the byte at 0xcf9 */
 	void *cf9_ctx;
 };
 
+struct pci {
+	uint32_t address;    /* port 0xcf8 */
+	uint8_t bridge[256]; /* the host bridge's registers */
+	struct pci_board board;
+};
+
 /*
- * Claims ports 0xcf8-0xcff on @pio and @ecam_size bytes at @ecam on @mmio.
- * 0 or bus_add()'s -errno.
+ * Claims ports 0xcf8-0xcff on @pio and the ECAM window on @mmio. 0 or
+ * bus_add()'s -errno.
  */
-int pci_init(struct pci *pci, struct bus *pio, struct bus *mmio, uint64_t ecam,
-	     uint64_t ecam_size, const struct bus_ops *cf9_ops,
-	     void *cf9_ctx) __must_check;
+int pci_init(struct pci *pci, struct bus *pio, struct bus *mmio,
+	     const struct pci_board *board) __must_check;
 
 #endif

@@ -139,6 +139,8 @@ static int init_fixed(struct machine *m)
 		.ctx = m,
 	};
 	struct bus_range cf9 = {ISA_PORT_CF9, 1, 1, &isa_reset_ops, &m->isa};
+	struct pci_board pci = {LAYOUT_ECAM, LAYOUT_ECAM_SIZE, &isa_reset_ops,
+				&m->isa};
 	int ret = isa_init(&m->isa, &m->pio, &wires);
 
 	if (ret)
@@ -146,8 +148,7 @@ static int init_fixed(struct machine *m)
 	isa_set_memory(&m->isa, m->low_size, m->high_size);
 	if (!m->config->pci)
 		return bus_add(&m->pio, &cf9);
-	return pci_init(&m->pci, &m->pio, &m->mmio, LAYOUT_ECAM,
-			LAYOUT_ECAM_SIZE, &isa_reset_ops, &m->isa);
+	return pci_init(&m->pci, &m->pio, &m->mmio, &pci);
 }
 
 static int init_com1(struct machine *m)

@@ -32,14 +32,14 @@ unsigned boot_map(const struct boot_source *src, struct boot_range *map)
 }
 
 int boot_initrd(const struct boot_source *src, const struct dma *dma,
-		uint64_t floor, uint64_t top, uint64_t *gpa, uint64_t *size,
+		uint64_t floor, uint64_t top, struct boot_blob *out,
 		struct err *e)
 {
 	struct image img;
 	void *p;
 	int ret;
 
-	*gpa = *size = 0;
+	*out = (struct boot_blob){0};
 	if (!src->initrd)
 		return 0;
 	ret = image_open(&img, "-initrd", src->initrd, e);
@@ -47,16 +47,16 @@ int boot_initrd(const struct boot_source *src, const struct dma *dma,
 		return ret;
 	top = MIN(top, src->low_size);
 	if (img.size < top)
-		*gpa = ALIGN_DOWN(top - img.size, (uint64_t)4096);
-	p = dma_ptr(dma, *gpa, img.size);
-	if (*gpa < floor || !p)
+		out->gpa = ALIGN_DOWN(top - img.size, (uint64_t)4096);
+	p = dma_ptr(dma, out->gpa, img.size);
+	if (out->gpa < floor || !p)
 		ret = image_err(&img, e, -ENOSPC,
 				"%llu bytes do not fit beside the kernel; give "
 				"more memory with -m",
 				(unsigned long long)img.size);
 	else
 		ret = image_read(&img, 0, p, img.size, e);
-	*size = img.size;
+	out->size = img.size;
 	image_close(&img);
 	return ret;
 }

@@ -53,12 +53,18 @@ struct boot_range {
 /* The memory map as firmware would report it; returns the entries. */
 unsigned boot_map(const struct boot_source *src, struct boot_range *map);
 
+/* Where the initrd lies; size 0 without one. */
+struct boot_blob {
+	uint64_t gpa;
+	uint64_t size;
+};
+
 /*
  * Read @src->initrd into the highest pages that end at or below @top and
- * begin at or above @floor. *@gpa and *@size are 0 without an initrd.
+ * begin at or above @floor.
  */
 int boot_initrd(const struct boot_source *src, const struct dma *dma,
-		uint64_t floor, uint64_t top, uint64_t *gpa, uint64_t *size,
+		uint64_t floor, uint64_t top, struct boot_blob *out,
 		struct err *e) __must_check;
 
 /* Copy -append to LAYOUT_CMDLINE; @max is what the kernel takes. */

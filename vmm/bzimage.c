@@ -107,12 +107,12 @@ static int load_code(struct bzimage *b, struct err *e)
 static int load_initrd(struct bzimage *b, struct err *e)
 {
 	struct setup_header *h = &b->params.hdr;
-	uint64_t gpa, size;
+	struct boot_blob blob;
 	uint64_t top = (uint64_t)h->initrd_addr_max + 1;
-	int ret = boot_initrd(b->src, b->dma, b->ram_end, top, &gpa, &size, e);
+	int ret = boot_initrd(b->src, b->dma, b->ram_end, top, &blob, e);
 
-	h->ramdisk_image = (uint32_t)gpa;
-	h->ramdisk_size = (uint32_t)size;
+	h->ramdisk_image = (uint32_t)blob.gpa;
+	h->ramdisk_size = (uint32_t)blob.size;
 	return ret;
 }
 

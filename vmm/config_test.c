@@ -242,23 +242,24 @@ static void test_apic_ids(void **state)
 
 static void test_cpuid(void **state)
 {
-	struct {
-		struct kvm_cpuid2 head;
-		struct kvm_cpuid_entry2 entry[4];
-	} base = {
-		.head.nent = 4,
-		.entry = {{.function = 0, .eax = 0x1f},
-			  {.function = 1, .ebx = 0xff010800, .ecx = BIT(27)},
-			  {.function = 4,
-			   .eax = 0xfc01c143,
-			   .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
-			   .index = 3},
-			  {.function = 0xb,
-			   .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX}},
+	static const struct kvm_cpuid_entry2 leaves[] = {
+		{.function = 0, .eax = 0x1f},
+		{.function = 1, .ebx = 0xff010800, .ecx = BIT(27)},
+		{.function = 4,
+		 .eax = 0xfc01c143,
+		 .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
+		 .index = 3},
+		{.function = 0xb, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX},
 	};
+	struct kvm_cpuid2 *base = calloc(1, sizeof(*base) + sizeof(leaves));
 	const struct config_smp smp = {12, 2, 3, 2};
-	struct kvm_cpuid2 *t = cpuid_vcpu(&base.head, &smp, 11, true);
 	struct kvm_cpuid_entry2 *en;
+	struct kvm_cpuid2 *t;
+
+	assert_non_null(base);
+	base->nent = ARRAY_SIZE(leaves);
+	memcpy(base->entries, leaves, sizeof(leaves));
+	t = cpuid_vcpu(base, &smp, 11, true);
 
 	assert_non_null(t);
 	assert_int_equal(t->nent, 6);
@@ -282,6 +283,7 @@ static void test_cpuid(void **state)
 	assert_int_equal(en->ebx, 0);
 	assert_null(cpuid_find(t, 0x1f, 0));
 	free(t);
+	free(base);
 }
 
 int main(void)

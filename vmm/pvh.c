@@ -256,15 +256,17 @@ int pvh_load(const struct boot_source *src, const struct image *img,
 {
 	struct pvh p = {.src = src, .img = img, .dma = dma};
 	struct start_module mod = {0};
+	struct boot_blob blob = {0};
 	int ret = read_ehdr(&p, e);
 
 	if (!ret)
 		ret = load_segments(&p, e);
 	if (!ret)
-		ret = boot_initrd(src, dma, p.ram_end, src->low_size,
-				  &mod.paddr, &mod.size, e);
+		ret = boot_initrd(src, dma, p.ram_end, src->low_size, &blob, e);
 	if (!ret)
 		ret = boot_cmdline(src, dma, LAYOUT_CMDLINE_MAX - 1, e);
+	mod.paddr = blob.gpa;
+	mod.size = blob.size;
 	if (!ret)
 		ret = write_start_info(&p, &mod, e);
 	entry->rip = p.entry;

@@ -17,7 +17,7 @@
 
 static bool has_smi_cmd(const struct acpi_pm *pm)
 {
-	return pm->enable_val || pm->disable_val;
+	return pm->cfg.enable_val || pm->cfg.disable_val;
 }
 
 static uint64_t ticks(const struct acpi_pm *pm, uint64_t now)
@@ -30,7 +30,7 @@ static uint64_t ticks(const struct acpi_pm *pm, uint64_t now)
 /* TMR status is set whenever the top bit changes. */
 static unsigned top_bit(const struct acpi_pm *pm)
 {
-	return pm->timer32 ? 31 : 23;
+	return pm->cfg.timer32 ? 31 : 23;
 }
 
 static void update_sci(struct acpi_pm *pm)
@@ -88,14 +88,12 @@ static void write_byte(struct acpi_pm *pm, unsigned offset, uint8_t val)
 }
 
 void acpi_pm_init(struct acpi_pm *pm, const struct chip_pin *sci,
-		  uint8_t enable_val, uint8_t disable_val, bool timer32,
+		  const struct acpi_pm_config *cfg,
 		  const struct acpi_pm_ops *ops, void *ctx, uint64_t now)
 {
 	*pm = (struct acpi_pm){
 		.start_ns = now,
-		.enable_val = enable_val,
-		.disable_val = disable_val,
-		.timer32 = timer32,
+		.cfg = *cfg,
 		.sci = *sci,
 		.ops = ops,
 		.ctx = ctx,
@@ -147,9 +145,9 @@ void acpi_pm_smi_write(struct acpi_pm *pm, uint8_t val)
 	pm->smi_cmd = val;
 	if (!has_smi_cmd(pm))
 		return;
-	if (val == pm->enable_val)
+	if (val == pm->cfg.enable_val)
 		pm->cnt |= ACPI_PM1_SCI_EN;
-	else if (val == pm->disable_val)
+	else if (val == pm->cfg.disable_val)
 		pm->cnt &= ~ACPI_PM1_SCI_EN;
 	update_sci(pm);
 }
@@ -162,7 +160,7 @@ void acpi_pm_power_button(struct acpi_pm *pm)
 
 uint32_t acpi_pm_timer(const struct acpi_pm *pm, uint64_t now)
 {
-	uint32_t mask = pm->timer32 ? 0xffffffff : 0xffffff;
+	uint32_t mask = pm->cfg.timer32 ? 0xffffffff : 0xffffff;
 
 	return (uint32_t)ticks(pm, now) & mask;
 }

@@ -35,6 +35,14 @@ struct acpi_pm_ops {
 	void (*sleep)(void *ctx, unsigned slp_typ);
 };
 
+/* What the FADT tells the guest. */
+struct acpi_pm_config {
+	/* Both 0: no SMI_CMD, SCI_EN is set from the start. */
+	uint8_t enable_val;  /* ACPI_ENABLE */
+	uint8_t disable_val; /* ACPI_DISABLE */
+	bool timer32;        /* TMR_VAL_EXT */
+};
+
 struct acpi_pm {
 	uint16_t sts;      /* PM1_STS, up to seen_ns */
 	uint16_t en;       /* PM1_EN */
@@ -43,21 +51,16 @@ struct acpi_pm {
 	uint64_t start_ns; /* when the timer was 0 */
 	uint64_t seen_ns;  /* TMR status is up to date to here */
 	/* ---- derived ---- */
-	uint8_t enable_val;  /* FADT ACPI_ENABLE */
-	uint8_t disable_val; /* FADT ACPI_DISABLE */
-	bool timer32;        /* FADT TMR_VAL_EXT */
-	bool level;          /* level of SCI */
+	struct acpi_pm_config cfg;
+	bool level; /* level of SCI */
 	struct chip_pin sci;
 	const struct acpi_pm_ops *ops;
 	void *ctx;
 };
 
-/*
- * @enable_val == @disable_val == 0: hardware-reduced style without SMI_CMD,
- * SCI_EN is set from the start.
- */
+/* Power-on; the timer starts from 0 at @now. */
 void acpi_pm_init(struct acpi_pm *pm, const struct chip_pin *sci,
-		  uint8_t enable_val, uint8_t disable_val, bool timer32,
+		  const struct acpi_pm_config *cfg,
 		  const struct acpi_pm_ops *ops, void *ctx, uint64_t now);
 void acpi_pm_reset(struct acpi_pm *pm, uint64_t now);
 

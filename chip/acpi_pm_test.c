@@ -52,16 +52,18 @@ static const struct reset_ops reset_ops = {.reset = on_reset, .a20 = on_a20};
 
 static void setup(struct board *b, bool timer32)
 {
+	const struct acpi_pm_config cfg = {0xf1, 0xf0, timer32};
 	struct chip_pin pin = {sci_set, b, 9};
 
 	memset(b, 0, sizeof(*b));
 	b->slept = b->a20 = -1;
-	acpi_pm_init(&b->pm, &pin, 0xf1, 0xf0, timer32, &pm_ops, b, 1000);
+	acpi_pm_init(&b->pm, &pin, &cfg, &pm_ops, b, 1000);
 	reset_init(&b->reset, &reset_ops, b);
 }
 
 static void test_mode(void **state)
 {
+	const struct acpi_pm_config cfg = {.timer32 = true};
 	struct chip_pin none = {0};
 	struct acpi_pm pm;
 	struct board b;
@@ -75,7 +77,7 @@ static void test_mode(void **state)
 	assert_int_equal(acpi_pm_read(&b.pm, ACPI_PM_CNT, 2, 0), 1);
 	acpi_pm_smi_write(&b.pm, 0xf0);
 	assert_int_equal(acpi_pm_read(&b.pm, ACPI_PM_CNT, 2, 0), 0);
-	acpi_pm_init(&pm, &none, 0, 0, true, &pm_ops, &b, 0);
+	acpi_pm_init(&pm, &none, &cfg, &pm_ops, &b, 0);
 	assert_int_equal(acpi_pm_read(&pm, ACPI_PM_CNT, 2, 0), 1);
 }
 

@@ -174,6 +174,7 @@ int isa_init(struct isa *isa, struct bus *pio, const struct isa_board *board)
 		{0x80, 1, 1, &post_ops, isa},
 		{ISA_PORT_PM, ACPI_PM_SIZE, 4, &pm_ops, isa},
 	};
+	const struct acpi_pm_config pm_cfg = {.timer32 = true};
 	struct chip_pin kbd = line(board, ISA_IRQ_KBD);
 	struct chip_pin rtc = line(board, ISA_IRQ_RTC);
 	struct chip_pin sci = line(board, ISA_IRQ_SCI);
@@ -184,7 +185,7 @@ int isa_init(struct isa *isa, struct bus *pio, const struct isa_board *board)
 	rtc_init(&isa->rtc, &rtc, board->utc_offset_ns, now(isa));
 	i8042_init(&isa->kbc, &kbd, &isa_i8042_ops, isa);
 	reset_init(&isa->reset, &isa_reset_chip_ops, isa);
-	acpi_pm_init(&isa->pm, &sci, 0, 0, true, &isa_pm_chip_ops, isa,
+	acpi_pm_init(&isa->pm, &sci, &pm_cfg, &isa_pm_chip_ops, isa,
 		     now(isa));
 	for (i = 0; !ret && i < ARRAY_SIZE(ranges); i++)
 		ret = bus_add(pio, &ranges[i]);

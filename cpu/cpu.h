@@ -268,6 +268,8 @@ struct cpu {
 	bool msr_filter;          /* ask ops->msr_denied() about each MSR */
 	uint8_t msr_exits;        /* CPU_MSR_*: reasons to exit, not #GP */
 	bool clock_dirty;         /* the guest moved its TSC: redo kvmclock */
+	bool no_platform_info;    /* the client hides MSR_PLATFORM_INFO */
+	bool cpuid_faulting;      /* CPUID is #GP outside ring 0 */
 	uint64_t disabled_quirks; /* CPU_QUIRK_* that are off */
 	uint64_t cr4_allowed;     /* by CPUID */
 	uint64_t xcr0_allowed;

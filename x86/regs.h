@@ -45,6 +45,7 @@
 #define EFER_NXE 0x800ULL
 #define EFER_SVME 0x1000ULL
 #define EFER_FFXSR 0x4000ULL
+#define EFER_AUTOIBRS 0x200000ULL
 
 #define DR6_FIXED 0xffff0ff0ULL /* bits that read as one (no RTM) */
 #define DR6_BD    0x2000ULL

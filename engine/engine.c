@@ -8,7 +8,7 @@
  */
 #include "engine/internal.h"
 
-#include "cpu/xstate.h"
+#include "cpu/reset.h"
 #include "lib/check.h"
 
 #include <errno.h>
@@ -130,7 +130,7 @@ static int setup_cpu(struct engine *engine, struct cpu *cpu, unsigned int id)
 	ec->bounce_code = bounce_slot(engine);
 	ret = slow_init(cpu);
 	if (!ret)
-		ret = xstate_init(cpu);
+		ret = cpu_state_create(cpu);
 	if (ret)
 		return ret;
 	tlb_init(cpu);
@@ -183,7 +183,7 @@ void engine_cpu_destroy(struct cpu *cpu)
 			engine->cpus[i] = NULL;
 	engine_exclusive_end(engine);
 	slow_fini(cpu);
-	xstate_fini(cpu);
+	cpu_state_destroy(cpu);
 	munmap(ec->region, ec->region_size);
 }
 

@@ -14,12 +14,26 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/ioctl.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 #define LODGE_API __attribute__((visibility("default")))
+
+/*
+ * What a client of ours may know beyond KVM. Nothing here is ever needed; the
+ * capability is asked for with KVM_CHECK_EXTENSION.
+ *
+ * LODGE_KICK, on a vCPU handle, without argument, from any thread and from
+ * signal handlers: KVM_RUN of that vCPU returns -EINTR soon, or at its next
+ * call if it is not running, as a signal sent to its thread would do in a
+ * kernel. Signals alone do not end KVM_RUN while guest code runs, because no
+ * kernel sees them there; a handler that sets kvm_run.immediate_exit does.
+ */
+#define LODGE_CAP_KICK 0x4c4f4401
+#define LODGE_KICK     _IO('L', 0x01)
 
 /*
  * Open the system handle, as open("/dev/kvm", O_RDWR | O_CLOEXEC) would.
@@ -47,8 +61,10 @@ LODGE_API int lodge_mmap(int fd, size_t len, int prot, int flags, uint64_t off,
 LODGE_API int lodge_munmap(int fd, void *p, size_t len);
 
 /*
- * Close a handle. A VM lives until its own handle and those of its vCPUs and
- * devices are closed. Returns 0, or -EBADF for what is not a handle.
+ * Close a handle. Handles are closed by this function, not by close(): a
+ * number that close() gave back may stand for something else meanwhile. A VM
+ * lives until its own handle and those of its vCPUs and devices are closed,
+ * duplicates included. Returns 0, or -EBADF for what is not a handle.
  */
 LODGE_API int lodge_close(int fd);
 

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What answers a guest's write without an exit besides the interrupt chips:
+ * ioeventfds and coalesced zones, on the port bus and the memory bus.
+ */
+#ifndef KVM_BUS_H
+#define KVM_BUS_H
+
+#include <pthread.h>
+
+#include "lib/util.h"
+
+struct vm;
+struct irqfd;
+
+struct bus_event {
+	uint64_t addr;
+	uint32_t len; /* 0: any */
+	bool pio;
+	bool match;
+	uint64_t value;  /* compared when match is set */
+	uint64_t object; /* identity of the eventfd */
+	int fd;          /* our duplicate */
+};
+
+struct bus_zone {
+	uint64_t addr;
+	uint64_t size;
+	bool pio;
+};
+
+struct bus {
+	pthread_rwlock_t lock;
+	struct bus_event *events;
+	uint32_t nevents;
+	struct bus_zone *zones;
+	uint32_t nzones;
+	pthread_mutex_t ring_lock;
+	/* irqfd.c */
+	pthread_mutex_t irqfd_lock;
+	pthread_t irqfd_thread;
+	bool irqfd_started;
+	int epoll_fd, stop_fd;
+	uint64_t irqfd_next;
+	struct irqfd *irqfds;
+};
+
+void bus_init(struct bus *bus);
+void bus_destroy(struct vm *vm);
+
+/* A guest's write. True when it needs no exit. */
+bool bus_write(struct vm *vm, bool pio, uint64_t addr, const void *data,
+	       unsigned int len);
+
+/* irqfd.c: stop the thread and forget every irqfd. */
+void irqfd_destroy(struct vm *vm);
+
+/*
+ * Identity of the eventfd behind @fd, equal for its duplicates: 0, -EBADF,
+ * or -EINVAL for something else.
+ */
+int eventfd_identify(int fd, uint64_t *id) __must_check;
+
+/* Add one, or @n, to an eventfd. */
+void eventfd_signal(int fd);
+
+#endif

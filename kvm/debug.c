@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * KVM_SET_GUEST_DEBUG and KVM_TRANSLATE.
+ */
+#include <errno.h>
+#include <linux/kvm.h>
+#include <string.h>
+
+#include "cpu/mem.h"
+#include "kvm/handler.h"
+#include "kvm/vcpu.h"
+#include "kvm/vm.h"
+#include "x86/regs.h"
+
+static int inject(struct cpu *cpu, uint32_t control)
+{
+	if (cpu->event.valid)
+		return -EBUSY;
+	cpu->event = (struct cpu_event){
+		.valid = true,
+		.kind = EVENT_TRAP,
+		.vector = control & KVM_GUESTDBG_INJECT_DB ? VEC_DB : VEC_BP,
+	};
+	return 0;
+}
+
+int debug_set(struct call *c)
+{
+	const struct kvm_guest_debug *d = c->data;
+	struct cpu *cpu = c->vcpu->cpu;
+	int ret;
+
+	if (d->control & (KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP)) {
+		ret = inject(cpu, d->control);
+		if (ret)
+			return ret;
+	}
+	cpu->guest_debug = d->control & KVM_GUESTDBG_ENABLE ? d->control : 0;
+	memset(cpu->guest_debug_dr, 0, sizeof(cpu->guest_debug_dr));
+	if (cpu->guest_debug & KVM_GUESTDBG_USE_HW_BP)
+		memcpy(cpu->guest_debug_dr, d->arch.debugreg,
+		       sizeof(cpu->guest_debug_dr));
+	cpu->mode_dirty = true;
+	c->vcpu->acquire = true;
+	return 0;
+}
+
+int debug_translate(struct call *c)
+{
+	struct kvm_translation *t = c->data;
+	struct vcpu *vcpu = c->vcpu;
+	struct walk w;
+	int ret = -EFAULT;
+
+	pthread_rwlock_rdlock(&vcpu->vm->mem.map_lock);
+	if (mmu_canonical(vcpu->cpu, t->linear_address))
+		ret = mmu_probe(vcpu->cpu, t->linear_address,
+				ACC_READ | ACC_SYSTEM, &w);
+	pthread_rwlock_unlock(&vcpu->vm->mem.map_lock);
+	t->physical_address = ret ? UINT64_MAX : w.gpa;
+	t->valid = !ret;
+	t->writeable = 1;
+	t->usermode = 0;
+	return 0;
+}

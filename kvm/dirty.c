@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Upcalls of guest instructions: marking pages dirty, asking the MSR filter.
+ * They run with the guest's vector registers in the host's: general registers
+ * only, no libc. The map, the bitmaps and the filter cannot go away meanwhile:
+ * they change only while no vCPU is in guest code, or under map_lock.
+ */
+#include "kvm/dirty.h"
+
+#include "cpu/physmap.h"
+#include "kvm/filter.h"
+#include "kvm/memslot.h"
+#include "kvm/vcpu.h"
+#include "kvm/vm.h"
+
+static void dirty_mark(struct cpu *cpu, gpa_t gpa)
+{
+	const struct vcpu *vcpu = cpu->owner;
+	const struct memslots *m = &vcpu->vm->mem;
+	const struct phys_range *r = physmap_find(&m->map, gpa);
+	const struct memslot *s;
+	uint64_t page;
+
+	if (!r || r->slot >= m->nid)
+		return;
+	s = m->by_id[r->slot];
+	if (!s || !s->bitmap)
+		return;
+	page = (gpa - s->gpa) >> 12;
+	__atomic_fetch_or(&s->bitmap[page / 64], BIT64(page % 64),
+			  __ATOMIC_RELAXED);
+}
+
+/* The x2APIC's MSRs are never filtered. */
+bool filter_denies(const struct filter *f, uint32_t index, bool write)
+{
+	uint32_t want = write ? KVM_MSR_FILTER_WRITE : KVM_MSR_FILTER_READ;
+	const struct filter_range *r;
+	uint32_t bit;
+
+	if (!f || (index >= LAPIC_MSR_FIRST && index <= LAPIC_MSR_LAST))
+		return false;
+	for (uint32_t i = 0; i < f->count; i++) {
+		r = &f->range[i];
+		bit = index - r->base;
+		if (index >= r->base && bit < r->count && (r->flags & want))
+			return !(r->allow[bit / 64] >> bit % 64 & 1);
+	}
+	return !f->allow_others;
+}
+
+static bool dirty_msr_denied(struct cpu *cpu, uint32_t index, bool write)
+{
+	const struct vcpu *vcpu = cpu->owner;
+
+	return filter_denies(vcpu->vm->filter, index, write);
+}
+
+const struct cpu_ops dirty_cpu_ops = {
+	.mark_dirty = dirty_mark,
+	.msr_denied = dirty_msr_denied,
+};

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The front door: the five functions of include/lodge.h.
+ */
+#include "include/lodge.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <sys/mman.h>
+
+#include "kvm/call.h"
+#include "kvm/system.h"
+#include "kvm/vcpu.h"
+
+int lodge_open(void)
+{
+	return system_open();
+}
+
+int lodge_ioctl(int fd, unsigned long request, unsigned long arg)
+{
+	struct object *obj;
+	int ret;
+
+	/* The one hot request does without a look at the descriptor. */
+	ret = handle_get(fd, (uint32_t)request == KVM_RUN, &obj);
+	if (ret)
+		return ret;
+	ret = call_dispatch(obj, (uint32_t)request, arg);
+	object_unref(obj);
+	return ret;
+}
+
+int lodge_mmap(int fd, size_t len, int prot, int flags, uint64_t off,
+	       void **out)
+{
+	struct object *obj;
+	int ret;
+
+	ret = handle_get(fd, false, &obj);
+	if (ret)
+		return ret;
+	if (obj->kind == OBJECT_VCPU)
+		ret = vcpu_mmap(container_of(obj, struct vcpu, obj), fd, len,
+				prot, flags, off, out);
+	else
+		ret = -ENODEV;
+	object_unref(obj);
+	return ret;
+}
+
+int lodge_munmap(int fd, void *p, size_t len)
+{
+	(void)fd;
+	return munmap(p, len) ? -errno : 0;
+}
+
+int lodge_close(int fd)
+{
+	return handle_close(fd);
+}

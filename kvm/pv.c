@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Paravirtual services. Documents: Linux Documentation/virt/kvm/x86/msr.rst,
+ * cpuid.rst, hypercalls.rst. Left out: asynchronous page faults, MMU calls,
+ * clock pairing, TLB flush by flag.
+ */
+#include "kvm/pv.h"
+
+#include <asm/kvm_para.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <linux/kvm_para.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cpu/cpuid.h"
+#include "kvm/apic.h"
+#include "kvm/handler.h"
+#include "kvm/vcpu.h"
+#include "kvm/vm.h"
+
+#define NS_SEC          1000000000ll
+#define PV_TSC_STABLE   BIT(0) /* pvclock flags */
+#define PV_GUEST_PAUSED BIT(1)
+#define STEAL_PERIOD_NS 1000000ull
+#define EOI_PAGE        (~3ull)
+
+static uint32_t features(const struct vcpu *vcpu)
+{
+	const struct cpuid_entry *e = cpuid_lookup(vcpu->cpu,
+						   KVM_CPUID_FEATURES, 0);
+
+	return e ? e->eax : 0;
+}
+
+void pv_init(struct vcpu *vcpu)
+{
+	vcpu->pv = (struct pv){.sched_fd = -1, .poll_control = 1};
+}
+
+void pv_destroy(struct vcpu *vcpu)
+{
+	if (vcpu->pv.sched_fd >= 0)
+		close(vcpu->pv.sched_fd);
+}
+
+/* ---- clocks ---- */
+
+static void write_wall_clock(struct vcpu *vcpu, uint64_t gpa)
+{
+	struct {
+		uint32_t version, sec, nsec;
+	} w = {0};
+	struct timespec ts;
+	int64_t boot;
+
+	if (memslot_read(vcpu, gpa, &w.version, sizeof(w.version)))
+		return;
+	w.version += w.version & 1;
+	w.version++;
+	if (memslot_write(vcpu, gpa, &w.version, sizeof(w.version)))
+		return;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	boot = ts.tv_sec * NS_SEC + ts.tv_nsec - clock_read(&vcpu->vm->clock);
+	w.sec = (uint32_t)(boot / NS_SEC);
+	w.nsec = (uint32_t)(boot % NS_SEC);
+	w.version++;
+	if (memslot_write(vcpu, gpa + 4, &w.sec, 8) ||
+	    memslot_write(vcpu, gpa, &w.version, sizeof(w.version)))
+		return;
+}
+
+static void write_clock(struct vcpu *vcpu)
+{
+	struct pv *pv = &vcpu->pv;
+	uint64_t gpa = pv->system_time & ~1ull;
+	struct clock_pvclock page = {.flags = PV_TSC_STABLE};
+
+	pv->clock_tsc_offset = vcpu->cpu->tsc_offset;
+	pv->clock_generation = clock_fill(&vcpu->vm->clock,
+					  pv->clock_tsc_offset, &page);
+	if (pv->clock_paused)
+		page.flags |= PV_GUEST_PAUSED;
+	pv->clock_paused = false;
+	vcpu->cpu->clock_dirty = false;
+	pv->clock_version += 2;
+	page.version = pv->clock_version - 1;
+	if (memslot_write(vcpu, gpa, &page.version, sizeof(page.version)) ||
+	    memslot_write(vcpu, gpa + 4, (uint8_t *)&page + 4,
+			  sizeof(page) - 4))
+		return;
+	page.version++;
+	if (memslot_write(vcpu, gpa, &page.version, sizeof(page.version)))
+		return;
+}
+
+static bool clock_stale(const struct vcpu *vcpu)
+{
+	const struct pv *pv = &vcpu->pv;
+
+	return (pv->system_time & KVM_MSR_ENABLED) &&
+	       (pv->clock_paused || vcpu->cpu->clock_dirty ||
+		pv->clock_tsc_offset != vcpu->cpu->tsc_offset ||
+		pv->clock_generation !=
+			__atomic_load_n(&vcpu->vm->clock.generation,
+					__ATOMIC_ACQUIRE));
+}
+
+/* ---- steal time ---- */
+
+/* Time the calling thread waited for a processor, from schedstat. */
+static bool read_run_delay(struct pv *pv, uint64_t *ns)
+{
+	int tid = gettid();
+	char buf[96];
+	ssize_t n;
+
+	if (pv->sched_tid != tid) {
+		if (pv->sched_fd >= 0)
+			close(pv->sched_fd);
+		pv->sched_fd = open("/proc/thread-self/schedstat",
+				    O_RDONLY | O_CLOEXEC);
+		pv->sched_tid = tid;
+		pv->run_delay = UINT64_MAX;
+	}
+	n = pread(pv->sched_fd, buf, sizeof(buf) - 1, 0);
+	if (n <= 0)
+		return false;
+	buf[n] = 0;
+	return sscanf(buf, "%*u %lu", ns) == 1;
+}
+
+static void write_steal(struct vcpu *vcpu)
+{
+	struct pv *pv = &vcpu->pv;
+	uint64_t gpa = pv->steal & KVM_STEAL_VALID_BITS;
+	struct kvm_steal_time st;
+	uint64_t delay;
+
+	if (!read_run_delay(pv, &delay) ||
+	    memslot_read(vcpu, gpa, &st, sizeof(st)))
+		return;
+	if (pv->run_delay == UINT64_MAX)
+		pv->run_delay = st.steal ? delay : 0;
+	st.version += 1 + (st.version & 1);
+	if (memslot_write(vcpu, gpa + offsetof(struct kvm_steal_time, version),
+			  &st.version, sizeof(st.version)))
+		return;
+	st.steal += delay - pv->run_delay;
+	pv->run_delay = delay;
+	st.version++;
+	st.preempted = 0;
+	if (memslot_write(vcpu, gpa, &st.steal, sizeof(st.steal)) ||
+	    memslot_write(vcpu, gpa + offsetof(struct kvm_steal_time, version),
+			  &st.version, sizeof(st.version)) ||
+	    memslot_write(vcpu,
+			  gpa + offsetof(struct kvm_steal_time, preempted),
+			  &st.preempted, sizeof(st.preempted)))
+		return;
+}
+
+void pv_enter(struct vcpu *vcpu)
+{
+	struct pv *pv = &vcpu->pv;
+	uint64_t now;
+
+	if (clock_stale(vcpu))
+		write_clock(vcpu);
+	if (!(pv->steal & KVM_MSR_ENABLED))
+		return;
+	now = clock_now();
+	if (now < pv->steal_next_ns)
+		return;
+	pv->steal_next_ns = now + STEAL_PERIOD_NS;
+	write_steal(vcpu);
+}
+
+/* ---- EOI ---- */
+
+void pv_eoi_offer(struct vcpu *vcpu)
+{
+	struct pv *pv = &vcpu->pv;
+	uint8_t flag = KVM_PV_EOI_ENABLED;
+
+	if (!(pv->eoi & KVM_MSR_ENABLED) || pv->eoi_pending ||
+	    !lapic_eoi_lazy(&vcpu->lapic))
+		return;
+	if (memslot_write(vcpu, pv->eoi & EOI_PAGE, &flag, 1) == 0)
+		pv->eoi_pending = true;
+}
+
+void pv_eoi_collect(struct vcpu *vcpu)
+{
+	struct pv *pv = &vcpu->pv;
+	uint64_t gpa = pv->eoi & EOI_PAGE;
+	uint8_t flag, none = 0;
+
+	if (!pv->eoi_pending)
+		return;
+	pv->eoi_pending = false;
+	if (memslot_read(vcpu, gpa, &flag, 1))
+		return;
+	if (flag & KVM_PV_EOI_ENABLED) {
+		/* Not ended yet: from here on by the register. */
+		if (memslot_write(vcpu, gpa, &none, 1))
+			return;
+		return;
+	}
+	lapic_eoi(&vcpu->lapic);
+	apic_sync_cr8(vcpu);
+}
+
+/* ---- MSRs ---- */
+
+/* The CPUID bit that gives a guest an MSR, as a mask; 0: none of ours. */
+static uint32_t gate(uint32_t index)
+{
+	switch (index) {
+	case MSR_KVM_WALL_CLOCK:
+	case MSR_KVM_SYSTEM_TIME: return BIT(KVM_FEATURE_CLOCKSOURCE);
+	case MSR_KVM_WALL_CLOCK_NEW:
+	case MSR_KVM_SYSTEM_TIME_NEW: return BIT(KVM_FEATURE_CLOCKSOURCE2);
+	case MSR_KVM_STEAL_TIME: return BIT(KVM_FEATURE_STEAL_TIME);
+	case MSR_KVM_PV_EOI_EN: return BIT(KVM_FEATURE_PV_EOI);
+	case MSR_KVM_POLL_CONTROL: return BIT(KVM_FEATURE_POLL_CONTROL);
+	default: return 0;
+	}
+}
+
+static uint64_t *slot(struct pv *pv, uint32_t index)
+{
+	switch (index) {
+	case MSR_KVM_WALL_CLOCK:
+	case MSR_KVM_WALL_CLOCK_NEW: return &pv->wall_clock;
+	case MSR_KVM_SYSTEM_TIME:
+	case MSR_KVM_SYSTEM_TIME_NEW: return &pv->system_time;
+	case MSR_KVM_STEAL_TIME: return &pv->steal;
+	case MSR_KVM_PV_EOI_EN: return &pv->eoi;
+	default: return &pv->poll_control;
+	}
+}
+
+int pv_msr_get(struct vcpu *vcpu, uint32_t index, uint64_t *val, bool host)
+{
+	uint32_t bit = gate(index);
+
+	if (!bit)
+		return -ENOENT;
+	if (!host && !(features(vcpu) & bit))
+		return -EINVAL;
+	*val = *slot(&vcpu->pv, index);
+	return 0;
+}
+
+static int set_eoi(struct vcpu *vcpu, uint64_t val)
+{
+	uint8_t none = 0;
+
+	if (!vcpu->has_lapic && (val & KVM_MSR_ENABLED))
+		return -EINVAL;
+	if (val & 2)
+		return -EINVAL;
+	pv_eoi_collect(vcpu);
+	vcpu->pv.eoi = val;
+	if ((val & KVM_MSR_ENABLED) &&
+	    memslot_write(vcpu, val & EOI_PAGE, &none, 1))
+		vcpu->pv.eoi = 0;
+	return 0;
+}
+
+int pv_msr_set(struct vcpu *vcpu, uint32_t index, uint64_t val, bool host)
+{
+	struct pv *pv = &vcpu->pv;
+	uint32_t bit = gate(index);
+
+	if (!bit)
+		return -ENOENT;
+	if (!host && !(features(vcpu) & bit))
+		return -EINVAL;
+	switch (index) {
+	case MSR_KVM_PV_EOI_EN: return set_eoi(vcpu, val);
+	case MSR_KVM_STEAL_TIME:
+		if (val & KVM_STEAL_RESERVED_MASK)
+			return -EINVAL;
+		pv->steal_next_ns = 0;
+		pv->sched_tid = 0;
+		break;
+	case MSR_KVM_POLL_CONTROL:
+		if (val & ~1ull)
+			return -EINVAL;
+		break;
+	case MSR_KVM_SYSTEM_TIME:
+	case MSR_KVM_SYSTEM_TIME_NEW: pv->clock_generation = 0; break;
+	default: break;
+	}
+	*slot(pv, index) = val;
+	if (index == MSR_KVM_WALL_CLOCK || index == MSR_KVM_WALL_CLOCK_NEW)
+		write_wall_clock(vcpu, val);
+	return 0;
+}
+
+int pv_kvmclock_ctrl(struct call *c)
+{
+	if (!(c->vcpu->pv.system_time & KVM_MSR_ENABLED))
+		return -EINVAL;
+	c->vcpu->pv.clock_paused = true;
+	return 0;
+}
+
+/* ---- hypercalls ---- */
+
+struct hypercall {
+	uint64_t nr, a[4];
+};
+
+static struct vcpu *find_apic(struct vm *vm, uint64_t apic_id)
+{
+	for (uint32_t i = 0; i < vm_vcpus(vm); i++)
+		if (vm->vcpus[i]->has_lapic &&
+		    vm->vcpus[i]->lapic.id == apic_id)
+			return vm->vcpus[i];
+	return NULL;
+}
+
+static int64_t kick_cpu(struct vcpu *vcpu, uint64_t apic_id)
+{
+	struct vcpu *to = find_apic(vcpu->vm, apic_id);
+
+	if (to) {
+		__atomic_store_n(&to->pv_unhalted, 1, __ATOMIC_SEQ_CST);
+		vcpu_kick(to);
+	}
+	sched_yield();
+	return 0;
+}
+
+/* Two words of a bitmap of APIC ids from a2 on, icr in a3. */
+static int64_t send_ipi(struct vcpu *vcpu, const struct hypercall *h, bool wide)
+{
+	struct irq_msg m = {
+		.vector = (uint8_t)h->a[3],
+		.delivery = h->a[3] >> 8 & 7,
+		.assert_ = true,
+	};
+	uint32_t bits = wide ? 64 : 32;
+	int64_t count = 0;
+	struct vcpu *to;
+
+	if (h->a[3] & 0x800 ||
+	    (m.delivery != IRQ_FIXED && m.delivery != IRQ_NMI))
+		return -KVM_EINVAL;
+	for (uint32_t i = 0; i < 2 * bits; i++) {
+		if (!(h->a[i / bits] >> i % bits & 1))
+			continue;
+		to = find_apic(vcpu->vm, (uint32_t)h->a[2] + i);
+		if (!to)
+			continue;
+		m.dest = to->lapic.id;
+		count++;
+		if (m.delivery == IRQ_NMI)
+			vcpu_post_nmi(to);
+		else if (lapic_set_irq(&to->lapic, m.vector, false))
+			vcpu_kick(to);
+	}
+	return count;
+}
+
+static int64_t serve(struct vcpu *vcpu, const struct hypercall *h, bool wide)
+{
+	uint32_t f = features(vcpu);
+
+	switch (h->nr) {
+	case KVM_HC_VAPIC_POLL_IRQ: return 0;
+	case KVM_HC_KICK_CPU:
+		if (!(f & BIT(KVM_FEATURE_PV_UNHALT)))
+			break;
+		return kick_cpu(vcpu, h->a[1]);
+	case KVM_HC_SEND_IPI:
+		if (!(f & BIT(KVM_FEATURE_PV_SEND_IPI)) || !vcpu->has_lapic)
+			break;
+		return send_ipi(vcpu, h, wide);
+	case KVM_HC_SCHED_YIELD:
+		if (!(f & BIT(KVM_FEATURE_PV_SCHED_YIELD)))
+			break;
+		sched_yield();
+		return 0;
+	default: break;
+	}
+	return -KVM_ENOSYS;
+}
+
+void pv_hypercall(struct vcpu *vcpu)
+{
+	struct cpu *cpu = vcpu->cpu;
+	bool wide = cpu->code_bits == 64;
+	uint64_t mask = wide ? UINT64_MAX : UINT32_MAX;
+	struct hypercall h = {
+		.nr = cpu->gpr[REG_RAX] & mask,
+		.a = {cpu->gpr[REG_RBX] & mask, cpu->gpr[REG_RCX] & mask,
+		      cpu->gpr[REG_RDX] & mask, cpu->gpr[REG_RSI] & mask},
+	};
+	int64_t ret = cpu->cpl ? -KVM_EPERM : serve(vcpu, &h, wide);
+
+	cpu->gpr[REG_RAX] = (uint64_t)ret & mask;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a guest that knows KVM gets: kvmclock, wall clock, steal time, EOI by
+ * a flag in memory, and the hypercalls. All of it is gated by the guest's
+ * CPUID leaf 0x40000001 for guests, never for the client.
+ */
+#ifndef KVM_PV_H
+#define KVM_PV_H
+
+#include "lib/util.h"
+
+struct vcpu;
+
+struct pv {
+	uint64_t wall_clock; /* MSR values as written */
+	uint64_t system_time;
+	uint64_t steal;
+	uint64_t eoi;
+	uint64_t poll_control;
+	/* ---- derived ---- */
+	uint32_t clock_generation; /* of the page, 0: to be written */
+	uint64_t clock_tsc_offset;
+	uint32_t clock_version;
+	bool clock_paused;      /* KVMCLOCK_CTRL: say so once */
+	bool eoi_pending;       /* the flag is set in guest memory */
+	uint64_t run_delay;     /* ns, already told */
+	uint64_t steal_next_ns; /* when to look again */
+	int sched_fd;           /* schedstat of thread sched_tid, or -1 */
+	int sched_tid;
+};
+
+void pv_init(struct vcpu *vcpu);
+void pv_destroy(struct vcpu *vcpu);
+
+/* MSRs of ours: 0 or -EINVAL (#GP), -ENOENT: not one of them. */
+int pv_msr_get(struct vcpu *vcpu, uint32_t index, uint64_t *val, bool host);
+int pv_msr_set(struct vcpu *vcpu, uint32_t index, uint64_t val, bool host);
+
+/* Before guest code: pages that are out of date. */
+void pv_enter(struct vcpu *vcpu);
+
+/* Let the guest end the interrupt in service by the flag, if it may. */
+void pv_eoi_offer(struct vcpu *vcpu);
+
+/* Take over an EOI the guest did by the flag. */
+void pv_eoi_collect(struct vcpu *vcpu);
+
+/* Registers hold a hypercall; rax gets its answer. */
+void pv_hypercall(struct vcpu *vcpu);
+
+#endif

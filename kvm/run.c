@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * KVM_RUN: finish what the last exit left, then inject and run until the
+ * client is needed. The guest runs in the calling thread.
+ *
+ * Getting attention: other threads make an event visible, then ring the
+ * doorbell, which guest code polls; a vCPU that is blocked sleeps on the
+ * first word of kvm_run. That word holds immediate_exit, so a signal handler
+ * that sets it between our last look and the sleep is not missed, and a byte
+ * of padding that every wake-up changes.
+ *
+ * A signal whose handler only returns ends a sleep, but not a stretch of
+ * guest code; handlers set immediate_exit or use LODGE_KICK for that. With
+ * KVM_SET_SIGNAL_MASK nothing is unblocked: pending signals that would be are
+ * looked for once a millisecond.
+ */
+#include "kvm/run.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "cpu/insn.h"
+#include "engine/engine.h"
+#include "kvm/apic.h"
+#include "kvm/events.h"
+#include "kvm/handler.h"
+#include "kvm/vcpu.h"
+#include "kvm/vm.h"
+
+#define SIGNAL_POLL_NS 1000000ull
+#define WAKE_BYTE      3 /* of kvm_run, padding */
+#define IMMEDIATE_EXIT 0x0000ff00u
+#define KERNEL_SIGSET  8
+
+static uint32_t *sleep_word(struct vcpu *vcpu)
+{
+	return (uint32_t *)(void *)vcpu->run;
+}
+
+void run_wake(struct vcpu *vcpu)
+{
+	uint8_t *run = (uint8_t *)vcpu->run;
+
+	__atomic_add_fetch(&run[WAKE_BYTE], 1, __ATOMIC_SEQ_CST);
+	futex_wake(sleep_word(vcpu), 1);
+}
+
+int run_kick(struct call *c)
+{
+	struct vcpu *vcpu = c->vcpu;
+
+	__atomic_store_n(&vcpu->kicked, 1, __ATOMIC_SEQ_CST);
+	cpu_request(vcpu->cpu, CPU_REQ_EXIT);
+	if (__atomic_load_n(&vcpu->blocked, __ATOMIC_SEQ_CST))
+		run_wake(vcpu);
+	return 0;
+}
+
+int run_set_signal_mask(struct call *c)
+{
+	struct kvm_signal_mask m;
+
+	if (!c->arg) {
+		c->vcpu->sigmask_set = false;
+		return 0;
+	}
+	if (user_read(&m, c->arg, sizeof(m)))
+		return -EFAULT;
+	if (m.len != KERNEL_SIGSET)
+		return -EINVAL;
+	if (user_read(&c->vcpu->sigmask, c->arg + sizeof(m), KERNEL_SIGSET))
+		return -EFAULT;
+	c->vcpu->sigmask_set = true;
+	return 0;
+}
+
+/* A pending signal that the mask of KVM_RUN lets through. */
+static bool signal_waits(const struct vcpu *vcpu)
+{
+	uint64_t pending = 0;
+
+	if (!vcpu->sigmask_set)
+		return false;
+	syscall(SYS_rt_sigpending, &pending, KERNEL_SIGSET);
+	return pending & ~vcpu->sigmask;
+}
+
+static bool wants_out(struct vcpu *vcpu)
+{
+	if (__atomic_load_n(&vcpu->kicked, __ATOMIC_SEQ_CST))
+		return __atomic_exchange_n(&vcpu->kicked, 0, __ATOMIC_SEQ_CST);
+	return __atomic_load_n(&vcpu->run->immediate_exit, __ATOMIC_SEQ_CST) ||
+	       signal_waits(vcpu);
+}
+
+static int interrupted(struct vcpu *vcpu)
+{
+	vcpu->run->exit_reason = KVM_EXIT_INTR;
+	return -EINTR;
+}
+
+/* ---- timers ---- */
+
+static void expire_timer(struct vcpu *vcpu)
+{
+	uint64_t now;
+
+	apic_update_deadline(vcpu);
+	if (vcpu->deadline == CHIP_NEVER)
+		return;
+	now = clock_now();
+	if (now < vcpu->deadline)
+		return;
+	lapic_expire(&vcpu->lapic, now);
+	vcpu->lapic_timer_moved = true;
+	apic_update_deadline(vcpu);
+}
+
+/* When this thread has to look again while guest code runs. */
+static void arm_timer(struct vcpu *vcpu)
+{
+	struct timer_item *item = &vcpu->timer;
+	uint64_t at = vcpu->deadline;
+
+	if (vcpu->sigmask_set)
+		at = MIN(at, clock_now() + SIGNAL_POLL_NS);
+	if (at != __atomic_load_n(&item->deadline, __ATOMIC_RELAXED))
+		timer_arm(&vcpu->vm->timer, item, at);
+}
+
+/* ---- events ---- */
+
+static bool has_event(struct vcpu *vcpu)
+{
+	struct cpu *cpu = vcpu->cpu;
+
+	if (__atomic_load_n(&vcpu->pending, __ATOMIC_SEQ_CST))
+		return true;
+	if (vcpu->mp_state != KVM_MP_STATE_HALTED)
+		return false;
+	if (cpu->event.valid || vcpu->shutdown ||
+	    __atomic_load_n(&vcpu->pv_unhalted, __ATOMIC_SEQ_CST))
+		return true;
+	if (__atomic_load_n(&vcpu->nmi, __ATOMIC_SEQ_CST) &&
+	    cpu_nmi_allowed(cpu))
+		return true;
+	return cpu->iflag && apic_has_interrupt(vcpu);
+}
+
+/* Hand one event over; note whether more wait for their moment. */
+static void inject(struct vcpu *vcpu)
+{
+	struct cpu *cpu = vcpu->cpu;
+	bool waiting = false;
+	int vector;
+
+	cpu->nmi_pending = __atomic_load_n(&vcpu->nmi, __ATOMIC_SEQ_CST);
+	if (cpu->nmi_pending && cpu_nmi_allowed(cpu)) {
+		cpu_queue_nmi(cpu);
+		cpu->nmi_pending = __atomic_sub_fetch(&vcpu->nmi, 1,
+						      __ATOMIC_SEQ_CST);
+	}
+	waiting = cpu->nmi_pending;
+	if (apic_has_interrupt(vcpu)) {
+		if (cpu_irq_allowed(cpu)) {
+			vector = apic_take_interrupt(vcpu);
+			if (vector >= 0)
+				cpu_queue_irq(cpu, (uint8_t)vector);
+		}
+		waiting |= apic_has_interrupt(vcpu);
+	}
+	if (vcpu->run->request_interrupt_window && !vcpu->has_lapic)
+		waiting = true;
+	cpu->irq_blocked = waiting;
+}
+
+/* ---- blocked ---- */
+
+/* The default slack of a timed sleep is 50 us: too late for a tick. */
+static int sleep_until(struct vcpu *vcpu, uint32_t word, uint64_t at)
+{
+	int slack = -1, ret;
+
+	if (at != UINT64_MAX)
+		slack = prctl(PR_GET_TIMERSLACK);
+	if (slack > 1)
+		prctl(PR_SET_TIMERSLACK, 1ul);
+	ret = timer_wait(sleep_word(vcpu), word, at);
+	if (slack > 1)
+		prctl(PR_SET_TIMERSLACK, (unsigned long)slack);
+	return ret;
+}
+
+/* Until there is an event. 0 or -EINTR. */
+static int block(struct vcpu *vcpu)
+{
+	uint64_t at;
+	uint32_t word;
+	int ret = 0;
+
+	__atomic_store_n(&vcpu->blocked, 1, __ATOMIC_SEQ_CST);
+	for (;;) {
+		word = __atomic_load_n(sleep_word(vcpu), __ATOMIC_SEQ_CST);
+		expire_timer(vcpu);
+		if (has_event(vcpu))
+			break;
+		if ((word & IMMEDIATE_EXIT) || wants_out(vcpu)) {
+			ret = -EINTR;
+			break;
+		}
+		at = vcpu->deadline;
+		if (vcpu->sigmask_set)
+			at = MIN(at, clock_now() + SIGNAL_POLL_NS);
+		if (sleep_until(vcpu, word, at) == -EINTR) {
+			ret = -EINTR;
+			break;
+		}
+	}
+	__atomic_store_n(&vcpu->blocked, 0, __ATOMIC_SEQ_CST);
+	return ret;
+}
+
+/* A vCPU that is not running waits here. 1: look again. */
+static int wait_runnable(struct vcpu *vcpu)
+{
+	pv_eoi_collect(vcpu);
+	if (block(vcpu))
+		return interrupted(vcpu);
+	if (__atomic_load_n(&vcpu->pending, __ATOMIC_SEQ_CST))
+		events_accept(vcpu);
+	if (vcpu->mp_state == KVM_MP_STATE_HALTED) {
+		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+		__atomic_store_n(&vcpu->pv_unhalted, 0, __ATOMIC_RELAXED);
+	}
+	return 1;
+}
+
+/* An AP that never ran: woken, the client is told to look again. */
+static int run_uninitialized(struct vcpu *vcpu)
+{
+	if (block(vcpu))
+		return interrupted(vcpu);
+	events_accept(vcpu);
+	return -EAGAIN;
+}
+
+/* ---- running ---- */
+
+static bool window_open(const struct vcpu *vcpu)
+{
+	return !vcpu->has_lapic && vcpu->user_irq < 0 &&
+	       cpu_irq_allowed(vcpu->cpu);
+}
+
+/* The client may have written where translated code came from. */
+static void look_for_writes(struct vcpu *vcpu)
+{
+	uint32_t n = __atomic_load_n(&vcpu->vm->writes, __ATOMIC_ACQUIRE);
+
+	if (!vcpu->acquire && n == vcpu->acquired)
+		return;
+	vcpu->acquire = false;
+	vcpu->acquired = n;
+	engine_acquire(vcpu->cpu);
+}
+
+/* One stretch of guest code and what ended it; as exit_handle(). */
+static int enter(struct vcpu *vcpu)
+{
+	struct cpu *cpu = vcpu->cpu;
+
+	__atomic_and_fetch(&cpu->requests,
+			   ~(uint32_t)(CPU_REQ_EVENT | CPU_REQ_EXIT),
+			   __ATOMIC_SEQ_CST);
+	if (wants_out(vcpu))
+		return interrupted(vcpu);
+	if (__atomic_load_n(&vcpu->pending, __ATOMIC_SEQ_CST)) {
+		events_accept(vcpu);
+		return 1;
+	}
+	if (vcpu->shutdown) {
+		vcpu->shutdown = false;
+		return exit_handle(vcpu, CPU_EXIT_SHUTDOWN);
+	}
+	if (vcpu->has_lapic) {
+		pv_eoi_collect(vcpu);
+		expire_timer(vcpu);
+	}
+	inject(vcpu);
+	if (vcpu->has_lapic)
+		pv_eoi_offer(vcpu);
+	pv_enter(vcpu);
+	arm_timer(vcpu);
+	look_for_writes(vcpu);
+	return exit_handle(vcpu, engine_run(cpu));
+}
+
+static int run_loop(struct vcpu *vcpu)
+{
+	int ret = 1;
+
+	while (ret > 0) {
+		if (vcpu->mp_state != KVM_MP_STATE_RUNNABLE) {
+			ret = wait_runnable(vcpu);
+			continue;
+		}
+		if (vcpu->run->request_interrupt_window && window_open(vcpu)) {
+			vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
+			return 0;
+		}
+		ret = enter(vcpu);
+	}
+	return ret;
+}
+
+/* The access the client answered may need another one: see that through. */
+static int finish_exit(struct vcpu *vcpu)
+{
+	int ret = 1;
+
+	exit_fetch(vcpu);
+	while (ret > 0 && engine_pending(vcpu->cpu))
+		ret = exit_handle(vcpu, engine_complete(vcpu->cpu));
+	return ret;
+}
+
+static int run_checked(struct vcpu *vcpu, bool immediate)
+{
+	struct kvm_run *run = vcpu->run;
+	int ret;
+
+	if (vcpu->mp_state == KVM_MP_STATE_UNINITIALIZED)
+		return immediate ? -EINTR : run_uninitialized(vcpu);
+	if (run->kvm_valid_regs || run->kvm_dirty_regs)
+		return -EINVAL;
+	if (!vcpu->has_lapic) {
+		if (run->cr8 > 15)
+			return -EINVAL;
+		vcpu->cpu->cr8 = run->cr8;
+		vcpu->last_cr8 = (uint8_t)run->cr8;
+	}
+	ret = finish_exit(vcpu);
+	if (ret <= 0)
+		return ret;
+	if (immediate)
+		return -EINTR;
+	vcpu->ran = true;
+	run->exit_reason = KVM_EXIT_UNKNOWN;
+	return run_loop(vcpu);
+}
+
+int run_ioctl(struct call *c)
+{
+	struct vcpu *vcpu = c->vcpu;
+	struct kvm_run *run = vcpu->run;
+	struct cpu *cpu = vcpu->cpu;
+	bool immediate;
+	int ret;
+
+	if (c->arg)
+		return -EINVAL;
+	immediate = __atomic_load_n(&run->immediate_exit, __ATOMIC_SEQ_CST);
+	ret = run_checked(vcpu, immediate);
+	run->if_flag = cpu->iflag;
+	run->flags = 0;
+	run->cr8 = cpu->cr8;
+	run->apic_base = cpu->apic_base;
+	run->ready_for_interrupt_injection = vcpu->has_lapic ||
+					     window_open(vcpu);
+	return ret;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The system handle: open("/dev/kvm") and its requests that are not about
+ * CPUID or MSRs (kvm/msrs.c) or capabilities (kvm/cap.c).
+ */
+#include "kvm/system.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <stdlib.h>
+
+#include "cpu/cpuid.h"
+#include "cpu/xstate.h"
+#include "kvm/handler.h"
+#include "kvm/vcpu.h"
+#include "kvm/vm.h"
+#include "lib/log.h"
+
+/* Features of the host to hide, for tests: LODGE_MASK=avx512,pku. */
+static int mask_host(void)
+{
+	const char *list = getenv("LODGE_MASK");
+	int ret;
+
+	if (!list || !*list)
+		return 0;
+	ret = cpuid_host_mask(list);
+	if (ret)
+		log_error("kvm", "LODGE_MASK=%s names no feature", list);
+	return ret;
+}
+
+static void system_release(struct object *obj)
+{
+	free(obj);
+}
+
+int system_open(void)
+{
+	struct object *obj;
+	int fd = mask_host();
+
+	if (fd)
+		return fd;
+	obj = calloc(1, sizeof(*obj));
+	if (!obj)
+		return -ENOMEM;
+	object_init(obj, OBJECT_SYSTEM, system_release);
+	fd = handle_open(obj, "kvm", 0);
+	if (fd < 0)
+		object_unref(obj);
+	return fd;
+}
+
+int system_get_api_version(struct call *c)
+{
+	return c->arg ? -EINVAL : KVM_API_VERSION;
+}
+
+int system_get_vcpu_mmap_size(struct call *c)
+{
+	return c->arg ? -EINVAL : VCPU_MMAP_PAGES * 4096;
+}
+
+/* Type 0 is the only one: no confidential and no protected VMs. */
+int system_create_vm(struct call *c)
+{
+	return c->arg ? -EINVAL : vm_open();
+}
+
+int system_has_device_attr(struct call *c)
+{
+	const struct kvm_device_attr *a = c->data;
+
+	if (a->flags || a->group || a->attr != KVM_X86_XCOMP_GUEST_SUPP)
+		return -ENXIO;
+	return 0;
+}
+
+int system_get_device_attr(struct call *c)
+{
+	const struct kvm_device_attr *a = c->data;
+	uint64_t mask = xstate_layout()->mask;
+	int ret = system_has_device_attr(c);
+
+	return ret ? ret : user_write(a->addr, &mask, sizeof(mask));
+}

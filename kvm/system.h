@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The system handle, and what every VM has in common.
+ */
+#ifndef KVM_SYSTEM_H
+#define KVM_SYSTEM_H
+
+#include "lib/util.h"
+
+struct vm;
+
+/* A new system handle: its descriptor or -errno. */
+int system_open(void) __must_check;
+
+/* Answer of KVM_CHECK_EXTENSION; @vm is NULL on the system handle. */
+int cap_check(const struct vm *vm, uint64_t cap);
+
+#endif

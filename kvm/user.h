@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Copying from and to the caller's memory, with -EFAULT for a bad address as
+ * a kernel would answer. The kernel does the copy for us; where a seccomp
+ * filter forbids that call, a bad address is the caller's own fault signal.
+ */
+#ifndef KVM_USER_H
+#define KVM_USER_H
+
+#include "lib/util.h"
+
+/* 0 or -EFAULT. */
+int user_read(void *dst, uint64_t src, size_t size) __must_check;
+int user_write(uint64_t dst, const void *src, size_t size) __must_check;
+
+#endif

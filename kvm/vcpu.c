@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Making and ending a vCPU, its shared pages, and getting its attention.
+ */
+#include "kvm/vcpu.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "engine/engine.h"
+#include "kvm/apic.h"
+#include "kvm/handler.h"
+#include "kvm/run.h"
+#include "kvm/vm.h"
+
+#define PAGE_SIZE 4096u
+#define OWN_PAGES 2 /* of the vCPU's file: kvm_run and PIO data */
+
+/* The struct itself stays until the VM goes: other vCPUs point at it. */
+static void vcpu_release(struct object *obj)
+{
+	struct vcpu *vcpu = container_of(obj, struct vcpu, obj);
+
+	object_unref(&vcpu->vm->obj);
+}
+
+void vcpu_destroy(struct vcpu *vcpu)
+{
+	if (vcpu->cpu)
+		engine_cpu_destroy(vcpu->cpu);
+	if (vcpu->run)
+		munmap(vcpu->run, OWN_PAGES * PAGE_SIZE);
+	pv_destroy(vcpu);
+	pthread_mutex_destroy(&vcpu->mutex);
+	free(vcpu);
+}
+
+static void vcpu_timer_fire(struct timer_item *item)
+{
+	struct vcpu *vcpu = container_of(item, struct vcpu, timer);
+
+	/* One that is blocked watches its own deadline. */
+	if (!__atomic_load_n(&vcpu->blocked, __ATOMIC_SEQ_CST))
+		vcpu_kick(vcpu);
+}
+
+static struct vcpu *vcpu_alloc(struct vm *vm, uint32_t id)
+{
+	struct vcpu *vcpu = aligned_alloc(
+		64, ALIGN_UP(sizeof(struct vcpu), (size_t)64));
+	pthread_mutexattr_t attr;
+
+	if (!vcpu)
+		return NULL;
+	*vcpu = (struct vcpu){
+		.vm = vm,
+		.id = id,
+		.user_irq = -1,
+		.deadline = CHIP_NEVER,
+		.timer = {.deadline = UINT64_MAX, .fire = vcpu_timer_fire},
+		.mp_state = KVM_MP_STATE_RUNNABLE,
+	};
+	/* A signal handler may land on top of its own KVM_RUN. */
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ERRORCHECK);
+	pthread_mutex_init(&vcpu->mutex, &attr);
+	pthread_mutexattr_destroy(&attr);
+	object_init(&vcpu->obj, OBJECT_VCPU, vcpu_release);
+	pv_init(vcpu);
+	return vcpu;
+}
+
+/* Everything but the file; the run pages are mapped by now. */
+static int vcpu_setup(struct vcpu *vcpu, int fd)
+{
+	struct vm *vm = vcpu->vm;
+	int ret = engine_cpu_create(vm->engine, vcpu->id, fd, &vcpu->cpu);
+
+	if (ret)
+		return ret;
+	vcpu->cpu->owner = vcpu;
+	vcpu->tsc_khz = clock_host_tsc_khz();
+	vcpu->cpu->tsc_offset = vm->clock.tsc_offset;
+	vcpu->cpu->apic_base = LAPIC_DEFAULT_BASE | LAPIC_BASE_ENABLE;
+	if (vcpu->id == vm->boot_cpu_id)
+		vcpu->cpu->apic_base |= LAPIC_BASE_BSP;
+	if (irqchip_present(&vm->irq)) {
+		ret = timer_reserve(&vm->timer);
+		if (ret)
+			return ret;
+		apic_create(vcpu);
+		if (vcpu->id != vm->boot_cpu_id)
+			vcpu->mp_state = KVM_MP_STATE_UNINITIALIZED;
+	}
+	vm_apply_caps(vm, vcpu);
+	return 0;
+}
+
+/* Let interrupts find it. vm->lock is held. */
+static void vcpu_publish(struct vcpu *vcpu)
+{
+	struct vm *vm = vcpu->vm;
+
+	vm->vcpus[vm->nvcpus] = vcpu;
+	__atomic_store_n(&vm->nvcpus, vm->nvcpus + 1, __ATOMIC_RELEASE);
+	if (!vcpu->has_lapic)
+		return;
+	pthread_mutex_lock(&vm->irq.lock);
+	irqchip_watch(vm);
+	pthread_mutex_unlock(&vm->irq.lock);
+}
+
+static int create_locked(struct vm *vm, uint32_t id)
+{
+	struct vcpu *vcpu;
+	char name[32];
+	void *p;
+	int fd, ret;
+
+	if (vm_find_vcpu(vm, id))
+		return -EEXIST;
+	vcpu = vcpu_alloc(vm, id);
+	if (!vcpu)
+		return -ENOMEM;
+	snprintf(name, sizeof(name), "kvm-vcpu:%u", id);
+	fd = handle_open(&vcpu->obj, name, VCPU_MMAP_PAGES * PAGE_SIZE);
+	if (fd < 0) {
+		vcpu_destroy(vcpu);
+		return fd;
+	}
+	object_ref(&vm->obj);
+	p = mmap(NULL, OWN_PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE,
+		 MAP_SHARED, fd, 0);
+	ret = p == MAP_FAILED ? -errno : 0;
+	if (!ret) {
+		vcpu->run = p;
+		vcpu->pio = (uint8_t *)p + PAGE_SIZE;
+		ret = vcpu_setup(vcpu, fd);
+	}
+	if (ret) {
+		handle_close(fd);
+		vcpu_destroy(vcpu);
+		return ret;
+	}
+	vcpu_publish(vcpu);
+	return fd;
+}
+
+int vm_create_vcpu(struct call *c)
+{
+	struct vm *vm = c->vm;
+	int ret = -EINVAL;
+
+	if (c->arg >= VM_MAX_VCPU_ID)
+		return -EINVAL;
+	/* Measuring takes its time once; not with the lock held. */
+	clock_host_tsc_khz();
+	pthread_mutex_lock(&vm->lock);
+	if (!vm->max_vcpu_id)
+		vm->max_vcpu_id = VM_MAX_VCPU_ID;
+	if (vm->created < VM_MAX_VCPUS && c->arg < vm->max_vcpu_id) {
+		ret = create_locked(vm, (uint32_t)c->arg);
+		if (ret >= 0)
+			vm->created++;
+	}
+	pthread_mutex_unlock(&vm->lock);
+	return ret;
+}
+
+int vcpu_mmap(struct vcpu *vcpu, int fd, size_t len, int prot, int flags,
+	      uint64_t off, void **out)
+{
+	const uint64_t ring = KVM_COALESCED_MMIO_PAGE_OFFSET * PAGE_SIZE;
+	void *p, *q;
+	int ret;
+
+	p = mmap(NULL, len, prot, flags & ~MAP_FIXED, fd, (off_t)off);
+	if (p == MAP_FAILED)
+		return -errno;
+	if (off <= ring && len > ring - off) {
+		/* One ring for all vCPUs of the VM. */
+		q = mmap((uint8_t *)p + (ring - off), PAGE_SIZE, prot,
+			 flags | MAP_FIXED, vcpu->vm->ring_fd, 0);
+		if (q == MAP_FAILED) {
+			ret = -errno;
+			munmap(p, len);
+			return ret;
+		}
+	}
+	*out = p;
+	return 0;
+}
+
+void vcpu_kick(struct vcpu *vcpu)
+{
+	cpu_request(vcpu->cpu, CPU_REQ_EVENT);
+	if (__atomic_load_n(&vcpu->blocked, __ATOMIC_SEQ_CST))
+		run_wake(vcpu);
+}

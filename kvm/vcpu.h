@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One virtual processor as its file descriptor knows it. Everything belongs
+ * to the holder of `mutex` but what is marked atomic, which any thread may
+ * change to get the vCPU's attention.
+ */
+#ifndef KVM_VCPU_H
+#define KVM_VCPU_H
+
+#include <linux/kvm.h>
+#include <pthread.h>
+
+#include "chip/lapic.h"
+#include "cpu/cpu.h"
+#include "kvm/handle.h"
+#include "kvm/pv.h"
+#include "kvm/timer.h"
+
+struct vm;
+
+/* Asynchronous events, bits of vcpu->pending. */
+#define VCPU_INIT BIT(0)
+#define VCPU_SIPI BIT(1)
+
+#define VCPU_MMAP_PAGES 3 /* kvm_run, PIO data, coalesced ring */
+
+struct vcpu {
+	struct object obj;
+	struct vm *vm;
+	uint32_t id;
+	pthread_mutex_t mutex;
+	struct cpu *cpu;
+	struct kvm_run *run; /* as the client maps it */
+	uint8_t *pio;        /* the page after it */
+
+	/* ---- atomic ---- */
+	uint32_t blocked; /* the thread waits in run_block() */
+	uint32_t kicked;  /* KVM_RUN has to return -EINTR */
+	uint32_t pending; /* VCPU_* */
+	uint32_t nmi;     /* NMIs not injected yet, at most 2 */
+	uint32_t sipi;    /* start page of the last SIPI */
+	uint32_t pv_unhalted;
+
+	/* ---- owner ---- */
+	uint32_t mp_state; /* KVM_MP_STATE_* */
+	bool ran;          /* KVM_RUN was entered: CPUID is fixed */
+	bool acquire;      /* the client may have changed guest code */
+	uint32_t acquired; /* vm->writes when last looked for that */
+	bool has_lapic;
+	bool lapic_timer_moved; /* ask lapic_deadline() again */
+	int user_irq;           /* vector of KVM_INTERRUPT, -1 none */
+	struct lapic lapic;
+	uint64_t deadline;            /* of the LAPIC timer, ns */
+	uint64_t deadline_tsc_offset; /* it was computed with */
+	struct timer_item timer;
+	struct pv pv;
+	uint32_t tsc_khz; /* as the client was told */
+	uint64_t mcg_cap;
+	uint8_t last_cr8;
+	bool sigmask_set;
+	uint64_t sigmask; /* KVM_SET_SIGNAL_MASK */
+	bool shutdown;    /* a triple fault waits to be reported */
+	int user_exit;    /* enum cpu_exit_kind the client is to answer */
+};
+
+/* Map part of the vCPU's file, page 2 being the VM's ring. */
+int vcpu_mmap(struct vcpu *vcpu, int fd, size_t len, int prot, int flags,
+	      uint64_t off, void **out) __must_check;
+
+/* Free everything of a vCPU; the VM is going away. */
+void vcpu_destroy(struct vcpu *vcpu);
+
+/*
+ * Make the vCPU look at its events soon: leave guest code, or wake up. The
+ * event was made visible before. Any thread.
+ */
+void vcpu_kick(struct vcpu *vcpu);
+
+/* Queue an NMI / INIT / SIPI from any thread. */
+void vcpu_post_nmi(struct vcpu *vcpu);
+void vcpu_post_init(struct vcpu *vcpu);
+void vcpu_post_sipi(struct vcpu *vcpu, uint8_t page);
+
+#endif

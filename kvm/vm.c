@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Making and ending a VM, and its requests that belong to no other file.
+ */
+#include "kvm/vm.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "engine/engine.h"
+#include "kvm/apic.h"
+#include "kvm/dirty.h"
+#include "kvm/filter.h"
+#include "kvm/handler.h"
+#include "kvm/vcpu.h"
+
+static int make_ring(struct vm *vm)
+{
+	void *p;
+
+	vm->ring_fd = memfd_create("kvm-ring", MFD_CLOEXEC);
+	if (vm->ring_fd < 0 || ftruncate(vm->ring_fd, 4096))
+		return -errno;
+	p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, vm->ring_fd,
+		 0);
+	if (p == MAP_FAILED)
+		return -errno;
+	vm->ring = p;
+	return 0;
+}
+
+/* Helper threads first: they hold pointers to all the rest. */
+static void vm_release(struct object *obj)
+{
+	struct vm *vm = container_of(obj, struct vm, obj);
+
+	timer_destroy(&vm->timer);
+	bus_destroy(vm);
+	for (uint32_t i = 0; i < vm->nvcpus; i++)
+		vcpu_destroy(vm->vcpus[i]);
+	if (vm->engine)
+		engine_destroy(vm->engine);
+	irqchip_destroy(&vm->irq);
+	memslots_destroy(&vm->mem);
+	filter_free(vm->filter);
+	if (vm->ring)
+		munmap(vm->ring, 4096);
+	if (vm->ring_fd >= 0)
+		close(vm->ring_fd);
+	pthread_mutex_destroy(&vm->lock);
+	free(vm);
+}
+
+static int setup(struct vm *vm)
+{
+	struct engine_config cfg = {.ops = &dirty_cpu_ops};
+	int ret = make_ring(vm);
+
+	if (!ret)
+		ret = engine_create(&cfg, &vm->engine);
+	if (ret)
+		return ret;
+	engine_exclusive_begin(vm->engine);
+	engine_set_physmap(vm->engine, &vm->mem.map);
+	engine_exclusive_end(vm->engine);
+	return 0;
+}
+
+int vm_open(void)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+	int ret;
+
+	if (!vm)
+		return -ENOMEM;
+	object_init(&vm->obj, OBJECT_VM, vm_release);
+	vm->ring_fd = -1;
+	pthread_mutex_init(&vm->lock, NULL);
+	memslots_init(&vm->mem);
+	irqchip_init(&vm->irq);
+	bus_init(&vm->bus);
+	clock_init(&vm->clock);
+	timer_init(&vm->timer);
+	ret = setup(vm);
+	if (!ret)
+		ret = handle_open(&vm->obj, "kvm-vm", 0);
+	if (ret < 0)
+		object_unref(&vm->obj);
+	return ret;
+}
+
+struct vcpu *vm_find_vcpu(const struct vm *vm, uint32_t id)
+{
+	uint32_t n = vm_vcpus(vm);
+
+	/* Ids are dense in practice. */
+	if (id < n && vm->vcpus[id]->id == id)
+		return vm->vcpus[id];
+	for (uint32_t i = 0; i < n; i++)
+		if (vm->vcpus[i]->id == id)
+			return vm->vcpus[i];
+	return NULL;
+}
+
+void vm_apply_caps(const struct vm *vm, struct vcpu *vcpu)
+{
+	vcpu->cpu->msr_exits = vm->msr_exits;
+	vcpu->cpu->msr_filter = vm->filter != NULL;
+	vcpu->cpu->disabled_quirks = vm->disabled_quirks;
+	apic_update_features(vcpu);
+}
+
+/*
+ * Three pages the kernel needs on old Intel processors for real mode. Here
+ * nothing does, but the calls are part of every client's start.
+ */
+int vm_set_tss_addr(struct call *c)
+{
+	if (c->arg > UINT32_MAX - 3 * 4096)
+		return -EINVAL;
+	c->vm->tss_addr = c->arg;
+	return 0;
+}
+
+int vm_set_identity_map(struct call *c)
+{
+	if (c->vm->created)
+		return -EINVAL;
+	c->vm->identity_map_addr = *(const uint64_t *)c->data;
+	return 0;
+}
+
+int vm_set_boot_cpu_id(struct call *c)
+{
+	struct vm *vm = c->vm;
+
+	if (vm->created)
+		return -EBUSY;
+	if (c->arg >= (vm->max_vcpu_id ? vm->max_vcpu_id : VM_MAX_VCPU_ID))
+		return -EINVAL;
+	vm->boot_cpu_id = (uint32_t)c->arg;
+	return 0;
+}
+
+/* ---- KVM_ENABLE_CAP; vm->lock is held but for the dirty log's ---- */
+
+static int enable_manual_log(struct vm *vm, const struct kvm_enable_cap *cap)
+{
+	uint64_t allowed = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE;
+
+	if (cap->args[0] & KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE)
+		allowed |= KVM_DIRTY_LOG_INITIALLY_SET;
+	if (cap->args[0] & ~allowed)
+		return -EINVAL;
+	pthread_mutex_lock(&vm->mem.lock);
+	vm->mem.manual = cap->args[0];
+	pthread_mutex_unlock(&vm->mem.lock);
+	return 0;
+}
+
+static int enable_max_vcpu_id(struct vm *vm, uint64_t max)
+{
+	if (max > VM_MAX_VCPU_ID || vm->boot_cpu_id > max)
+		return -EINVAL;
+	if (vm->max_vcpu_id)
+		return vm->max_vcpu_id == max ? 0 : -EINVAL;
+	vm->max_vcpu_id = (uint32_t)max;
+	return 0;
+}
+
+static int enable_x2apic_api(struct vm *vm, uint64_t flags)
+{
+	if (flags & ~(uint64_t)(KVM_X2APIC_API_USE_32BIT_IDS |
+				KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK))
+		return -EINVAL;
+	if (flags & KVM_X2APIC_API_USE_32BIT_IDS)
+		vm->x2apic_wide = true;
+	if (flags & KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
+		vm->x2apic_no_bcast = true;
+	return 0;
+}
+
+static int enable(struct vm *vm, const struct kvm_enable_cap *cap)
+{
+	uint64_t arg = cap->args[0];
+
+	switch (cap->cap) {
+	case KVM_CAP_MAX_VCPU_ID: return enable_max_vcpu_id(vm, arg);
+	case KVM_CAP_X2APIC_API: return enable_x2apic_api(vm, arg);
+	case KVM_CAP_EXCEPTION_PAYLOAD: vm->exception_payload = arg; return 0;
+	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
+		vm->triple_fault_event = arg;
+		return 0;
+	case KVM_CAP_X86_USER_SPACE_MSR:
+		if (arg & ~7ull)
+			return -EINVAL;
+		vm->msr_exits = (uint8_t)arg;
+		return 0;
+	case KVM_CAP_DISABLE_QUIRKS2:
+		if (arg & ~(uint64_t)VM_QUIRKS)
+			return -EINVAL;
+		vm->disabled_quirks = arg;
+		return 0;
+	case KVM_CAP_DISABLE_QUIRKS:
+		vm->disabled_quirks = arg & VM_QUIRKS;
+		return 0;
+	default: return -EINVAL;
+	}
+}
+
+int vm_enable_cap(struct call *c)
+{
+	const struct kvm_enable_cap *cap = c->data;
+	struct vm *vm = c->vm;
+	int ret;
+
+	if (cap->flags)
+		return -EINVAL;
+	if (cap->cap == KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2)
+		return enable_manual_log(vm, cap);
+	pthread_mutex_lock(&vm->lock);
+	ret = enable(vm, cap);
+	if (!ret) {
+		engine_exclusive_begin(vm->engine);
+		for (uint32_t i = 0; i < vm_vcpus(vm); i++)
+			vm_apply_caps(vm, vm->vcpus[i]);
+		engine_exclusive_end(vm->engine);
+	}
+	pthread_mutex_unlock(&vm->lock);
+	return ret;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One virtual machine as its file descriptor knows it.
+ */
+#ifndef KVM_VM_H
+#define KVM_VM_H
+
+#include <pthread.h>
+
+#include "kvm/bus.h"
+#include "kvm/clock.h"
+#include "kvm/handle.h"
+#include "kvm/irqchip.h"
+#include "kvm/memslot.h"
+#include "kvm/timer.h"
+
+/* Quirks a client may turn off, those of CPU_QUIRK_* and the APIC's. */
+#define VM_QUIRKS                                                      \
+	(KVM_X86_QUIRK_LINT0_REENABLED | KVM_X86_QUIRK_CD_NW_CLEARED | \
+	 KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT |                          \
+	 KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
+
+#define VM_MAX_VCPUS   1024u
+#define VM_MAX_VCPU_ID 4096u
+
+struct engine;
+struct kvm_coalesced_mmio_ring;
+
+struct vm {
+	struct object obj;
+	struct engine *engine;
+	bool dead; /* atomic: every later call answers -EIO */
+
+	pthread_mutex_t lock;             /* creation of things, capabilities */
+	uint32_t created;                 /* vCPUs, those being made included */
+	uint32_t max_vcpu_id;             /* ids below; 0: not chosen yet */
+	uint32_t boot_cpu_id;             /* which vCPU is the BSP */
+	uint32_t nvcpus;                  /* atomic; entries of vcpus[] */
+	struct vcpu *vcpus[VM_MAX_VCPUS]; /* never shrinks before release */
+	uint64_t tss_addr;
+	uint64_t identity_map_addr;
+	bool exception_payload;  /* KVM_CAP_EXCEPTION_PAYLOAD is on */
+	bool x2apic_wide;        /* KVM_X2APIC_API_USE_32BIT_IDS */
+	bool x2apic_no_bcast;    /* ..._DISABLE_BROADCAST_QUIRK */
+	bool triple_fault_event; /* KVM_CAP_X86_TRIPLE_FAULT_EVENT is on */
+	uint64_t disabled_quirks;
+	uint8_t msr_exits; /* KVM_MSR_EXIT_REASON_* that leave to the client */
+	uint32_t writes;   /* atomic: counts hints that guest RAM changed */
+	struct filter *filter; /* of MSRs; changes with the guest stopped */
+
+	struct memslots mem;
+	struct irqchip irq;
+	struct bus bus;
+	struct vm_clock clock;
+	struct vm_timer timer;
+	int ring_fd; /* page 2 of every vCPU mapping */
+	struct kvm_coalesced_mmio_ring *ring;
+};
+
+/* Make a VM; returns its descriptor or -errno. */
+int vm_open(void) __must_check;
+
+/* The vCPU of this id, or NULL. Any thread. */
+struct vcpu *vm_find_vcpu(const struct vm *vm, uint32_t id);
+
+/* Give a vCPU what the VM's capabilities say; vCPU stopped. */
+void vm_apply_caps(const struct vm *vm, struct vcpu *vcpu);
+
+static inline bool vm_is_dead(const struct vm *vm)
+{
+	return __atomic_load_n(&vm->dead, __ATOMIC_RELAXED);
+}
+
+/*
+ * The client injected an interrupt: its device may have written guest code
+ * before. vCPUs look for that before they run on.
+ */
+static inline void vm_note_write(struct vm *vm)
+{
+	__atomic_add_fetch(&vm->writes, 1, __ATOMIC_RELEASE);
+}
+
+/* vCPUs made so far; vm->vcpus[0..n) may be read by any thread. */
+static inline uint32_t vm_vcpus(const struct vm *vm)
+{
+	return __atomic_load_n(&vm->nvcpus, __ATOMIC_ACQUIRE);
+}
+
+#endif

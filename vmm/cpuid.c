@@ -72,7 +72,7 @@ static struct kvm_cpuid2 *table_new(unsigned room)
 	return t;
 }
 
-struct kvm_cpuid2 *cpuid_supported(struct hv *hv, struct err *e)
+struct kvm_cpuid2 *cpuid_fetch_supported(struct hv *hv, struct err *e)
 {
 	struct kvm_cpuid2 *t;
 	unsigned room;

@@ -17,7 +17,8 @@ struct hv;
  * KVM_GET_SUPPORTED_CPUID, asked with more room until it fits. NULL on
  * failure; free() it.
  */
-struct kvm_cpuid2 *cpuid_supported(struct hv *hv, struct err *e) __must_check;
+struct kvm_cpuid2 *cpuid_fetch_supported(struct hv *hv,
+					 struct err *e) __must_check;
 
 /* The APIC id of CPU @index: bit fields for thread, core and socket. */
 uint32_t cpuid_apic_id(const struct config_smp *smp, unsigned index);

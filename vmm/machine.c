@@ -148,7 +148,7 @@ static int create_vcpus(struct machine *m, struct err *e)
 	deadline = capability(m, KVM_CAP_TSC_DEADLINE_TIMER, e);
 	if (deadline < 0)
 		return deadline;
-	base = cpuid_supported(m->hv, e);
+	base = cpuid_fetch_supported(m->hv, e);
 	if (!base)
 		return e ? e->code : -EIO;
 	for (i = 0; !ret && i < m->config->smp.cpus; i++)

@@ -175,7 +175,7 @@ static int create_vcpu(struct probe *p, struct err *e)
 		return err_set(e, ret, "it cannot map struct kvm_run: %s",
 			       strerror(-ret));
 	p->run = run;
-	cpuid = cpuid_supported(p->hv, e);
+	cpuid = cpuid_fetch_supported(p->hv, e);
 	if (!cpuid)
 		return -EIO;
 	ret = HV_CALL(p->hv, p->vcpu, KVM_SET_CPUID2, cpuid, e);

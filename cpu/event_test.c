@@ -39,6 +39,8 @@ static void test_long_from_user(void **state)
 	fake_idt(0x40, FK_CODE0, 0xffff800000123456ULL, 14, 0, 0);
 	cpu->rflags_sys = RFLAGS_NT | RFLAGS_TF;
 	cpu->ah = 2 | RFLAGS_CF | RFLAGS_ZF;
+	cpu->shadow = CPU_SHADOW_STI;
+	fake_desc(FK_CODE0, 0x1000, ~0u, 0xa9b); /* no base in 64-bit mode */
 	assert_int_equal(fake_deliver(&irq), 0);
 	assert_int_equal(cpu->rip, 0xffff800000123456ULL);
 	assert_int_equal(cpu->cpl, 0);
@@ -54,6 +56,8 @@ static void test_long_from_user(void **state)
 	assert_int_equal(cpu->iflag, 0);
 	assert_int_equal(cpu->rflags_sys, 0);
 	assert_false(cpu->event.valid);
+	assert_int_equal(cpu->shadow, 0);
+	assert_int_equal(cpu->seg[SEG_CS].base, 0);
 	assert_int_equal(fake->acc, ACC_SYSTEM | ACC_WRITE);
 	cpu_update_mode(cpu);
 	assert_int_equal(cpu->cpl, 0);
@@ -402,6 +406,70 @@ static void test_allowed(void **state)
 	assert_int_equal(cpu->event.kind, EVENT_NMI);
 }
 
+static void test_protected_tss16(void **state)
+{
+	struct cpu *cpu = &fake->cpu;
+
+	fake_protected(3);
+	cpu->seg[SEG_TR].attr = 0x83;
+	fake_poke(FAKE_TSS + 2, 2, 0x8000);
+	fake_poke(FAKE_TSS + 4, 2, FK_DATA0);
+	fake_poke(FAKE_TSS + 6, 2, 0x8800);
+	fake_poke(FAKE_TSS + 8, 2, FK_DATA1 | 1);
+	fake_idt(0x40, FK_CODE1, 0x10, 6, 0, 0);
+	assert_int_equal(fake_deliver(&irq), 0);
+	assert_int_equal(cpu->seg[SEG_SS].sel, FK_DATA1 | 1);
+	assert_int_equal(cpu->gpr[REG_RSP], 0x8800 - 10);
+	assert_int_equal(fake_peek(0x8800 - 10, 2), 0x7000);
+	fake_protected(3);
+	cpu->seg[SEG_TR].attr = 0x83;
+	fake_poke(FAKE_TSS + 6, 2, 0x8800);
+	fake_poke(FAKE_TSS + 8, 2, FK_DATA1 | 1);
+	cpu->seg[SEG_TR].limit = 8;
+	assert_fault(fake_deliver(&irq), VEC_TS, FK_TSS | 1);
+	assert_fault(fake_deliver(&gp), VEC_GP, VEC_GP * 8 + 3);
+	cpu->seg[SEG_TR].limit = 9;
+	assert_int_equal(fake_deliver(&irq), 0);
+}
+
+static void test_idt_bounds(void **state)
+{
+	struct cpu *cpu = &fake->cpu;
+
+	fake_protected(0);
+	fake_idt(0x40, FK_CODE0, 0x10, 14, 0, 0);
+	cpu->idt.limit = 0x40 * 8 + 6;
+	assert_fault(fake_deliver(&irq), VEC_GP, 0x203);
+	cpu->idt.limit++;
+	assert_int_equal(fake_deliver(&irq), 0);
+	fake_idt(0x40, FK_CODE0, 0x10, 13, 0, 0);
+	assert_fault(fake_deliver(&irq), VEC_GP, 0x203);
+	fake_long(0);
+	fake_idt(0x40, FK_CODE0, 0x10, 14, 0, 0);
+	cpu->idt.limit = 0x40 * 16 + 15;
+	assert_int_equal(fake_deliver(&irq), 0);
+	/* the frame would lie in the hole of the address space */
+	cpu->gpr[REG_RSP] = 0xffff800000000010ULL;
+	assert_fault(fake_deliver(&irq), VEC_SS, 1);
+	cpu->gpr[REG_RSP] = 0x0000800000000010ULL;
+	assert_fault(fake_deliver(&irq), VEC_SS, 1);
+}
+
+static void test_soft_pf_vector(void **state)
+{
+	const struct cpu_event ev = {.vector = VEC_PF,
+				     .kind = EVENT_SOFT_INT,
+				     .insn_len = 2,
+				     .has_payload = true,
+				     .payload = 0x1234};
+
+	fake_long(0);
+	fake_idt(VEC_PF, FK_CODE0, 0x10, 14, 0, 0);
+	fake->cpu.cr2 = 0x999;
+	assert_int_equal(fake_deliver(&ev), 0);
+	assert_int_equal(fake->cpu.cr2, 0x999);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, fake_setup, fake_teardown)
 
 int main(void)
@@ -422,6 +490,9 @@ int main(void)
 		T(test_accessed),
 		T(test_nested),
 		T(test_allowed),
+		T(test_protected_tss16),
+		T(test_idt_bounds),
+		T(test_soft_pf_vector),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

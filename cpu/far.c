@@ -341,17 +341,23 @@ static uint64_t return_mask(const struct cpu *cpu, uint64_t cs,
 	return stackref_mask(ss_attr);
 }
 
-static void ret_outer(struct cpu *cpu, const struct stackref *st, uint64_t rip,
-		      uint16_t sel, struct seg_desc *cs, unsigned int imm,
-		      unsigned int size)
+struct ret {
+	uint64_t rip;
+	unsigned int size; /* of one value */
+	unsigned int imm;  /* bytes of parameters to release */
+	uint16_t sel;
+};
+
+static void ret_outer(struct cpu *cpu, const struct stackref *st,
+		      const struct ret *r, struct seg_desc *cs)
 {
-	unsigned int cpl = sel_rpl(sel), off = 2 * size + imm;
-	uint64_t sp = stackref_read(cpu, st, off, size);
-	uint16_t ss_sel = stackref_read(cpu, st, off + size, size);
+	unsigned int cpl = sel_rpl(r->sel), off = 2 * r->size + r->imm;
+	uint64_t sp = stackref_read(cpu, st, off, r->size);
+	uint16_t ss_sel = stackref_read(cpu, st, off + r->size, r->size);
 	struct seg_desc ss = {0};
 	bool null_ss = far_check_return_ss(cpu, ss_sel, &ss, cs->lo, cpl);
 
-	far_check_rip(cpu, cs->lo, rip, 0);
+	far_check_rip(cpu, cs->lo, r->rip, 0);
 	seg_mark_accessed(cpu, cs);
 	if (null_ss) {
 		seg_commit_null_ss(cpu, ss_sel, cpl);
@@ -359,36 +365,36 @@ static void ret_outer(struct cpu *cpu, const struct stackref *st, uint64_t rip,
 		seg_mark_accessed(cpu, &ss);
 		seg_commit(cpu, SEG_SS, ss_sel, ss.lo);
 	}
-	finish(cpu, sel, cs, cpl, rip);
+	finish(cpu, r->sel, cs, cpl, r->rip);
 	stackref_set_sp(cpu, return_mask(cpu, cs->lo, cpu->seg[SEG_SS].attr),
-			sp + imm);
+			sp + r->imm);
 	seg_drop_inner(cpu, cpl);
 }
 
 int exec_ret_far(struct cpu *cpu, const struct insn *i)
 {
-	unsigned int size = i->opsize, imm = 0;
+	struct ret r = {.size = i->opsize};
 	struct stackref st;
 	struct seg_desc cs;
-	uint64_t rip;
-	uint16_t sel;
+	unsigned int bytes;
 
 	if (i->nops && i->op[0].kind == OPND_IMM)
-		imm = i->op[0].disp & 0xffff;
+		r.imm = i->op[0].disp & 0xffff;
+	bytes = 2 * r.size + r.imm;
 	stackref_current(cpu, &st);
-	rip = stackref_read(cpu, &st, 0, size);
-	sel = stackref_read(cpu, &st, size, size);
+	r.rip = stackref_read(cpu, &st, 0, r.size);
+	r.sel = stackref_read(cpu, &st, r.size, r.size);
 	if (!seg_protected(cpu))
-		return ret_real(cpu, &st, rip, sel, 2 * size + imm);
-	far_check_return_cs(cpu, sel, &cs);
-	if (sel_rpl(sel) > cpu->cpl) {
-		ret_outer(cpu, &st, rip, sel, &cs, imm, size);
+		return ret_real(cpu, &st, r.rip, r.sel, bytes);
+	far_check_return_cs(cpu, r.sel, &cs);
+	if (sel_rpl(r.sel) > cpu->cpl) {
+		ret_outer(cpu, &st, &r, &cs);
 		return EXEC_JUMP;
 	}
-	far_check_rip(cpu, cs.lo, rip, 0);
+	far_check_rip(cpu, cs.lo, r.rip, 0);
 	seg_mark_accessed(cpu, &cs);
-	finish(cpu, sel, &cs, cpu->cpl, rip);
+	finish(cpu, r.sel, &cs, cpu->cpl, r.rip);
 	stackref_set_sp(cpu, return_mask(cpu, cs.lo, cpu->seg[SEG_SS].attr),
-			st.sp + 2 * size + imm);
+			st.sp + bytes);
 	return EXEC_JUMP;
 }

@@ -414,6 +414,60 @@ static void test_int_v8086(void **state)
 	}
 }
 
+static void test_gate_conforming(void **state)
+{
+	struct cpu *cpu = &fake->cpu;
+
+	fake_protected(3);
+	fake_raw(FK_FREE, fake_gate_raw(FK_CONF0, 0x10, 12, 3, 5));
+	assert_int_equal(call(FK_FREE, 0), EXEC_JUMP);
+	assert_int_equal(cpu->cpl, 3);
+	assert_int_equal(cpu->seg[SEG_CS].sel, FK_CONF0 | 3);
+	assert_int_equal(cpu->gpr[REG_RSP], FAKE_STACK - 8);
+	fake_protected(3);
+	assert_int_equal(jump(FK_FREE, 0), EXEC_JUMP);
+	assert_int_equal(cpu->gpr[REG_RSP], FAKE_STACK);
+	assert_int_equal(cpu->seg[SEG_CS].sel, FK_CONF0 | 3);
+}
+
+static void test_stack64(void **state)
+{
+	struct cpu *cpu = &fake->cpu;
+	struct insn i;
+
+	fake_long(0);
+	fake_insn(&i, 8);
+	cpu->gpr[REG_RSP] = 0x00007ffffffffffcULL;
+	assert_fault(fake_exec(exec_ret_far, &i), VEC_SS, 0);
+	cpu->gpr[REG_RSP] = 0xffff7ffffffffffcULL;
+	assert_fault(fake_exec(exec_ret_far, &i), VEC_SS, 0);
+	/* a base in SS means nothing here */
+	cpu->seg[SEG_SS].base = 0x100000;
+	cpu->gpr[REG_RSP] = FAKE_STACK;
+	fake_poke(FAKE_STACK, 8, 0x123);
+	fake_poke(FAKE_STACK + 8, 8, FK_CODE0);
+	assert_int_equal(fake_exec(exec_ret_far, &i), EXEC_JUMP);
+	assert_int_equal(cpu->rip, 0x123);
+	assert_int_equal(cpu->gpr[REG_RSP], FAKE_STACK + 16);
+}
+
+static void test_int_v8086_bitmap_outside(void **state)
+{
+	struct cpu *cpu = &fake->cpu;
+
+	fake_v8086(3);
+	cpu->cr4 = CR4_VME;
+	fake_poke(FAKE_TSS + 102, 2, 0x90);
+	cpu->seg[SEG_TR].limit = 0x73;
+	assert_fault(int_n(0x21), VEC_GP, 0);
+	cpu->seg[SEG_TR].limit = 0x74;
+	assert_int_equal(int_n(0x21), EXEC_JUMP);
+	fake_v8086(3);
+	cpu->cr4 = CR4_VME;
+	cpu->seg[SEG_TR].limit = 0x66;
+	assert_fault(int_n(0x21), VEC_GP, 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, fake_setup, fake_teardown)
 
 int main(void)
@@ -432,6 +486,9 @@ int main(void)
 		T(test_int),
 		T(test_int3_debugged),
 		T(test_int_v8086),
+		T(test_gate_conforming),
+		T(test_stack64),
+		T(test_int_v8086_bitmap_outside),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

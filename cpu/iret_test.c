@@ -392,6 +392,28 @@ static void test_sysenter(void **state)
 	assert_fault(run(exec_sysenter, 2), VEC_GP, 0);
 }
 
+static void test_iret_real(void **state)
+{
+	struct cpu *cpu = &fake->cpu;
+
+	fake_real();
+	cpu->nmi_blocked = 1;
+	fake_poke(0x8000, 2, 0x1234);
+	fake_poke(0x8002, 2, 0x40);
+	fake_poke(0x8004, 2, 0x3246);
+	assert_int_equal(run(exec_iret, 2), EXEC_JUMP);
+	assert_int_equal(cpu->rip, 0x1234);
+	assert_int_equal(cpu->seg[SEG_CS].base, 0x400);
+	assert_int_equal(cpu_rflags(cpu), 0x3246);
+	assert_int_equal(cpu->gpr[REG_RSP], 0x8006);
+	assert_int_equal(cpu->nmi_blocked, 0);
+	cpu->gpr[REG_RSP] = 0x8000;
+	fake_poke(0x8000, 4, 0x10000);
+	fake_poke(0x8004, 4, 0x40);
+	fake_poke(0x8008, 4, 2);
+	assert_fault(run(exec_iret, 4), VEC_GP, 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, fake_setup, fake_teardown)
 
 int main(void)
@@ -404,6 +426,7 @@ int main(void)
 		T(test_iret_v8086),      T(test_syscall),
 		T(test_sysret),          T(test_sysret_vendors),
 		T(test_syscall_compat),  T(test_sysenter),
+		T(test_iret_real),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

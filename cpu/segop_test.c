@@ -425,6 +425,34 @@ static void test_bases(void **state)
 	assert_fault(op_reg(exec_rdfsbase, 4), VEC_UD, 0);
 }
 
+static void test_far_ptr64(void **state)
+{
+	struct cpu *cpu = &fake->cpu;
+	struct insn i;
+
+	fake_long(0);
+	fake_poke(0x6000, 4, 0xcafe1234);
+	fake_poke(0x6004, 4, FK_DATA3 | 0x12340000);
+	fake_poke(0x6008, 2, FK_DATA0);
+	fake_insn(&i, 8);
+	i.len = 8;
+	memcpy(i.bytes, "\x48\x0f\xb5", 3);
+	i.op[0] = (struct opnd){.kind = OPND_REG, .size = 8, .reg = REG_RDI};
+	i.op[1] = (struct opnd){.kind = OPND_MEM,
+				.size = 10,
+				.seg = SEG_DS,
+				.base = OPND_NOREG,
+				.index = OPND_NOREG,
+				.disp = 0x6000};
+	assert_int_equal(fake_exec(exec_load_far_ptr, &i), EXEC_NEXT);
+	assert_int_equal(cpu->seg[SEG_GS].sel, FK_DATA0);
+	assert_int_equal(cpu->gpr[REG_RDI], 0x12340020cafe1234ULL);
+	cpu->vendor_amd = true;
+	assert_int_equal(fake_exec(exec_load_far_ptr, &i), EXEC_NEXT);
+	assert_int_equal(cpu->seg[SEG_GS].sel, FK_DATA3);
+	assert_int_equal(cpu->gpr[REG_RDI], 0xcafe1234);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, fake_setup, fake_teardown)
 
 int main(void)
@@ -433,7 +461,7 @@ int main(void)
 		T(test_load_rules),  T(test_null),   T(test_tables_bounds),
 		T(test_other_modes), T(test_pop),    T(test_far_ptr),
 		T(test_lar_lsl),     T(test_verify), T(test_ltr_lldt),
-		T(test_dtables),     T(test_bases),
+		T(test_dtables),     T(test_bases),  T(test_far_ptr64),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -281,6 +281,21 @@ static void test_to_v8086(void **state)
 	assert_fault(far_to(exec_jmp_far, FK_TSS2), VEC_GP, 0);
 }
 
+static void test_trap_on_iret(void **state)
+{
+	struct cpu *cpu = &fake->cpu;
+
+	setup(3);
+	assert_int_equal(far_to(exec_call_far, FK_FREE | 3), EXEC_JUMP);
+	assert_int_equal(cpu->shadow, 0);
+	fake->ram[FAKE_TSS + 100] |= 1;
+	assert_int_equal(iret(), FAULTED);
+	assert_int_equal(cpu->raised.vector, VEC_DB);
+	assert_int_equal(cpu->raised.kind, EVENT_TRAP);
+	assert_int_equal(cpu->rip, 0x7007);
+	assert_int_equal(cpu->seg[SEG_TR].sel, FK_TSS);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, fake_setup, fake_teardown)
 
 int main(void)
@@ -293,6 +308,7 @@ int main(void)
 		T(test_new_context_faults),
 		T(test_task16),
 		T(test_to_v8086),
+		T(test_trap_on_iret),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

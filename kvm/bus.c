@@ -139,8 +139,8 @@ static bool ring_put(struct vm *vm, bool pio, uint64_t addr, const void *data,
 	return put;
 }
 
-bool bus_write(struct vm *vm, bool pio, uint64_t addr, const void *data,
-	       unsigned int len)
+bool bus_serve_write(struct vm *vm, bool pio, uint64_t addr, const void *data,
+		     unsigned int len)
 {
 	struct bus *bus = &vm->bus;
 	bool done = false;

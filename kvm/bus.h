@@ -49,8 +49,8 @@ void bus_init(struct bus *bus);
 void bus_destroy(struct vm *vm);
 
 /* A guest's write. True when it needs no exit. */
-bool bus_write(struct vm *vm, bool pio, uint64_t addr, const void *data,
-	       unsigned int len);
+bool bus_serve_write(struct vm *vm, bool pio, uint64_t addr, const void *data,
+		     unsigned int len);
 
 /* irqfd.c: stop the thread and forget every irqfd. */
 void irqfd_destroy(struct vm *vm);

@@ -25,7 +25,7 @@ static bool port_one(struct vm *vm, const struct cpu_io *io, uint8_t *data)
 {
 	if (irqchip_port(vm, io->port, io->in, data, io->size))
 		return true;
-	return !io->in && bus_write(vm, true, io->port, data, io->size);
+	return !io->in && bus_serve_write(vm, true, io->port, data, io->size);
 }
 
 static int exit_io(struct vcpu *vcpu)
@@ -65,7 +65,8 @@ static int exit_mmio(struct vcpu *vcpu)
 	if (apic_mmio(vcpu, m->gpa, m->write, m->data, m->len) ||
 	    irqchip_mmio(vcpu->vm, m->gpa, m->write, m->data, m->len))
 		return 1;
-	if (m->write && bus_write(vcpu->vm, false, m->gpa, m->data, m->len))
+	if (m->write &&
+	    bus_serve_write(vcpu->vm, false, m->gpa, m->data, m->len))
 		return 1;
 	run->exit_reason = KVM_EXIT_MMIO;
 	run->mmio.phys_addr = m->gpa;

@@ -26,7 +26,7 @@ static void vcpu_release(struct object *obj)
 	object_unref(&vcpu->vm->obj);
 }
 
-void vcpu_destroy(struct vcpu *vcpu)
+void vcpu_free(struct vcpu *vcpu)
 {
 	if (vcpu->cpu)
 		engine_cpu_destroy(vcpu->cpu);
@@ -127,7 +127,7 @@ static int create_locked(struct vm *vm, uint32_t id)
 	snprintf(name, sizeof(name), "kvm-vcpu:%u", id);
 	fd = handle_open(&vcpu->obj, name, VCPU_MMAP_PAGES * PAGE_SIZE);
 	if (fd < 0) {
-		vcpu_destroy(vcpu);
+		vcpu_free(vcpu);
 		return fd;
 	}
 	object_ref(&vm->obj);
@@ -141,7 +141,7 @@ static int create_locked(struct vm *vm, uint32_t id)
 	}
 	if (ret) {
 		handle_close(fd);
-		vcpu_destroy(vcpu);
+		vcpu_free(vcpu);
 		return ret;
 	}
 	vcpu_publish(vcpu);

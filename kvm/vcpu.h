@@ -68,7 +68,7 @@ int vcpu_mmap(struct vcpu *vcpu, int fd, size_t len, int prot, int flags,
 	      uint64_t off, void **out) __must_check;
 
 /* Free everything of a vCPU; the VM is going away. */
-void vcpu_destroy(struct vcpu *vcpu);
+void vcpu_free(struct vcpu *vcpu);
 
 /*
  * Make the vCPU look at its events soon: leave guest code, or wake up. The

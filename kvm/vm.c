@@ -41,7 +41,7 @@ static void vm_release(struct object *obj)
 	timer_destroy(&vm->timer);
 	bus_destroy(vm);
 	for (uint32_t i = 0; i < vm->nvcpus; i++)
-		vcpu_destroy(vm->vcpus[i]);
+		vcpu_free(vm->vcpus[i]);
 	if (vm->engine)
 		engine_destroy(vm->engine);
 	irqchip_destroy(&vm->irq);

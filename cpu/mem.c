@@ -71,13 +71,18 @@ static gva_t next_page(const struct cpu *cpu, gva_t gva)
 	return next;
 }
 
+/* One access each, whatever the alignment: other cpus see no half values. */
+typedef uint16_t __attribute__((aligned(1), may_alias)) any16;
+typedef uint32_t __attribute__((aligned(1), may_alias)) any32;
+typedef uint64_t __attribute__((aligned(1), may_alias)) any64;
+
 static uint64_t load(const uint8_t *p, unsigned int size)
 {
 	switch (size) {
 	case 1: return *p;
-	case 2: return *(const uint16_t *)p;
-	case 4: return *(const uint32_t *)p;
-	default: return *(const uint64_t *)p;
+	case 2: return *(const any16 *)p;
+	case 4: return *(const any32 *)p;
+	default: return *(const any64 *)p;
 	}
 }
 
@@ -85,9 +90,9 @@ static void store(uint8_t *p, unsigned int size, uint64_t val)
 {
 	switch (size) {
 	case 1: *p = val; break;
-	case 2: *(uint16_t *)p = val; break;
-	case 4: *(uint32_t *)p = val; break;
-	default: *(uint64_t *)p = val; break;
+	case 2: *(any16 *)p = val; break;
+	case 4: *(any32 *)p = val; break;
+	default: *(any64 *)p = val; break;
 	}
 }
 

@@ -102,7 +102,7 @@ static int ours_open(void *priv)
 
 const struct hv_ops hv_lodge = {
 	.name = "lodge",
-	.what = "Lodge's own KVM, in this process",
+	.what = "Lodge's own KVM",
 	.open = ours_open,
 	.ioctl = ours_ioctl,
 	.mmap = ours_mmap,

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What only 16-bit and 32-bit code has, and ENTER and XLAT: BCD adjustment,
- * PUSHA/POPA, BOUND, SALC. SDM 2 under each name. Flags that the manual
- * leaves undefined are those of current Intel processors.
+ * PUSHA/POPA, BOUND, SALC. SDM 2 under each name.
  */
 #include "cpu/insn.h"
 #include "cpu/mem.h"
@@ -142,19 +141,38 @@ int exec_salc(struct cpu *cpu, const struct insn *i)
 
 /* ---- BCD ---- */
 
-/* SF, ZF and PF of a byte. */
-static uint32_t byte_flags(uint8_t al)
+/*
+ * Undefined flags are those of the addition or subtraction inside, as seen
+ * on AMD's Zen; AF and CF of the adjustments are defined.
+ */
+#define AF_CF (RFLAGS_AF | RFLAGS_CF)
+
+/* SF, ZF and PF of a result of @bits bits. */
+static uint32_t result_flags(uint32_t val, unsigned int bits)
 {
-	return (al & RFLAGS_SF) | (al ? 0 : RFLAGS_ZF) |
-	       (__builtin_parity(al) ? 0 : RFLAGS_PF);
+	uint32_t mask = BIT(bits) - 1;
+
+	return (val >> (bits - 1) & 1 ? RFLAGS_SF : 0) |
+	       (val & mask ? 0 : RFLAGS_ZF) |
+	       (__builtin_parity(val & 0xff) ? 0 : RFLAGS_PF);
 }
 
-/* AL = @al, flags SZP of it and @more. */
-static int set_al(struct cpu *cpu, uint8_t al, uint32_t more)
+static uint32_t add_flags(uint32_t a, uint32_t b, unsigned int bits)
 {
-	reg_write(cpu, REG_RAX, 1, al);
-	cpu_set_arith(cpu, byte_flags(al) | more);
-	return EXEC_NEXT;
+	uint32_t sum = a + b, sign = ~(a ^ b) & (a ^ sum);
+
+	return result_flags(sum, bits) | (sum >> bits & 1 ? RFLAGS_CF : 0) |
+	       ((a ^ b ^ sum) & RFLAGS_AF) |
+	       (sign >> (bits - 1) & 1 ? RFLAGS_OF : 0);
+}
+
+static uint32_t sub_flags(uint32_t a, uint32_t b, unsigned int bits)
+{
+	uint32_t diff = a - b, sign = (a ^ b) & (a ^ diff);
+
+	return result_flags(diff, bits) | (a < b ? RFLAGS_CF : 0) |
+	       ((a ^ b ^ diff) & RFLAGS_AF) |
+	       (sign >> (bits - 1) & 1 ? RFLAGS_OF : 0);
 }
 
 static bool low_digit_over(const struct cpu *cpu)
@@ -165,19 +183,23 @@ static bool low_digit_over(const struct cpu *cpu)
 int exec_aaa(struct cpu *cpu, const struct insn *i)
 {
 	bool over = low_digit_over(cpu);
-	uint16_t ax = cpu->gpr[REG_RAX] + (over ? 0x106 : 0);
+	uint16_t ax = cpu->gpr[REG_RAX], add = over ? 0x106 : 0;
 
-	reg_write(cpu, REG_RAX, 2, ax);
-	return set_al(cpu, ax & 15, over ? RFLAGS_AF | RFLAGS_CF : 0);
+	reg_write(cpu, REG_RAX, 2, (ax + add) & 0xff0f);
+	cpu_set_arith(cpu,
+		      (add_flags(ax, add, 16) & ~AF_CF) | (over ? AF_CF : 0));
+	return EXEC_NEXT;
 }
 
 int exec_aas(struct cpu *cpu, const struct insn *i)
 {
 	bool over = low_digit_over(cpu);
-	uint16_t ax = cpu->gpr[REG_RAX] - (over ? 0x106 : 0);
+	uint16_t ax = cpu->gpr[REG_RAX], sub = over ? 0x106 : 0;
 
-	reg_write(cpu, REG_RAX, 2, ax);
-	return set_al(cpu, ax & 15, over ? RFLAGS_AF | RFLAGS_CF : 0);
+	reg_write(cpu, REG_RAX, 2, (ax - sub) & 0xff0f);
+	cpu_set_arith(cpu,
+		      (sub_flags(ax, sub, 16) & ~AF_CF) | (over ? AF_CF : 0));
+	return EXEC_NEXT;
 }
 
 int exec_aam(struct cpu *cpu, const struct insn *i)
@@ -186,49 +208,51 @@ int exec_aam(struct cpu *cpu, const struct insn *i)
 
 	if (!base)
 		cpu_raise(cpu, VEC_DE);
-	reg_write(cpu, REG_RAX | OPND_HIGH8, 1, al / base);
-	return set_al(cpu, al % base, 0);
+	reg_write(cpu, REG_RAX, 2, (al / base) << 8 | al % base);
+	cpu_set_arith(cpu, result_flags(al % base, 8));
+	return EXEC_NEXT;
 }
 
 int exec_aad(struct cpu *cpu, const struct insn *i)
 {
 	uint16_t ax = cpu->gpr[REG_RAX];
-	uint8_t al = ax + (ax >> 8) * i->bytes[i->len - 1];
+	uint8_t al = ax, add = (ax >> 8) * i->bytes[i->len - 1];
 
-	reg_write(cpu, REG_RAX, 2, al);
-	return set_al(cpu, al, 0);
+	reg_write(cpu, REG_RAX, 2, (uint8_t)(al + add));
+	cpu_set_arith(cpu, add_flags(al, add, 8));
+	return EXEC_NEXT;
+}
+
+/* What DAA adds and DAS subtracts, and AF and CF for it. */
+static uint8_t decimal_step(const struct cpu *cpu, uint32_t *flags)
+{
+	bool low = low_digit_over(cpu);
+	bool high = (cpu->gpr[REG_RAX] & 0xff) > 0x99 || cpu->ah & RFLAGS_CF;
+
+	*flags = (low ? RFLAGS_AF : 0) | (high ? RFLAGS_CF : 0);
+	return (low ? 6 : 0) + (high ? 0x60 : 0);
 }
 
 int exec_daa(struct cpu *cpu, const struct insn *i)
 {
-	uint8_t old = cpu->gpr[REG_RAX], al = old;
-	uint32_t flags = 0;
+	uint8_t al = cpu->gpr[REG_RAX];
+	uint32_t flags;
+	uint8_t step = decimal_step(cpu, &flags);
 
-	if (low_digit_over(cpu)) {
-		al += 6;
-		flags |= RFLAGS_AF;
-	}
-	if (old > 0x99 || cpu->ah & RFLAGS_CF) {
-		al += 0x60;
-		flags |= RFLAGS_CF;
-	}
-	return set_al(cpu, al, flags);
+	reg_write(cpu, REG_RAX, 1, al + step);
+	cpu_set_arith(cpu, (add_flags(al, step, 8) & ~AF_CF) | flags);
+	return EXEC_NEXT;
 }
 
 int exec_das(struct cpu *cpu, const struct insn *i)
 {
-	uint8_t old = cpu->gpr[REG_RAX], al = old;
-	uint32_t flags = 0;
+	uint8_t al = cpu->gpr[REG_RAX];
+	uint32_t flags;
+	uint8_t step = decimal_step(cpu, &flags);
 
-	if (low_digit_over(cpu)) {
-		if (old < 6)
-			flags |= RFLAGS_CF;
-		al -= 6;
-		flags |= RFLAGS_AF;
-	}
-	if (old > 0x99 || cpu->ah & RFLAGS_CF) {
-		al -= 0x60;
+	if (flags & RFLAGS_AF && al < 6)
 		flags |= RFLAGS_CF;
-	}
-	return set_al(cpu, al, flags);
+	reg_write(cpu, REG_RAX, 1, al - step);
+	cpu_set_arith(cpu, (sub_flags(al, step, 8) & ~AF_CF) | flags);
+	return EXEC_NEXT;
 }

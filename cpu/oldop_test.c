@@ -3,7 +3,7 @@
  * BCD instructions against the host's own in a 32-bit code segment (Linux
  * keeps one at selector 0x23), over all of AL, both carries and a spread of
  * AH; the rest against the manual's text. Flags the manual leaves undefined
- * are compared on Intel hosts only.
+ * are compared where they were seen, on AMD's.
  */
 #include "cpu/fake.h"
 #include "cpu/insn.h"
@@ -79,8 +79,8 @@ static void one_bcd(struct fake *f, const struct bcd *b, uint32_t eax,
 		    uint32_t flags)
 {
 	struct insn i = {.len = strlen(b->bytes), .opsize = 4};
-	bool intel = __builtin_cpu_is("intel");
-	uint32_t mask = intel ? RFLAGS_ARITH : b->defined, want = eax;
+	bool all = __builtin_cpu_is("amd");
+	uint32_t mask = all ? RFLAGS_ARITH : b->defined, want = eax;
 	uint32_t want_flags = flags | 0x202;
 	struct cpu *cpu = &f->cpu;
 

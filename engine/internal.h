@@ -53,6 +53,7 @@ enum leave_reason {
 	LEAVE_EXEC,     /* exit_arg: struct insn_call */
 	LEAVE_SLOW,     /* rip set: run this one on a bounce buffer */
 	LEAVE_FAULT,    /* cpu->raised was set by a host fault */
+	LEAVE_STALE,    /* rip set: the block entered was invalidated */
 	LEAVE_BOUNCED,  /* end of code made for one slow instruction */
 };
 

@@ -54,8 +54,8 @@ unsigned int run_fetch(struct cpu *cpu, uint8_t *bytes)
 	struct walk w;
 
 	memcpy(bytes, p->hva + (gva & 4095), len);
-	if (len < 15 && !mmu_probe(cpu, (gva | 4095) + 1,
-				   mem_acc(cpu, ACC_EXEC), &w)) {
+	if (len < 15 &&
+	    !mmu_probe(cpu, (gva | 4095) + 1, mem_acc(cpu, ACC_EXEC), &w)) {
 		p = run_code_page(cpu, (gva | 4095) + 1, NULL);
 		memcpy(bytes + len, p->hva, 15 - len);
 		len = 15;
@@ -160,8 +160,7 @@ static bool doorbell(const struct cpu *cpu)
 {
 	uint16_t bell = *(volatile uint16_t *)(cpu->doorbell - 1);
 
-	return bell ||
-	       __atomic_load_n(&cpu->requests, __ATOMIC_RELAXED);
+	return bell || __atomic_load_n(&cpu->requests, __ATOMIC_RELAXED);
 }
 
 /* True: leave with cpu->exit. */
@@ -227,7 +226,9 @@ static void link_block(struct cpu *cpu, struct link *l, struct block *b)
 {
 	uint32_t xid = 0;
 
-	if (b->mode != l->mode || b->page[1])
+	/* an event may have come in between */
+	if (b->rip != l->rip || b->cs_base != l->from->cs_base ||
+	    b->mode != l->mode || b->page[1])
 		return;
 	run_code_page(cpu, code_gva(cpu), &xid);
 	engine_lock(cpu);
@@ -236,12 +237,24 @@ static void link_block(struct cpu *cpu, struct link *l, struct block *b)
 	engine_unlock(cpu->engine);
 }
 
+/* The jump cache led to a block that is gone. */
+static void forget_jump(struct cpu *cpu)
+{
+	gva_t gva = code_gva(cpu);
+	struct jc_entry *jc =
+		&cpu->tlb->view[cpu->view].jc[gva & (JC_ENTRIES - 1)];
+
+	if (jc->gva == gva)
+		jc->gva = ~gva; /* of another index: never found */
+}
+
 static void came_back(struct cpu *cpu, uint64_t why)
 {
 	struct insn_call *c;
 
 	switch (why) {
 	case LEAVE_DISPATCH: break;
+	case LEAVE_STALE: forget_jump(cpu); break;
 	case LEAVE_LINK: {
 		struct link *l = (struct link *)cpu->exit_arg;
 
@@ -295,7 +308,11 @@ static void run_blocks(struct cpu *cpu)
 		tlb_jc_flush(cpu, view);
 		tlb->jc_mode[view] = cpu->mode;
 	} else if (!l && jc->gva == gva && cpu->code_bits != 16) {
-		came_back(cpu, cpu->engine->enter(cpu, (void *)jc->code));
+		uint64_t why = cpu->engine->enter(cpu, (void *)jc->code);
+
+		if (why == LEAVE_DISPATCH && code_gva(cpu) == gva)
+			jc->gva = ~gva; /* the block may be stale */
+		came_back(cpu, why);
 		return;
 	}
 	cpu->stat[CPU_STAT_DISPATCH]++;
@@ -313,10 +330,8 @@ static void loop_body(struct cpu *cpu)
 	struct engine_cpu *ec = ec_of(cpu);
 
 	for (;;) {
-		if (cpu->event.valid) {
-			cpu->stat[CPU_STAT_EXCEPTION]++;
+		if (cpu->event.valid)
 			cpu_event_deliver(cpu);
-		}
 		if (ec->dr6_pending) {
 			uint64_t bits = ec->dr6_pending;
 

@@ -256,7 +256,7 @@ static void emit_stale(struct trans *t, bool save)
 		flags_save(t);
 	}
 	emit_st_imm64(&t->e, OFF(rip), t->b->rip, S0);
-	emit_jmp_to(&t->e, t->engine->leave[LEAVE_DISPATCH],
+	emit_jmp_to(&t->e, t->engine->leave[LEAVE_STALE],
 		    t->engine->rx_off);
 }
 

@@ -13,6 +13,7 @@
 
 #include "cpu/cpuid.h"
 #include "engine/engine.h"
+#include "lib/check.h"
 #include "x86/regs.h"
 
 #define RAM_SIZE   0x400000u
@@ -46,6 +47,8 @@ static struct {
 	struct phys_range ranges[2];
 	struct physmap map;
 	struct segment user[SEG_COUNT];
+	volatile bool running;
+	char why[128]; /* the last run that did not end */
 } self;
 
 /* ---- page tables ---- */
@@ -168,15 +171,15 @@ static void make_cpu(struct cpu *cpu)
 	cpu->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
 	cpu->cr3 = PML4_GPA;
 	cpu->cr4 = CR4_DE | CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT;
-	if (cpu_has(cpu, X86_FEATURE_XSAVE))
+	if (cpu_has(cpu, FEAT_XSAVE))
 		cpu->cr4 |= CR4_OSXSAVE;
-	if (cpu_has(cpu, X86_FEATURE_FSGSBASE))
+	if (cpu_has(cpu, FEAT_FSGSBASE))
 		cpu->cr4 |= CR4_FSGSBASE;
-	if (cpu_has(cpu, X86_FEATURE_SMEP))
+	if (cpu_has(cpu, FEAT_SMEP))
 		cpu->cr4 |= CR4_SMEP;
-	if (cpu_has(cpu, X86_FEATURE_SMAP))
+	if (cpu_has(cpu, FEAT_SMAP))
 		cpu->cr4 |= CR4_SMAP;
-	if (cpu_has(cpu, X86_FEATURE_UMIP))
+	if (cpu_has(cpu, FEAT_UMIP))
 		cpu->cr4 |= CR4_UMIP;
 	cpu->efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
 	cpu->xcr0 = xstate_mask();
@@ -192,6 +195,17 @@ static int give_cpuid(struct cpu *cpu)
 	int n = cpuid_supported(entries, CPUID_MAX);
 
 	return n < 0 ? n : cpuid_set_table(cpu, entries, n);
+}
+
+static int new_cpu(void)
+{
+	int err = engine_cpu_create(self.engine, 0, -1, &self.cpu);
+
+	if (!err)
+		err = give_cpuid(self.cpu);
+	if (!err)
+		make_cpu(self.cpu);
+	return err;
 }
 
 int guest_open(uint8_t *code)
@@ -218,12 +232,7 @@ int guest_open(uint8_t *code)
 	engine_exclusive_begin(self.engine);
 	engine_set_physmap(self.engine, &self.map);
 	engine_exclusive_end(self.engine);
-	err = engine_cpu_create(self.engine, 0, -1, &self.cpu);
-	if (!err)
-		err = give_cpuid(self.cpu);
-	if (!err)
-		make_cpu(self.cpu);
-	return err;
+	return new_cpu();
 }
 
 void guest_code_changed(void)
@@ -283,21 +292,36 @@ static void store(struct outcome *out, unsigned int vector)
 	memcpy(out->mem.stack, self.stack, STACK_SIZE);
 }
 
+const char *guest_why(void)
+{
+	return self.why;
+}
+
+void guest_kick(void)
+{
+	if (self.running)
+		cpu_request(self.cpu, CPU_REQ_EXIT);
+}
+
 bool guest_run(struct outcome *out)
 {
 	enum cpu_exit_kind kind;
 	uint64_t slot;
 
 	load(out);
+	self.running = true;
 	kind = engine_run(self.cpu);
+	self.running = false;
 	slot = self.cpu->rip - 1 - (KERNEL_GVA + HLT_GPA);
 	if (kind == CPU_EXIT_HLT && !(slot & 15) && slot < 16 * 256) {
 		store(out, slot / 16);
 		return true;
 	}
-	printf("engine_run: exit %d at rip %lx (suberror %u, data %lx)\n", kind,
-	       (unsigned long)self.cpu->rip, self.cpu->internal.suberror,
-	       (unsigned long)self.cpu->internal.data[0]);
-	memset(&self.cpu->event, 0, sizeof(self.cpu->event));
+	snprintf(self.why, sizeof(self.why),
+		 "exit %d at rip %lx, suberror %u, data %lx", kind,
+		 (unsigned long)self.cpu->rip, self.cpu->internal.suberror,
+		 (unsigned long)self.cpu->internal.data[0]);
+	engine_cpu_destroy(self.cpu); /* whatever state it was left in */
+	ASSERT(!new_cpu());
 	return false;
 }

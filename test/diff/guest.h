@@ -19,9 +19,14 @@ void guest_code_changed(void);
 
 /*
  * Run from out->st and out->mem; both are replaced by what came of it. False:
- * the engine left for another reason than the end of the block, which is
- * printed.
+ * the engine left for another reason than the end of the block.
  */
 bool guest_run(struct outcome *out);
+
+/* What guest_run() returned false for, last time. */
+const char *guest_why(void);
+
+/* From a signal handler: end a run that takes too long. */
+void guest_kick(void);
 
 #endif

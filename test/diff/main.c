@@ -9,10 +9,12 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -79,9 +81,70 @@ static void nothing_to_do(void)
 }
 
 #ifdef DIFF_ENGINE
-static const struct checker engine_checker = {guest_run, guest_code_changed};
+static const struct checker engine_checker = {
+	.run = guest_run, .code_changed = guest_code_changed, .why = guest_why};
 #endif
-static const struct checker native_checker = {second_native, nothing_to_do};
+static const struct checker native_checker = {.run = second_native,
+					      .code_changed = nothing_to_do};
+
+/* ---- watchdog ---- */
+
+#define TICK_MS     100
+#define GIVE_UP     200 /* ticks without another block begun */
+#define GIVE_UP_RUN 3   /* ticks after which the engine is asked to leave */
+
+static const struct block *volatile current;
+static volatile unsigned int ticks;
+
+static void begin_block(const struct block *b)
+{
+	current = b;
+	ticks = 0;
+}
+
+static void say_which(const char *what)
+{
+	static char text[96];
+	int n = snprintf(
+		text, sizeof(text), "--- %s: diff -b 0x%" PRIx64 "@0x%x\n",
+		what, current ? current->seed : 0, current ? current->gva : 0);
+
+	if (write(STDOUT_FILENO, text, n) != n)
+		_exit(2);
+}
+
+/* A block that does not end is a finding too. */
+static void tick(int sig)
+{
+	ticks++;
+#ifdef DIFF_ENGINE
+	if (ticks >= GIVE_UP_RUN)
+		guest_kick();
+#endif
+	if (ticks < GIVE_UP)
+		return;
+	say_which("does not end");
+	_exit(1);
+}
+
+/* The engine found a mistake of its own. */
+static void aborted(int sig)
+{
+	say_which("aborted");
+	signal(SIGABRT, SIG_DFL);
+	raise(SIGABRT);
+}
+
+static void start_ticks(void)
+{
+	struct itimerval it = {{0, 1000 * TICK_MS}, {0, 1000 * TICK_MS}};
+	struct sigaction sa = {.sa_handler = tick,
+			       .sa_flags = SA_RESTART | SA_ONSTACK};
+
+	signal(SIGABRT, aborted);
+	if (sigaction(SIGALRM, &sa, NULL) || setitimer(ITIMER_REAL, &it, NULL))
+		abort();
+}
 
 /* ---- batches ---- */
 
@@ -125,15 +188,17 @@ static void report_once(struct worker *w, struct block *b, unsigned int i)
 
 static void report(struct worker *w, struct block *b, unsigned int i)
 {
-	struct block mini = *b;
+	static struct block mini;
 	enum verdict v = block_check(&w->checker, b, NULL, NULL, NULL, NULL);
 
 	if (v == SAME) {
 		report_once(w, b, i);
 		return;
 	}
+	mini = *b;
+	begin_block(b);
 	block_shrink(&w->checker, &mini, NULL, v);
-	block_report(&w->checker, &mini, NULL, v);
+	block_report(&w->checker, &mini, NULL);
 }
 
 static void judge(struct worker *w, struct block *b, unsigned int i)
@@ -168,6 +233,7 @@ static void run_group(struct worker *w, struct block *b, unsigned int n)
 
 	native_signals(true);
 	for (unsigned int i = 0; i < n; i++) {
+		begin_block(&b[i]);
 		prepare(&b[i], &w->native[i]);
 		native_run(&w->native[i]);
 	}
@@ -175,6 +241,7 @@ static void run_group(struct worker *w, struct block *b, unsigned int n)
 	t1 = now_ns();
 	add(&w->totals->ns_native, t1 - t0);
 	for (unsigned int i = 0; i < n; i++) {
+		begin_block(&b[i]);
 		prepare(&b[i], &w->guest[i]);
 		w->stuck[i] = !w->checker.run(&w->guest[i]);
 	}
@@ -263,13 +330,15 @@ static int worker_main(const struct options *opt, struct totals *totals,
 		return err == -ENOSYS ? 77 : 1;
 	}
 	w.next = opt->seed + job * share;
+	start_ticks();
 	if (opt->one) {
-		struct block b;
+		static struct block b;
 		char *at;
+		uint64_t seed = strtoull(opt->one, &at, 0);
 
-		gen_block(strtoull(opt->one, &at, 0),
-			  *at ? strtoul(at + 1, NULL, 0) : CODE_GVA, &b);
+		gen_block(seed, *at ? strtoul(at + 1, NULL, 0) : CODE_GVA, &b);
 		block_print(&b);
+		begin_block(&b);
 		report(&w, &b, 0);
 		return 0;
 	}
@@ -373,6 +442,7 @@ int main(int argc, char **argv)
 		 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (t == MAP_FAILED)
 		return 1;
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	worst = run_jobs(&opt, t);
 	if (!opt.one && !opt.case_count)
 		print_totals(&opt, t);

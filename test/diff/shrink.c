@@ -69,6 +69,12 @@ static bool is_nop(const struct block *b, unsigned int i)
 	return true;
 }
 
+/* Another way to fail is as good, as long as silicon is of one mind. */
+static bool fails(enum verdict v, enum verdict was)
+{
+	return v == was || ((v == STUCK || v == DIFFERENT) && was != UNSTABLE);
+}
+
 void block_shrink(const struct checker *c, struct block *b,
 		  const struct state *override, enum verdict verdict)
 {
@@ -82,8 +88,9 @@ void block_shrink(const struct checker *c, struct block *b,
 			if (is_nop(b, i))
 				continue;
 			memset(without.code + b->start[i], 0x90, b->len[i]);
-			if (block_check(c, &without, override, NULL, NULL,
-					NULL) != verdict)
+			if (!fails(block_check(c, &without, override, NULL,
+					       NULL, NULL),
+				   verdict))
 				continue;
 			*b = without;
 			changed = true;
@@ -113,8 +120,9 @@ static void print_state(const struct state *st)
 }
 
 void block_report(const struct checker *c, struct block *b,
-		  const struct state *override, enum verdict verdict)
+		  const struct state *override)
 {
+	enum verdict verdict;
 	static const char *const what[] = {
 		[SAME] = "no difference",
 		[DIFFERENT] = "outcomes differ",
@@ -123,14 +131,16 @@ void block_report(const struct checker *c, struct block *b,
 	};
 	static struct outcome in, native, guest;
 
+	verdict = block_check(c, b, override, &in, &native, &guest);
 	printf("--- %s\nseed 0x%" PRIx64 "\nat 0x%x\n", what[verdict], b->seed,
 	       b->gva);
 	print_code(b);
-	print_state(
-		(block_check(c, b, override, &in, &native, &guest), &in.st));
+	print_state(&in.st);
 	block_print(b);
 	if (verdict == DIFFERENT || verdict == UNSTABLE)
 		outcome_diff(&in, &native, &guest);
+	if (verdict == STUCK)
+		printf("  engine: %s\n", c->why());
 	printf("  native: vector %u error %x cr2 %" PRIx64 " rip %" PRIx64 "\n",
 	       native.st.vector, native.st.error, native.st.cr2, native.st.rip);
 	fflush(stdout);

@@ -19,6 +19,7 @@ enum verdict {
 struct checker {
 	bool (*run)(struct outcome *out);
 	void (*code_changed)(void);
+	const char *(*why)(void); /* did run() return false? */
 };
 
 /* @in, @native, @guest may be NULL; they receive the states. */
@@ -35,6 +36,6 @@ bool case_run(const struct checker *c, const char *path);
 
 /* Print block, differences and how to run it again. */
 void block_report(const struct checker *c, struct block *b,
-		  const struct state *override, enum verdict verdict);
+		  const struct state *override);
 
 #endif

@@ -6,6 +6,7 @@
  * every processor since the 80386 does ("big real mode").
  */
 #include "cpu/seg.h"
+#include "cpu/cpuid.h"
 
 static bool table_lookup(struct cpu *cpu, uint16_t sel, unsigned int size,
 			 gva_t *gva)
@@ -137,7 +138,7 @@ void seg_commit_null(struct cpu *cpu, enum cpu_seg seg, uint16_t sel)
 {
 	struct segment *s = &cpu->seg[seg];
 
-	if (!cpu->vendor_amd) {
+	if (!cpu->vendor_amd || cpu_has(cpu, FEAT_NULL_SEL_BASE)) {
 		s->base = 0;
 		s->limit = 0;
 	}

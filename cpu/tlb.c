@@ -421,11 +421,12 @@ static struct tlb_space *space_of(struct cpu_tlb *t, uint64_t cr3)
 	return &t->spaces[(pcid ^ pcid >> 7) & (TLB_SPACES - 1)];
 }
 
-/* Nothing cached for the current address space is good any more. */
-static void new_gen(struct cpu_tlb *t)
+/* Nothing cached for the address space @cr3, now current, is good any more. */
+static void new_gen(struct cpu_tlb *t, uint64_t cr3)
 {
-	struct tlb_space *s = space_of(t, t->space);
+	struct tlb_space *s = space_of(t, cr3);
 
+	t->space = cr3;
 	t->gen = ++t->gen_last;
 	s->cr3 = t->space;
 	s->gen = t->gen;
@@ -447,7 +448,7 @@ void tlb_init(struct cpu *cpu)
 			v->x[i].gva = X_EMPTY;
 	}
 	t->gen_global = ++t->gen_last;
-	new_gen(t);
+	new_gen(t, cpu->cr3);
 }
 
 void tlb_flush_nonglobal(struct cpu *cpu)
@@ -458,7 +459,7 @@ void tlb_flush_nonglobal(struct cpu *cpu)
 	drop_all(t, false);
 	memset(t->spaces, 0, sizeof(t->spaces));
 	memset(t->large[0], 0, sizeof(t->large[0]));
-	new_gen(t);
+	new_gen(t, cpu->cr3);
 }
 
 void tlb_flush_all(struct cpu *cpu)
@@ -493,14 +494,21 @@ void tlb_flush_page(struct cpu *cpu, gva_t gva)
 		e->gen = 0;
 }
 
+/* Without PCIDs there is one address space, whatever CR3's low bits are. */
+static bool pcid_current(const struct cpu *cpu, unsigned int pcid)
+{
+	return !(cpu->cr4 & CR4_PCIDE) ||
+	       (cpu->tlb->space & CR3_PCID_MASK) == pcid;
+}
+
 void tlb_flush_pcid(struct cpu *cpu, unsigned int pcid)
 {
 	struct cpu_tlb *t = cpu->tlb;
 	struct tlb_space *s = space_of(t, pcid);
 
-	if ((t->space & CR3_PCID_MASK) == pcid) {
+	if (pcid_current(cpu, pcid)) {
 		drop_all(t, false);
-		new_gen(t);
+		new_gen(t, t->space);
 	} else if ((s->cr3 & CR3_PCID_MASK) == pcid) {
 		s->gen = 0;
 	}
@@ -512,7 +520,7 @@ void tlb_flush_pcid_page(struct cpu *cpu, unsigned int pcid, gva_t gva)
 	struct tlb_space *s = space_of(t, pcid);
 	struct tlb2_entry *e;
 
-	if ((t->space & CR3_PCID_MASK) == pcid) {
+	if (pcid_current(cpu, pcid)) {
 		tlb_flush_page(cpu, gva);
 		return;
 	}
@@ -539,13 +547,17 @@ void tlb_switch_cr3(struct cpu *cpu, uint64_t old_cr3, uint64_t new_cr3,
 	if (pcide && noflush && new_cr3 == old_cr3 && new_cr3 == t->space)
 		return;
 	drop_all(t, false);
-	t->space = new_cr3;
+	/* CR3 was changed behind our back: the name of t->gen was wrong */
+	if (unlikely(t->space != old_cr3))
+		space_of(t, t->space)->gen = 0;
 	if (!pcide) /* no other space has entries: the regions are gone */
 		memset(t->large[0], 0, sizeof(t->large[0]));
-	if (pcide && noflush && s->gen && s->cr3 == new_cr3)
+	if (pcide && noflush && s->gen && s->cr3 == new_cr3) {
 		t->gen = s->gen;
-	else
-		new_gen(t);
+		t->space = new_cr3;
+	} else {
+		new_gen(t, new_cr3);
+	}
 }
 
 void tlb_flush_rights(struct cpu *cpu)

@@ -259,6 +259,40 @@ static void test_pcid_kept(void **state)
 	fake_free(f);
 }
 
+/* CR3 set as a client does (SET_SREGS): its entries are not the old PCID's. */
+static void test_pcid_set(void **state)
+{
+	struct fake *f = fake_new();
+	struct cpu *cpu = &f->cpu;
+	gva_t gva = 0x400000;
+	struct tlb_result res;
+
+	cpu->cr4 |= CR4_PCIDE;
+	cpu->cr3 = 0x1001;
+	tlb_switch_cr3(cpu, 0, cpu->cr3, false);
+	fake_map(f, gva, 0x5000, PTE_P | PTE_W);
+	cpu->cr3 = 0xa002;
+	f->next_table = 0xb000;
+	fake_map(f, gva, 0x6000, PTE_P | PTE_W);
+	tlb_flush_all(cpu);
+	tlb_fill(cpu, gva, 1, ACC_READ, &res);
+	assert_int_equal(res.gpa, 0x6000);
+	cpu->cr3 = 0x1001;
+	tlb_switch_cr3(cpu, 0xa002, 0x1001, true);
+	tlb_fill(cpu, gva, 1, ACC_READ, &res);
+	assert_int_equal(res.gpa, 0x5000);
+	/* INVPCID while PCIDs are off means the one address space */
+	cpu->cr4 &= ~CR4_PCIDE;
+	cpu->cr3 = 0x1018;
+	tlb_switch_cr3(cpu, 0x1001, 0x1018, false);
+	tlb_fill(cpu, gva, 1, ACC_READ, &res);
+	fake_map(f, gva, 0x7000, PTE_P | PTE_W);
+	tlb_flush_pcid(cpu, 0);
+	tlb_fill(cpu, gva, 1, ACC_READ, &res);
+	assert_int_equal(res.gpa, 0x7000);
+	fake_free(f);
+}
+
 /* Empty entries match no address, not even 0 or the last one. */
 static void test_empty(void **state)
 {
@@ -500,6 +534,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_coherence),
 		cmocka_unit_test(test_pcid_kept),
+		cmocka_unit_test(test_pcid_set),
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_jump_cache),
 		cmocka_unit_test(test_write_rules),

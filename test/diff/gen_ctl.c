@@ -303,17 +303,20 @@ void gen_far(struct gen *g)
 	g->known |= BIT(RSP);
 }
 
-/* INT3, INT1, INT n; INT 0x80 ends a block and is a system call natively. */
+/*
+ * INT3 and INT n; INT 0x80 ends a block and is a system call natively. INT1
+ * is left out: under a hypervisor that intercepts #DB the host's processor
+ * reports the wrong rip for it.
+ */
 void gen_int(struct gen *g)
 {
 	uint8_t p[2] = {0xcd, rng_next(&g->rng)};
 
 	if (p[1] == VECTOR_DONE)
 		return;
-	switch (rng_below(&g->rng, 4)) {
+	switch (rng_below(&g->rng, 3)) {
 	case 0: gen_bytes(g, "\xcc", 1); break;
-	case 1: gen_bytes(g, "\xf1", 1); break;
-	case 2:
+	case 1:
 		p[1] = 3 + (p[1] & 1);
 		gen_bytes(g, p, 2);
 		break;

@@ -209,19 +209,16 @@ void xstate_load(struct cpu *cpu)
 void xstate_save(struct cpu *cpu)
 {
 	struct xsave_area *x = (struct xsave_area *)cpu->xsave;
-	struct xsave_area *host = (struct xsave_area *)cpu->xbounce;
 
 	ASSERT(cpu->xstate_live);
 	xstate_host_save(x);
 	xstate_scrub(cpu, &x->fx);
-	/* nothing of the guest stays behind: exceptions, upper halves */
-	if (layout.xsave) {
-		memset(&host->hdr, 0, sizeof(host->hdr));
-		host->fx.mxcsr = cpu->host_mxcsr;
-		load_all(host);
-	} else {
-		__asm__ volatile("fninit; ldmxcsr %0" ::"m"(cpu->host_mxcsr));
-	}
+	/* no pending exception, no full x87 stack, no slow upper halves */
+	if (x->hdr.xstate_bv & XCR0_X87)
+		__asm__ volatile("fninit");
+	if (layout.native & XCR0_AVX)
+		__asm__ volatile("vzeroupper");
+	__asm__ volatile("ldmxcsr %0" ::"m"(cpu->host_mxcsr));
 	if (cpu->host_fcw != FCW_RESET)
 		__asm__ volatile("fldcw %0" ::"m"(cpu->host_fcw));
 	cpu->xstate_live = false;

@@ -18,10 +18,11 @@
 struct run {
 	struct cpu *cpu;
 	const struct insn *i;
-	unsigned int size; /* of an element */
-	uint64_t mask;     /* of the address size */
-	uint64_t left;     /* iterations to go */
-	uint64_t budget;   /* iterations before a safepoint */
+	unsigned int size;  /* of an element */
+	unsigned int shift; /* the same as a power of two */
+	uint64_t mask;      /* of the address size */
+	uint64_t left;      /* iterations to go */
+	uint64_t budget;    /* iterations before a safepoint */
 	bool rep, down;
 	bool repne;
 	bool stop;      /* REPE/REPNE condition met */
@@ -157,11 +158,11 @@ static uint64_t side_room(const struct run *r, const struct side *s)
 	if (pos + r->size > PG_SIZE)
 		return 1;
 	if (r->down) {
-		page = pos / r->size;
-		wrap = s->off / r->size;
+		page = pos >> r->shift;
+		wrap = s->off >> r->shift;
 	} else {
-		page = (PG_SIZE - pos) / r->size - 1;
-		wrap = (r->mask - s->off) / r->size;
+		page = ((PG_SIZE - pos) >> r->shift) - 1;
+		wrap = (r->mask - s->off) >> r->shift;
 	}
 	return MIN(page, wrap) + 1;
 }
@@ -227,30 +228,34 @@ static void side_finish(struct run *r, struct side *s)
 			  mem_acc(r->cpu, ACC_WRITE));
 }
 
-static struct side source(const struct run *r)
+/* Field by field: an initializer would clear the struct with REP STOS. */
+static void side_init(struct side *s, enum cpu_seg seg, unsigned int kind,
+		      uint64_t off)
 {
-	return (struct side){
-		.seg = r->src,
-		.kind = ACC_READ,
-		.off = r->cpu->gpr[REG_RSI] & r->mask,
-	};
+	s->seg = seg;
+	s->kind = kind;
+	s->off = off;
+	s->bounce = 0;
 }
 
-static struct side dest(const struct run *r, unsigned int kind)
+static void source(const struct run *r, struct side *s)
 {
-	return (struct side){
-		.seg = SEG_ES,
-		.kind = kind,
-		.off = r->cpu->gpr[REG_RDI] & r->mask,
-	};
+	side_init(s, r->src, ACC_READ, r->cpu->gpr[REG_RSI] & r->mask);
+}
+
+static void dest(const struct run *r, struct side *d, unsigned int kind)
+{
+	side_init(d, SEG_ES, kind, r->cpu->gpr[REG_RDI] & r->mask);
 }
 
 /* ---- chunks: iterations done, 0 for MMIO ---- */
 
 static uint64_t movs_chunk(struct run *r, uint64_t n)
 {
-	struct side s = source(r), d = dest(r, ACC_WRITE);
+	struct side s, d;
 
+	source(r, &s);
+	dest(r, &d, ACC_WRITE);
 	n = side_begin(r, &s, n);
 	n = side_begin(r, &d, n);
 	if (!side_reach(r, &s, n) || !side_reach(r, &d, n))
@@ -262,8 +267,9 @@ static uint64_t movs_chunk(struct run *r, uint64_t n)
 
 static uint64_t stos_chunk(struct run *r, uint64_t n)
 {
-	struct side d = dest(r, ACC_WRITE);
+	struct side d;
 
+	dest(r, &d, ACC_WRITE);
 	n = side_begin(r, &d, n);
 	if (!side_reach(r, &d, n))
 		return 0;
@@ -274,10 +280,11 @@ static uint64_t stos_chunk(struct run *r, uint64_t n)
 
 static uint64_t lods_chunk(struct run *r, uint64_t n)
 {
-	struct side s = source(r);
 	uint64_t val = 0;
 	const uint8_t *last;
+	struct side s;
 
+	source(r, &s);
 	n = side_begin(r, &s, n);
 	if (!side_reach(r, &s, n))
 		return 0;
@@ -296,8 +303,10 @@ static void judge(struct run *r)
 
 static uint64_t cmps_chunk(struct run *r, uint64_t n)
 {
-	struct side s = source(r), d = dest(r, ACC_READ);
+	struct side s, d;
 
+	source(r, &s);
+	dest(r, &d, ACC_READ);
 	n = side_begin(r, &s, n);
 	n = side_begin(r, &d, n);
 	if (!side_reach(r, &s, n) || !side_reach(r, &d, n))
@@ -309,8 +318,9 @@ static uint64_t cmps_chunk(struct run *r, uint64_t n)
 
 static uint64_t scas_chunk(struct run *r, uint64_t n)
 {
-	struct side d = dest(r, ACC_READ);
+	struct side d;
 
+	dest(r, &d, ACC_READ);
 	n = side_begin(r, &d, n);
 	if (!side_reach(r, &d, n))
 		return 0;
@@ -335,6 +345,7 @@ static void run_init(struct run *r, struct cpu *cpu, const struct insn *i)
 	r->cpu = cpu;
 	r->i = i;
 	r->size = word ? i->opsize : 1;
+	r->shift = __builtin_ctz(r->size);
 	r->mask = i->addrsize == 8 ? ~0ULL : BIT64(i->addrsize * 8) - 1;
 	r->rep = i->prefix & (INSN_REP | INSN_REPNE);
 	r->repne = i->prefix & INSN_REPNE;
@@ -342,7 +353,7 @@ static void run_init(struct run *r, struct cpu *cpu, const struct insn *i)
 	r->stop = false;
 	r->src = insn_source_seg(cpu, i);
 	r->left = r->rep ? cpu->gpr[REG_RCX] & r->mask : 1;
-	r->budget = MAX_BYTES / r->size;
+	r->budget = MAX_BYTES >> r->shift;
 	/* stops are wanted after each iteration */
 	if (cpu->rflags_sys & RFLAGS_TF || cpu->guest_debug || cpu->dr7 & 0xff)
 		r->budget = 1;

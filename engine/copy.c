@@ -139,8 +139,9 @@ static void scan_operands(struct trans *t, struct copy *c)
 		if (op->type != ZYDIS_OPERAND_TYPE_REGISTER ||
 		    !decode_gpr(op->reg.value, &num, &size, &high))
 			continue;
-		if (high)
-			c->f.high8 = true;
+		if (high) /* that of LAHF and SAHF is nowhere encoded */
+			c->f.high8 |= op->encoding !=
+				      ZYDIS_OPERAND_ENCODING_NONE;
 		else if (size == 1 && num >= 4 && num < 8)
 			c->f.force_rex = true;
 		if (home(num) == NOHOST)

@@ -181,7 +181,7 @@ static void test_plain(void **state)
 	close(in[1]);
 }
 
-/* Not our controlling terminal: it must be left alone. */
+/* A terminal that is not our controlling one is used all the same. */
 static void test_tty(void **state)
 {
 	int master = posix_openpt(O_RDWR | O_NOCTTY), slave;
@@ -196,7 +196,9 @@ static void test_tty(void **state)
 	assert_true(slave >= 0);
 	assert_int_equal(tcgetattr(slave, &before), 0);
 	assert_int_equal(tty_raw(&tty, slave, false, NULL), 0);
-	assert_false(tty.raw);
+	assert_true(tty.raw);
+	assert_int_equal(tcgetattr(slave, &after), 0);
+	assert_int_equal(after.c_lflag & (ICANON | ECHO | ISIG), 0);
 	tty_restore(&tty);
 	assert_int_equal(tcgetattr(slave, &after), 0);
 	assert_memory_equal(&before, &after, sizeof(before));

@@ -9,6 +9,17 @@
 #include <string.h>
 #include <unistd.h>
 
+/*
+ * A background job may not touch its controlling terminal. One that is not
+ * ours to be stopped by is free to use.
+ */
+static bool in_background(int fd)
+{
+	pid_t foreground = tcgetpgrp(fd);
+
+	return foreground >= 0 && foreground != getpgrp();
+}
+
 static int tty_apply(struct tty *t)
 {
 	struct termios mode = t->saved;
@@ -31,8 +42,7 @@ int tty_raw(struct tty *t, int fd, bool keep_signals, struct err *e)
 	int ret;
 
 	*t = (struct tty){.fd = fd, .keep_signals = keep_signals};
-	/* A background job may not touch the terminal. */
-	if (tcgetattr(fd, &t->saved) || tcgetpgrp(fd) != getpgrp())
+	if (tcgetattr(fd, &t->saved) || in_background(fd))
 		return 0;
 	t->raw = true;
 	ret = tty_apply(t);
@@ -45,7 +55,7 @@ int tty_raw(struct tty *t, int fd, bool keep_signals, struct err *e)
 
 void tty_resume(struct tty *t)
 {
-	if (t->raw && tcgetpgrp(t->fd) == getpgrp())
+	if (t->raw && !in_background(t->fd))
 		tty_apply(t);
 }
 

@@ -7,7 +7,9 @@
  * call; the child counts up the epoch, and objects of an older epoch answer
  * -EIO as the kernel's do in another mm. Whether the last duplicate of a
  * descriptor was closed is asked of flock(): the lock taken when the file was
- * made belongs to the open file description and goes away with it.
+ * made belongs to the open file description and goes away with it. A mapping
+ * holds the description it was made through, so mappings are made through
+ * another one.
  */
 #include "kvm/handle.h"
 
@@ -213,8 +215,7 @@ int handle_get(int fd, bool trust, struct object **out)
 	return obj ? 0 : -ENOTTY;
 }
 
-/* A second description of the same file, to ask about the first. */
-static int reopen(int fd)
+int handle_reopen(int fd)
 {
 	char path[32];
 
@@ -230,7 +231,7 @@ int handle_close(int fd)
 
 	if (handle_get(fd, false, &obj))
 		return -EBADF;
-	probe = reopen(fd);
+	probe = handle_reopen(fd);
 	lock_acquire(&table.lock);
 	if ((unsigned int)fd < table.ncache)
 		table.cache[fd] = NULL;

@@ -49,6 +49,12 @@ int handle_open(struct object *obj, const char *name, size_t size) __must_check;
  */
 int handle_get(int fd, bool trust, struct object **out) __must_check;
 
+/*
+ * Another open file description of the same file, for mappings and locks;
+ * the caller closes it. -1 without /proc.
+ */
+int handle_reopen(int fd);
+
 /* Close @fd; 0, or -EBADF when it is no handle. */
 int handle_close(int fd);
 

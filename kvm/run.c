@@ -62,6 +62,7 @@ int run_kick(struct call *c)
 int run_set_signal_mask(struct call *c)
 {
 	struct kvm_signal_mask m;
+	int ret = 0;
 
 	if (!c->arg) {
 		c->vcpu->sigmask_set = false;
@@ -73,6 +74,11 @@ int run_set_signal_mask(struct call *c)
 		return -EINVAL;
 	if (user_read(&c->vcpu->sigmask, c->arg + sizeof(m), KERNEL_SIGSET))
 		return -EFAULT;
+	if (!c->vcpu->timer_reserved)
+		ret = timer_reserve(&c->vm->timer);
+	if (ret)
+		return ret;
+	c->vcpu->timer_reserved = true;
 	c->vcpu->sigmask_set = true;
 	return 0;
 }

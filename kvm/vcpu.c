@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "engine/engine.h"
 #include "kvm/apic.h"
@@ -90,6 +91,7 @@ static int vcpu_setup(struct vcpu *vcpu, int fd)
 		ret = timer_reserve(&vm->timer);
 		if (ret)
 			return ret;
+		vcpu->timer_reserved = true;
 		apic_create(vcpu);
 		if (vcpu->id != vm->boot_cpu_id)
 			vcpu->mp_state = KVM_MP_STATE_UNINITIALIZED;
@@ -112,11 +114,30 @@ static void vcpu_publish(struct vcpu *vcpu)
 	pthread_mutex_unlock(&vm->irq.lock);
 }
 
+/* Map what belongs to the vCPU, then make the rest. */
+static int vcpu_map_and_setup(struct vcpu *vcpu, int fd)
+{
+	int map_fd = handle_reopen(fd);
+	void *p;
+	int ret;
+
+	p = mmap(NULL, OWN_PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE,
+		 MAP_SHARED, map_fd >= 0 ? map_fd : fd, 0);
+	ret = p == MAP_FAILED ? -errno : 0;
+	if (!ret) {
+		vcpu->run = p;
+		vcpu->pio = (uint8_t *)p + PAGE_SIZE;
+		ret = vcpu_setup(vcpu, map_fd >= 0 ? map_fd : fd);
+	}
+	if (map_fd >= 0)
+		close(map_fd);
+	return ret;
+}
+
 static int create_locked(struct vm *vm, uint32_t id)
 {
 	struct vcpu *vcpu;
 	char name[32];
-	void *p;
 	int fd, ret;
 
 	if (vm_find_vcpu(vm, id))
@@ -131,14 +152,7 @@ static int create_locked(struct vm *vm, uint32_t id)
 		return fd;
 	}
 	object_ref(&vm->obj);
-	p = mmap(NULL, OWN_PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE,
-		 MAP_SHARED, fd, 0);
-	ret = p == MAP_FAILED ? -errno : 0;
-	if (!ret) {
-		vcpu->run = p;
-		vcpu->pio = (uint8_t *)p + PAGE_SIZE;
-		ret = vcpu_setup(vcpu, fd);
-	}
+	ret = vcpu_map_and_setup(vcpu, fd);
 	if (ret) {
 		handle_close(fd);
 		vcpu_free(vcpu);
@@ -169,22 +183,35 @@ int vm_create_vcpu(struct call *c)
 	return ret;
 }
 
+/* One ring for all vCPUs of the VM. */
+static int overlay_ring(const struct vm *vm, uint8_t *at, int prot, int flags)
+{
+	return mmap(at, PAGE_SIZE, prot, flags | MAP_FIXED, vm->ring_fd, 0) ==
+			       MAP_FAILED
+		       ? -errno
+		       : 0;
+}
+
 int vcpu_mmap(struct vcpu *vcpu, int fd, size_t len, int prot, int flags,
 	      uint64_t off, void **out)
 {
 	const uint64_t ring = KVM_COALESCED_MMIO_PAGE_OFFSET * PAGE_SIZE;
-	void *p, *q;
-	int ret;
+	int map_fd = handle_reopen(fd);
+	int ret = 0;
+	void *p;
 
-	p = mmap(NULL, len, prot, flags & ~MAP_FIXED, fd, (off_t)off);
+	flags &= ~(MAP_FIXED | MAP_FIXED_NOREPLACE);
+	p = mmap(NULL, len, prot, flags, map_fd >= 0 ? map_fd : fd, (off_t)off);
 	if (p == MAP_FAILED)
-		return -errno;
+		ret = -errno;
+	if (map_fd >= 0)
+		close(map_fd);
+	if (ret)
+		return ret;
 	if (off <= ring && len > ring - off) {
-		/* One ring for all vCPUs of the VM. */
-		q = mmap((uint8_t *)p + (ring - off), PAGE_SIZE, prot,
-			 flags | MAP_FIXED, vcpu->vm->ring_fd, 0);
-		if (q == MAP_FAILED) {
-			ret = -errno;
+		ret = overlay_ring(vcpu->vm, (uint8_t *)p + (ring - off), prot,
+				   flags);
+		if (ret) {
 			munmap(p, len);
 			return ret;
 		}

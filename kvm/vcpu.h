@@ -53,6 +53,7 @@ struct vcpu {
 	uint64_t deadline;            /* of the LAPIC timer, ns */
 	uint64_t deadline_tsc_offset; /* it was computed with */
 	struct timer_item timer;
+	bool timer_reserved;
 	struct pv pv;
 	uint32_t tsc_khz; /* as the client was told */
 	uint64_t mcg_cap;

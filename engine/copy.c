@@ -53,6 +53,14 @@ static struct homeless *homeless_find(struct copy *c, unsigned int guest)
 	return &c->h[c->nh++];
 }
 
+/* A source of 0 leaves their destination alone; Zydis calls it written. */
+static bool keeps_dest(const struct trans *t)
+{
+	ZydisMnemonic m = t->d->in.mnemonic;
+
+	return m == ZYDIS_MNEMONIC_BSF || m == ZYDIS_MNEMONIC_BSR;
+}
+
 static void note_homeless(struct trans *t, struct copy *c, unsigned int num,
 			  unsigned int size, const ZydisDecodedOperand *op)
 {
@@ -62,7 +70,7 @@ static void note_homeless(struct trans *t, struct copy *c, unsigned int num,
 		t->too_big = true;
 		return;
 	}
-	if (op_reads(op) || (op_writes(op) && size < 4))
+	if (op_reads(op) || (op_writes(op) && (size < 4 || keeps_dest(t))))
 		h->load = true;
 	if (op_writes(op))
 		h->store = true;

@@ -92,7 +92,7 @@ static void exit_direct(struct trans *t, uint64_t rip, uint64_t mode,
 			bool live)
 {
 	bool cross = other_page(t, rip);
-	bool poll = rip <= t->rip || cross;
+	bool poll = rip <= t->rip;
 	bool host = t->flags_host, mem = t->flags_mem;
 	struct emit *e = &t->e;
 	struct link *l;

@@ -236,6 +236,7 @@ struct trans {
 		uint64_t rip;
 		struct link *link;
 		int32_t tag_disp;
+		uint64_t gva;       /* when tag_disp is 0 */
 	} cold[160];
 	unsigned int ncold;
 	struct link *links;
@@ -243,7 +244,8 @@ struct trans {
 	bool too_big;
 };
 
-enum cold_kind { COLD_MEM, COLD_LINK, COLD_SLOW, COLD_JC };
+enum cold_kind { COLD_MEM, COLD_LINK, COLD_SLOW, COLD_STALE,
+		 COLD_JC };
 
 /* engine/mem_s.c: leave the host address of an access in S0. */
 void mem_addr(struct trans *t, const struct memref *m, unsigned int size,

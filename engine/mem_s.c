@@ -155,6 +155,48 @@ static void tlb_check(struct trans *t, unsigned int size, unsigned int acc)
 	}
 }
 
+/*
+ * An address known now: index and page are constants, four instructions.
+ * False: the general way is needed.
+ */
+static bool const_check(struct trans *t, const struct memref *m,
+			unsigned int size, unsigned int acc)
+{
+	uint64_t gva = m->asize == 8 ? (uint64_t)m->disp :
+		       m->asize == 4 ? m->disp & 0xffffffff :
+				       m->disp & 0xffff;
+	unsigned int off = gva & 4095;
+	int32_t entry = OFF_VIEW(t->view) +
+			(acc == ACC_WRITE ?
+				 (int32_t)offsetof(struct tlb_view, w) :
+				 (int32_t)offsetof(struct tlb_view, r)) +
+			(int32_t)(tlb_index(gva) * sizeof(struct tlb_entry));
+	struct emit *e = &t->e;
+	struct cold *c;
+
+	if (!m->absolute || !(t->mode & MODE_FLAT) || m->seg == SEG_FS ||
+	    m->seg == SEG_GS || off + size > 4096)
+		return false;
+	gva &= ~4095ULL;
+	if ((int64_t)gva == (int32_t)gva) {
+		emit_op_cpu(e, 0x81, 8, 7, entry); /* cmp qword [], imm32 */
+		emit4(e, gva);
+	} else {
+		emit_mov_imm(e, S0, gva);
+		emit_op_cpu(e, 0x39, 8, S0, entry);
+	}
+	c = cold_add(t, COLD_MEM, emit_jcc(e, CC_NE));
+	emit_ld(e, S0, entry + offsetof(struct tlb_entry, hva));
+	emit_lea(e, 8, S0, S0, NOHOST, 1, off);
+	if (c) {
+		c->back = e->p;
+		c->size = size;
+		c->acc = acc;
+		c->gva = gva + off;
+	}
+	return true;
+}
+
 void mem_addr(struct trans *t, const struct memref *m, unsigned int size,
 	      unsigned int acc, bool reads)
 {
@@ -162,12 +204,14 @@ void mem_addr(struct trans *t, const struct memref *m, unsigned int size,
 		bounce_addr(t, m, size, acc, reads);
 		return;
 	}
-	mem_ea(t, m, S0);
-	add_segment(t, m, size, acc);
+	t->flags_host = false;
 	if (size > 4096) {
 		t->too_big = true;
 		return;
 	}
+	if (const_check(t, m, size, acc))
+		return;
+	mem_ea(t, m, S0);
+	add_segment(t, m, size, acc);
 	tlb_check(t, size, acc);
-	t->flags_host = false;
 }

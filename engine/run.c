@@ -228,7 +228,7 @@ static void link_block(struct cpu *cpu, struct link *l, struct block *b)
 
 	/* an event may have come in between */
 	if (b->rip != l->rip || b->cs_base != l->from->cs_base ||
-	    b->mode != l->mode || b->page[1])
+	    b->mode != l->mode)
 		return;
 	run_code_page(cpu, code_gva(cpu), &xid);
 	engine_lock(cpu);
@@ -319,7 +319,7 @@ static void run_blocks(struct cpu *cpu)
 	b = get_block(cpu);
 	if (l && ec->link_gen == cpu->engine->flush_gen)
 		link_block(cpu, l, b);
-	if (cpu->mode & MODE_FLAT && !b->page[1])
+	if (cpu->mode & MODE_FLAT)
 		tlb_jc_set(cpu, view, gva, b->ind);
 	came_back(cpu, cpu->engine->enter(cpu, b->ind));
 }

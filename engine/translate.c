@@ -165,7 +165,7 @@ static void liveness(struct cpu *cpu, struct work *w, struct block *b,
 	uint16_t live;
 
 	if (w->flow_end) {
-		bool direct = (last->cls == K_JMP) &&
+		bool direct = (last->cls == K_JMP || last->cls == K_CALLN) &&
 			      last->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
 
 		live = direct ? peek_live(cpu, w, b, rel_target(last, bits),
@@ -190,6 +190,16 @@ static void liveness(struct cpu *cpu, struct work *w, struct block *b,
 	b->livein = live != 0;
 }
 
+/* Direct exits the block can have. */
+static unsigned int count_links(const struct work *w)
+{
+	unsigned int n = 1;
+
+	for (unsigned int i = 0; i < w->n; i++)
+		n += w->d[i].cls == K_JCC || w->d[i].cls == K_LOOP;
+	return n;
+}
+
 void trans_insn(struct trans *t, const struct dinsn *d, struct insn *out)
 {
 	decode_to_insn(d, t->bits == 64 ? 64 : t->mode & MODE_SSB ? 32 : 16,
@@ -205,7 +215,10 @@ static void emit_cold_mem(struct trans *t, struct cold *c)
 	};
 	struct emit *e = &t->e;
 
-	emit_op_cpu_idx(e, 0x33, S0, S1, c->tag_disp);
+	if (c->tag_disp)
+		emit_op_cpu_idx(e, 0x33, S0, S1, c->tag_disp);
+	else
+		emit_mov_imm(e, S0, c->gva);
 	emit_call_to(e, t->engine->mem_stub[0], t->engine->rx_off);
 	if (e->end - e->p < (ptrdiff_t)sizeof(meta)) {
 		e->overflow = true;
@@ -238,6 +251,11 @@ static void emit_cold(struct trans *t, struct cold *c)
 	case COLD_SLOW:
 		emit_st_imm64(e, OFF(rip), c->rip, S0);
 		emit_jmp_to(e, t->engine->leave[LEAVE_SLOW],
+			    t->engine->rx_off);
+		return;
+	case COLD_STALE:
+		emit_st_imm64(e, OFF(rip), c->rip, S0);
+		emit_jmp_to(e, t->engine->leave[LEAVE_STALE],
 			    t->engine->rx_off);
 		return;
 	case COLD_JC:
@@ -283,7 +301,7 @@ static void emit_page1_check(struct trans *t, uint32_t xid)
 
 	emit_op_cpu(&t->e, 0x81, 4, 7, off);
 	emit4(&t->e, xid);
-	cold_add(t, COLD_SLOW, emit_jcc(&t->e, CC_NE));
+	cold_add(t, COLD_STALE, emit_jcc(&t->e, CC_NE));
 }
 
 static void emit_entries(struct trans *t, uint32_t xid1)
@@ -291,19 +309,23 @@ static void emit_entries(struct trans *t, uint32_t xid1)
 	struct block *b = t->b;
 
 	t->rip = b->rip;
+	if (b->page[1]) { /* flags go through memory: dir runs into ind */
+		b->livein = true;
+		b->dir = to_rx(t->engine, emit_entry(t));
+		t->flags_host = true;
+		t->flags_mem = false;
+		flags_save(t);
+	}
 	b->ind = to_rx(t->engine, emit_entry(t));
 	t->flags_host = false;
 	t->flags_mem = true;
-	if (b->page[1])
+	if (b->page[1]) {
 		emit_page1_check(t, xid1);
-	if (!b->livein && !b->page[1]) {
-		b->dir = b->ind;
-		t->flags_mem = false;
 		return;
 	}
-	if (b->page[1]) { /* always through memory: one entry */
-		b->livein = true;
-		b->dir = NULL;
+	if (!b->livein) {
+		b->dir = b->ind;
+		t->flags_mem = false;
 		return;
 	}
 	flags_restore(t);
@@ -437,7 +459,7 @@ again:
 			b->end = off += w->d[i].in.length;
 	}
 	liveness(cpu, w, b, t->bits);
-	b->links = meta_alloc(engine, (2 * w->n + 2) * sizeof(struct link));
+	b->links = meta_alloc(engine, count_links(w) * sizeof(struct link));
 	*err = -ENOMEM;
 	if (!b->links)
 		return NULL;

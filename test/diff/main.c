@@ -293,11 +293,12 @@ static void sort_out_forms(int count)
 
 static int open_both(struct worker *w)
 {
-	int err = native_open(), count;
+	int err, count;
 
+	init_pools(); /* the read-only page comes from them */
+	err = native_open();
 	if (err)
 		return err;
-	init_pools();
 	count = form_discover();
 	if (count < 0)
 		return count;

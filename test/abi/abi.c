@@ -6,6 +6,7 @@
 
 #define PAGE_TABLES 0x10000u
 #define GDT         0x8000u
+#define IDT         0x9000u
 #define EFER_LONG   0x500u /* LME, LMA */
 
 void abi_open(struct abi *a, int flags)
@@ -94,8 +95,9 @@ static void build_tables(struct abi *a)
 	uint64_t *pdpt = pml4 + 512, *pd = pdpt + 512;
 
 	pml4[0] = (PAGE_TABLES + 0x1000) | 7;
-	pdpt[0] = (PAGE_TABLES + 0x2000) | 7;
-	for (uint64_t i = 0; i < 512; i++)
+	for (uint64_t i = 0; i < 4; i++)
+		pdpt[i] = (PAGE_TABLES + 0x2000 + 0x1000 * i) | 7;
+	for (uint64_t i = 0; i < 4 * 512; i++)
 		pd[i] = i << 21 | 0x87;
 }
 
@@ -130,6 +132,28 @@ void abi_long(struct abi *a, int vcpu, const void *code, size_t size)
 	memcpy(a->ram + GDT + 8,
 	       (const uint64_t[]){0x00af9b000000ffff, 0x00cf93000000ffff}, 16);
 	start(a, vcpu, code, size);
+}
+
+void abi_gate(struct abi *a, unsigned int vector, uint64_t gva)
+{
+	uint64_t gate[2] = {
+		(gva & 0xffff) | 8u << 16 | 0x8e00ull << 32 |
+			(gva >> 16 & 0xffff) << 48,
+		gva >> 32,
+	};
+
+	memcpy(a->ram + IDT + 16 * vector, gate, sizeof(gate));
+}
+
+void abi_idt(struct abi *a, int vcpu)
+{
+	struct kvm_sregs s;
+
+	(void)a;
+	OK(vcpu, KVM_GET_SREGS, &s);
+	s.idt.base = IDT;
+	s.idt.limit = 0xfff;
+	OK(vcpu, KVM_SET_SREGS, &s);
 }
 
 void abi_run(struct abi *a, unsigned int reason)

@@ -54,8 +54,28 @@ void abi_set_cpuid(struct abi *a, int vcpu);
 /* Put code at ABI_CODE and the vCPU there in real mode, flat from zero. */
 void abi_real(struct abi *a, int vcpu, const void *code, size_t size);
 
-/* The same in 64-bit mode, first GiB mapped by 2 MiB pages at 0x10000. */
+/* The same in 64-bit mode, 4 GiB mapped one to one by tables at 0x10000. */
 void abi_long(struct abi *a, int vcpu, const void *code, size_t size);
+
+/*
+ * 64-bit guest code written in assembler: bytes abi_NAME .. abi_NAME_end,
+ * position-independent, entered at the start.
+ */
+#define ABI_GUEST(name, ...)                                            \
+	extern const uint8_t abi_##name[], abi_##name##_end[];          \
+	__asm__(".pushsection .rodata\n"                                \
+		"abi_" #name ":\n" __VA_ARGS__ "\nabi_" #name "_end:\n" \
+		".popsection\n")
+
+#define ABI_START(a, vcpu, name) \
+	abi_long(a, vcpu, abi_##name, (size_t)(abi_##name##_end - abi_##name))
+
+/* An interrupt gate to @gva; the IDT is at 0x9000, loaded by abi_idt(). */
+void abi_gate(struct abi *a, unsigned int vector, uint64_t gva);
+void abi_idt(struct abi *a, int vcpu);
+
+/* A word of guest memory. */
+#define ABI_WORD(a, gpa) (*(volatile uint64_t *)(void *)((a)->ram + (gpa)))
 
 /* KVM_RUN that has to end with this exit reason. */
 void abi_run(struct abi *a, unsigned int reason);

@@ -35,7 +35,8 @@ struct console {
 	uint8_t *queue;                  /* the loop's thread only, as below */
 	size_t head;                     /* first byte not yet taken */
 	size_t used;
-	bool eof; /* in has ended */
+	unsigned commands; /* bits of enum console_command */
+	bool eof;          /* in has ended */
 };
 
 static const char help[] = "\r\n"
@@ -55,12 +56,23 @@ static void queue_byte(struct console *c, uint8_t byte)
 	c->queue[(c->head + c->used++) % QUEUE_SIZE] = byte;
 }
 
+/* Commands wait for a user: a machine may be between two lives. */
 static void command(struct console *c, enum console_command cmd)
 {
-	pthread_mutex_lock(&c->lock);
-	if (c->user && c->user->command)
+	c->commands |= BIT(cmd);
+}
+
+/* Lock held. */
+static void give_commands(struct console *c)
+{
+	unsigned cmd;
+
+	for (cmd = 0; c->user && c->commands; cmd++) {
+		if (!(c->commands & BIT(cmd)))
+			continue;
+		c->commands &= ~BIT(cmd);
 		c->user->command(c->user->opaque, cmd);
-	pthread_mutex_unlock(&c->lock);
+	}
 }
 
 static void escape(struct console *c, uint8_t byte)
@@ -99,6 +111,7 @@ static void pump(struct console *c)
 	size_t n, taken;
 
 	pthread_mutex_lock(&c->lock);
+	give_commands(c);
 	while (c->user && c->used) {
 		n = MIN(c->used, QUEUE_SIZE - c->head);
 		taken = c->user->receive(c->user->opaque, c->queue + c->head,

@@ -141,9 +141,11 @@ static void test_keys(void **state)
 	assert_int_equal(pipe(in) | pipe(text), 0);
 	g.console = console_open_stdio(loop, &tty, in[0], text[1], true, NULL);
 	assert_non_null(g.console);
-	console_attach(g.console, &user);
+	/* Typed before anybody listens, and not lost. */
 	assert_int_equal(write(in[1], keys, sizeof(keys) - 1),
 			 sizeof(keys) - 1);
+	usleep(20000);
+	console_attach(g.console, &user);
 	let_take(&g, 64, 7);
 	console_close(g.console);
 	assert_string_equal(g.text, "-\1-\1---");

@@ -10,7 +10,7 @@
 
 #include "lib/err.h"
 
-#define ACPI_MAX_SIZE (128U << 10) /* LAYOUT_BIOS up to 1 MiB */
+#define ACPI_MAX_SIZE ((128U << 10) - 16) /* up to LAYOUT_VECTOR */
 
 struct acpi_machine {
 	const uint32_t *apic_id; /* one per CPU */

@@ -112,6 +112,24 @@ static int write_page_tables(const struct dma *dma, struct err *e)
 	return 0;
 }
 
+/*
+ * There is no firmware; a guest that jumps to the reset vector all the same
+ * finds code that resets by the chipset.
+ */
+static int write_vector(const struct dma *dma, struct err *e)
+{
+	static const uint8_t code[] = {
+		0xba, 0xf9, 0x0c, /* mov $0xcf9, %dx */
+		0xb0, 0x06,       /* mov $6, %al */
+		0xee,             /* out %al, %dx */
+		0xf4, 0xeb, 0xfd, /* 1: hlt; jmp 1b */
+	};
+
+	if (dma_write(dma, LAYOUT_VECTOR, code, sizeof(code)))
+		return err_set(e, -EFAULT, "no memory for the reset vector");
+	return 0;
+}
+
 int boot_load(const struct boot_source *src, const struct dma *dma,
 	      struct boot_entry *entry, struct err *e)
 {
@@ -129,6 +147,8 @@ int boot_load(const struct boot_source *src, const struct dma *dma,
 				"is neither a bzImage nor an ELF kernel with a "
 				"PVH entry");
 	image_close(&img);
+	if (!ret)
+		ret = write_vector(dma, e);
 	if (!ret)
 		ret = write_gdt(dma, entry->long_mode, e);
 	if (!ret && entry->long_mode) {

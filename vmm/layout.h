@@ -17,6 +17,7 @@
 #define LAYOUT_CMDLINE_MAX 0x010000ULL /* bytes, with the NUL */
 #define LAYOUT_LOW_END     0x09fc00ULL /* RAM below this, then EBDA */
 #define LAYOUT_BIOS        0x0e0000ULL /* ACPI tables, to 1 MiB */
+#define LAYOUT_VECTOR      0x0ffff0ULL /* f000:fff0, where a PC resets to */
 #define LAYOUT_HIGH        0x100000ULL
 
 #define LAYOUT_PCI_HOLE     0xc0000000ULL /* RAM below 4 GiB ends here */

@@ -21,12 +21,12 @@ HALT = b"\xf4\xeb\xfd"
 # To real mode by a 16-bit segment, then to the PC's reset vector, as a guest
 # does that trusts in firmware. The GDT lies behind the code.
 VECTOR = OUT_A + (
-    b"\x0f\x01\x15" + struct.pack("<I", BASE + 48) +  # lgdt
+    b"\x0f\x01\x15" + struct.pack("<I", BASE + 64) +  # lgdt
     b"\xea" + struct.pack("<IH", 21, 8) +              # to the next line
     b"\x0f\x20\xc0\x24\xfe\x0f\x22\xc0"              # CR0.PE = 0
     b"\xea\xf0\xff\x00\xf0")                          # jmp f000:fff0
-VECTOR = VECTOR.ljust(32, b"\0") + struct.pack(
-    "<QQHI", 0, 0x00009b200000ffff, 15, BASE + 32)
+VECTOR = VECTOR.ljust(48, b"\0") + struct.pack(
+    "<QQHI", 0, 0x00009b200000ffff, 15, BASE + 48)
 # Echo COM1 until 'q'.
 ECHO = (b"\x66\xba\xfd\x03\xec\xa8\x01\x74\xf7"  # wait for LSR.DR
         b"\x66\xba\xf8\x03\xec"                 # read

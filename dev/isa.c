@@ -185,8 +185,7 @@ int isa_init(struct isa *isa, struct bus *pio, const struct isa_board *board)
 	rtc_init(&isa->rtc, &rtc, board->utc_offset_ns, now(isa));
 	i8042_init(&isa->kbc, &kbd, &isa_i8042_ops, isa);
 	reset_init(&isa->reset, &isa_reset_chip_ops, isa);
-	acpi_pm_init(&isa->pm, &sci, &pm_cfg, &isa_pm_chip_ops, isa,
-		     now(isa));
+	acpi_pm_init(&isa->pm, &sci, &pm_cfg, &isa_pm_chip_ops, isa, now(isa));
 	for (i = 0; !ret && i < ARRAY_SIZE(ranges); i++)
 		ret = bus_add(pio, &ranges[i]);
 	return ret;

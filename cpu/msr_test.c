@@ -95,6 +95,11 @@ static void test_unknown(void **state)
 	assert_int_equal(set(f, 0xc0010000, 1), -ENXIO); /* AMD's */
 	f->cpu.vendor_amd = true;
 	assert_int_equal(set(f, 0xc0010000, 1), 0);
+	/* configuration of AMD's caches and bridge: written, never kept */
+	assert_int_equal(set(f, 0xc001001f, 1ULL << 46), 0);
+	assert_int_equal(set(f, 0xc0011022, 5), 0);
+	assert_int_equal(get(f, 0xc0011022), 0);
+	assert_int_equal(set(f, MSR_SYSCFG, 1), -EINVAL);
 	teardown(f);
 }
 

@@ -188,7 +188,8 @@ static void set_event(struct vcpu *vcpu, const struct kvm_vcpu_events *e)
 	if (e->exception.injected || e->exception.pending) {
 		ev.kind = EVENT_FAULT;
 		ev.vector = e->exception.nr;
-		if (ev.vector == VEC_BP || ev.vector == VEC_OF)
+		if (ev.vector == VEC_BP || ev.vector == VEC_OF ||
+		    (ev.vector == VEC_DB && !(ev.payload & DR6_BD)))
 			ev.kind = EVENT_TRAP;
 		ev.injected = e->exception.injected;
 		ev.has_error = e->exception.has_error_code;

@@ -235,7 +235,8 @@ void exit_fetch(struct vcpu *vcpu)
 		if (!cpu->msr.write)
 			cpu->msr.data = run->msr.data;
 		break;
-	default: return;
+	case CPU_EXIT_NONE: return;
+	default: break;
 	}
 	vcpu->acquire = true;
 }

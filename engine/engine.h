@@ -15,6 +15,13 @@ struct engine;
 struct engine_config {
 	uint64_t code_size; /* bytes of code memory, 0: default */
 	const struct cpu_ops *ops;
+	/*
+	 * Keep the arithmetic flags exact before every instruction, also where
+	 * the next ones overwrite them unread. Otherwise a fault in between
+	 * shows older arithmetic flags in its frame. Costs up to half the
+	 * speed of flag-heavy code.
+	 */
+	bool exact_flags;
 };
 
 /* 0 or -ENOMEM, or -errno of the host's refusal. */

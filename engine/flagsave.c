@@ -29,7 +29,8 @@ void flags_restore(struct trans *t)
 	if (t->flags_host)
 		return;
 	emit_mov_rr(e, 8, S1, H_RAX);
-	emit_op_cpu(e, 0x8b, 4, H_RAX, OFF_FLAGS);
+	emit1(e, 0x0f); /* movzx eax, word: as wide as the store before */
+	emit_op_cpu(e, 0xb7, 4, H_RAX, OFF_FLAGS);
 	emit1(e, 0x04); /* add al, 127: OF as saved */
 	emit1(e, 0x7f);
 	emit1(e, 0x9e); /* sahf */

@@ -46,7 +46,7 @@ static uint16_t peek_live(struct cpu *cpu, struct work *w, struct block *b,
 	uint64_t page = (b->rip + b->cs_base) & PAGE_MASK;
 	uint16_t open = RFLAGS_ARITH, live = 0;
 
-	if (mode & MODE_ONE || b->page[1])
+	if (mode & MODE_ONE || b->page[1] || cpu->engine->cfg.exact_flags)
 		return RFLAGS_ARITH;
 	for (int i = 0; i < PEEK_INSNS && open; i++) {
 		uint64_t off = rip + b->cs_base - page;
@@ -162,6 +162,7 @@ static void liveness(struct cpu *cpu, struct work *w, struct block *b,
 		     unsigned int bits)
 {
 	struct dinsn *last = &w->d[w->n - 1];
+	bool exact = cpu->engine->cfg.exact_flags;
 	uint16_t live;
 
 	if (w->flow_end) {
@@ -185,6 +186,8 @@ static void liveness(struct cpu *cpu, struct work *w, struct block *b,
 		}
 		d->live_out = live;
 		live = (live & ~d->kills) | d->reads;
+		if (exact)
+			live = RFLAGS_ARITH;
 		d->live_in = live;
 	}
 	b->livein = live != 0;

@@ -17,14 +17,13 @@
 #ifndef CPU_CPU_H
 #define CPU_CPU_H
 
+#include "cpu/exit.h"
 #include "lib/util.h"
 
 struct physmap;
 struct cpu_tlb;
 struct cpuid_table;
 
-typedef uint64_t gva_t; /* linear address after segmentation */
-typedef uint64_t gpa_t;
 
 enum cpu_reg {
 	REG_RAX,
@@ -103,71 +102,6 @@ enum event_kind {
 	EVENT_SOFT_EXC, /* INT3, INTO, INT1 */
 	EVENT_IRQ,      /* external interrupt */
 	EVENT_NMI,
-};
-
-/* Why engine_run() returned to the kvm room. */
-enum cpu_exit_kind {
-	CPU_EXIT_NONE,
-	CPU_EXIT_IO,      /* cpu->io; complete, then run again */
-	CPU_EXIT_MMIO,    /* cpu->mmio; complete, then run again */
-	CPU_EXIT_HLT,     /* rip after HLT */
-	CPU_EXIT_IRQ,     /* an event was requested and can be taken now */
-	CPU_EXIT_REQUEST, /* doorbell rung: requests, immediate_exit, signal */
-	CPU_EXIT_MSR,     /* cpu->msr: an MSR that belongs to the kvm room */
-	CPU_EXIT_HYPERCALL,  /* VMCALL/VMMCALL: registers hold the call */
-	CPU_EXIT_SHUTDOWN,   /* triple fault */
-	CPU_EXIT_DEBUG,      /* guest debug: cpu->debug_exit */
-	CPU_EXIT_CR8,        /* CR8 written: lapic TPR in cpu->cr8 */
-	CPU_EXIT_EFAULT,     /* hva unreachable: cpu->fault_gpa */
-	CPU_EXIT_INTERNAL,   /* cpu->internal: suberror and data */
-	CPU_EXIT_NMI_WINDOW, /* NMI was blocked and no longer is */
-};
-
-#define CPU_IO_BUF 1024
-struct cpu_io {
-	uint16_t port;
-	uint8_t size; /* 1, 2, 4 */
-	bool in;
-	bool string;
-	uint32_t count; /* repetitions in data */
-	uint8_t data[CPU_IO_BUF];
-};
-/* What is left to do when a port access comes back from the client. */
-struct cpu_io_pending {
-	uint8_t kind; /* enum in cpu/io.c, 0: nothing */
-	uint8_t addrsize;
-	bool rep;
-	uint64_t rip; /* at the exit; a client that changes it cancels */
-	uint64_t next_rip;
-};
-struct cpu_mmio {
-	gpa_t gpa;
-	uint8_t len; /* 1..8 */
-	bool write;
-	uint8_t data[8];
-};
-struct cpu_msr_access {
-	uint32_t index;
-	bool write;
-	bool failed; /* set by the kvm room: raise #GP */
-	uint8_t reason; /* CPU_MSR_* */
-	uint64_t data;
-};
-
-/* Why an MSR access left; the numbers are KVM_MSR_EXIT_REASON_*'s. */
-#define CPU_MSR_OWNED   0 /* the MSR belongs to the kvm room */
-#define CPU_MSR_INVALID BIT(0)
-#define CPU_MSR_UNKNOWN BIT(1)
-#define CPU_MSR_DENIED  BIT(2) /* by the filter */
-
-/* KVM's quirks that concern instructions; on unless disabled. */
-#define CPU_QUIRK_CD_NW_CLEARED           BIT64(1)
-#define CPU_QUIRK_MISC_ENABLE_NO_MWAIT    BIT64(4)
-#define CPU_QUIRK_MWAIT_NEVER_UD          BIT64(6)
-
-struct cpu_debug_exit {
-	uint32_t exception;
-	uint64_t pc, dr6, dr7;
 };
 
 /* Requests, set by any thread with cpu_request(), taken at safepoints. */
@@ -256,6 +190,8 @@ struct cpu {
 		uint32_t ndata;
 		uint64_t data[16];
 	} internal;
+	uint64_t db_pending; /* DR6 bits of the instruction under way */
+	struct cpu_breaks breaks;
 	uint32_t guest_debug; /* KVM_GUESTDBG_* */
 	uint64_t guest_debug_dr[8];
 	struct engine *engine;

@@ -6,6 +6,8 @@
  * address is both. A processor is one region: guard, stack, struct cpu, TLB,
  * the page shared with the client, the engine's private part, guard.
  */
+#include "engine/engine.h"
+
 #include "engine/internal.h"
 
 #include "cpu/reset.h"

@@ -29,7 +29,7 @@ struct gate {
 	uint16_t off1;
 };
 #endif
-static struct gate idt[256];
+struct gate idt[256];
 
 void *memcpy(void *d, const void *s, size_t n)
 {

@@ -31,6 +31,8 @@
 #include "kvm/vm.h"
 
 #define SIGNAL_POLL_NS 1000000ull
+#define POLL_NS        20000ull /* see poll() */
+#define POLL_SKIP      64u
 #define WAKE_BYTE      3 /* of kvm_run, padding */
 #define IMMEDIATE_EXIT 0x0000ff00u
 #define KERNEL_SIGSET  8
@@ -200,8 +202,39 @@ static int sleep_until(struct vcpu *vcpu, uint32_t word, uint64_t at)
 	return ret;
 }
 
-/* Until there is an event. 0 or -EINTR. */
-static int block(struct vcpu *vcpu)
+/*
+ * A partner on another processor often answers within microseconds, less than
+ * a sleep takes: look out for that first. Where it shares this processor, or
+ * there is none, looking out only holds it up: after each failure that many
+ * more sleeps go without.
+ */
+static bool poll(struct vcpu *vcpu)
+{
+	uint64_t end;
+
+	if (!vcpu->vm->polling || vcpu->poll_skip) {
+		vcpu->poll_skip -= vcpu->poll_skip != 0;
+		return false;
+	}
+	end = clock_now() + POLL_NS;
+	do {
+		for (int i = 0; i < 8; i++)
+			__builtin_ia32_pause();
+		expire_timer(vcpu);
+		if (has_event(vcpu)) {
+			vcpu->poll_backoff = 1;
+			return true;
+		}
+		if (__atomic_load_n(&vcpu->run->immediate_exit,
+				    __ATOMIC_SEQ_CST))
+			return false;
+	} while (clock_now() < end);
+	vcpu->poll_backoff = MIN(MAX(vcpu->poll_backoff * 2, 1u), POLL_SKIP);
+	vcpu->poll_skip = vcpu->poll_backoff;
+	return false;
+}
+
+static int sleep_for_event(struct vcpu *vcpu)
 {
 	uint64_t at;
 	uint32_t word;
@@ -227,6 +260,12 @@ static int block(struct vcpu *vcpu)
 	}
 	__atomic_store_n(&vcpu->blocked, 0, __ATOMIC_SEQ_CST);
 	return ret;
+}
+
+/* Until there is an event. 0 or -EINTR. */
+static int block(struct vcpu *vcpu)
+{
+	return poll(vcpu) ? 0 : sleep_for_event(vcpu);
 }
 
 /* A vCPU that is not running waits here. 1: look again. */

@@ -57,6 +57,8 @@ struct vcpu {
 	struct pv pv;
 	uint32_t tsc_khz; /* as the client was told */
 	uint64_t mcg_cap;
+	uint32_t poll_skip; /* sleeps to go without looking out before */
+	uint32_t poll_backoff;
 	uint8_t last_cr8;
 	bool sigmask_set;
 	uint64_t sigmask; /* KVM_SET_SIGNAL_MASK */

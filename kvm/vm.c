@@ -79,6 +79,7 @@ int vm_open(void)
 		return -ENOMEM;
 	object_init(&vm->obj, OBJECT_VM, vm_release);
 	vm->ring_fd = -1;
+	vm->polling = sysconf(_SC_NPROCESSORS_ONLN) > 1;
 	pthread_mutex_init(&vm->lock, NULL);
 	memslots_init(&vm->mem);
 	irqchip_init(&vm->irq);

@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #include "cpu/cpuid.h"
+#include "cpu/debug.h"
 #include "cpu/insn.h"
 #include "cpu/mem.h"
 #include "cpu/tlb.h"
@@ -322,7 +323,7 @@ static unsigned int debug_reg(struct cpu *cpu, unsigned int n)
 	if (n > 7)
 		cpu_raise(cpu, VEC_UD);
 	need_ring0(cpu);
-	if (cpu->dr7 & DR7_GD)
+	if (debug_dr7(cpu) & DR7_GD)
 		cpu_raise_db(cpu, DR6_BD, false);
 	return n;
 }

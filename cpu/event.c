@@ -13,7 +13,7 @@
 #include "lib/check.h"
 
 #define IRQ_CLEARS       (RFLAGS_TF | RFLAGS_NT | RFLAGS_RF | RFLAGS_VM)
-#define DR6_TAKEN        (0xfULL | DR6_BD | DR6_BS | DR6_BT)
+#define DR6_TAKEN        (DR6_BREAKS | DR6_BD | DR6_BS | DR6_BT)
 #define DEBUGCTL_LBR_BTF 3ULL
 
 /* INT n, INT3 and INTO, whose gates are checked for DPL; not INT1. */
@@ -62,7 +62,7 @@ static void take_payload(struct cpu *cpu)
 		cpu->cr2 = ev->payload;
 	} else if (unlikely(ev->vector == VEC_DB)) {
 		if (ev->has_payload)
-			cpu->dr6 = (cpu->dr6 & ~0xfULL) | DR6_FIXED |
+			cpu->dr6 = (cpu->dr6 & ~DR6_BREAKS) | DR6_FIXED |
 				   (ev->payload & DR6_TAKEN);
 		cpu->dr7 &= ~DR7_GD;
 		cpu->debugctl &= ~DEBUGCTL_LBR_BTF;

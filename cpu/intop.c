@@ -4,10 +4,8 @@
  * SDM 2A "INT n/INTO/INT3/INT1", SDM 3B "Class 3 - Software Interrupt
  * Handling in Virtual-8086 Mode" (20.3.3).
  */
+#include "cpu/debug.h"
 #include "cpu/seg.h"
-
-/* KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP: INT3 belongs to the client. */
-#define GUEST_DEBUG_INT3 0x10001u
 
 static int soft_event(struct cpu *cpu, const struct insn *i, uint8_t vector,
 		      enum event_kind kind)
@@ -19,6 +17,8 @@ static int soft_event(struct cpu *cpu, const struct insn *i, uint8_t vector,
 		.insn_len = i->len,
 	};
 	cpu_event_deliver(cpu);
+	/* TF is clear now, and that is what counts */
+	debug_no_step(cpu);
 	return EXEC_JUMP;
 }
 
@@ -51,6 +51,7 @@ int exec_int(struct cpu *cpu, const struct insn *i)
 	if (cpu_v8086(cpu)) {
 		if (int_redirected(cpu, vector)) {
 			event_redirect_v8086(cpu, vector, i->next_rip);
+			debug_no_step(cpu);
 			return EXEC_JUMP;
 		}
 		if (cpu_iopl(cpu) < 3)
@@ -61,7 +62,7 @@ int exec_int(struct cpu *cpu, const struct insn *i)
 
 int exec_int3(struct cpu *cpu, const struct insn *i)
 {
-	if ((cpu->guest_debug & GUEST_DEBUG_INT3) == GUEST_DEBUG_INT3) {
+	if (cpu->guest_debug & DEBUG_SW_BP) {
 		cpu->debug_exit = (struct cpu_debug_exit){
 			.exception = VEC_BP,
 			.pc = cpu->rip,

@@ -9,8 +9,10 @@
  * behind OUT to port 0x7e. A client that moves rip away from IN, OUT or INS
  * cancels the rest.
  */
+#include "cpu/debug.h"
 #include "cpu/insn.h"
 #include "cpu/mem.h"
+#include "cpu/mode.h"
 #include "x86/paging.h"
 #include "x86/regs.h"
 
@@ -105,6 +107,8 @@ static void begin(struct cpu *cpu, const struct insn *i, bool in, bool string)
 	io->in = in;
 	io->string = string;
 	io->count = 1;
+	if (unlikely(cpu->breaks.io))
+		debug_port(cpu, port, size);
 }
 
 int exec_in(struct cpu *cpu, const struct insn *i)
@@ -150,7 +154,7 @@ static unsigned int batch(struct cpu *cpu, const struct insn *i,
 	uint64_t wrap = (addr_mask(i->addrsize) - off) / size;
 	uint64_t n = iterations(cpu, i);
 
-	if (cpu->dflag || !page)
+	if (cpu->dflag || !page || cpu->mode & (MODE_ONE | MODE_WATCH))
 		return 1;
 	n = MIN(n, CPU_IO_BUF / size);
 	n = MIN(n, page);

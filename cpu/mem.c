@@ -220,6 +220,28 @@ gva_t mem_linear(struct cpu *cpu, enum cpu_seg seg, uint64_t off,
 
 /* ---- guest-physical ---- */
 
+/* int mem_copy_guarded(void *to, const void *from, size_t size) */
+__asm__(".pushsection .text\n"
+	".globl mem_copy_guarded, mem_copy_begin, mem_copy_end\n"
+	".globl mem_copy_fault\n"
+	".hidden mem_copy_guarded\n"
+	".hidden mem_copy_begin\n"
+	".hidden mem_copy_end\n"
+	".hidden mem_copy_fault\n"
+	".type mem_copy_guarded, @function\n"
+	"mem_copy_guarded:\n"
+	"	mov %rdx, %rcx\n"
+	"mem_copy_begin:\n"
+	"	rep movsb\n"
+	"mem_copy_end:\n"
+	"	xor %eax, %eax\n"
+	"	ret\n"
+	"mem_copy_fault:\n"
+	"	mov $-14, %eax\n" /* -EFAULT */
+	"	ret\n"
+	".popsection\n");
+_Static_assert(EFAULT == 14, "mem_copy_guarded()");
+
 /* The part of [gpa, gpa + size) that lies in one range; 0: no such memory. */
 static unsigned int phys_part(const struct phys_range *r, gpa_t gpa,
 			      unsigned int size)
@@ -242,7 +264,8 @@ int phys_read(struct cpu *cpu, gpa_t gpa, void *buf, unsigned int size)
 
 		if (!n)
 			return -EFAULT;
-		memcpy(to, r->hva + (gpa - r->gpa), n);
+		if (mem_copy_guarded(to, r->hva + (gpa - r->gpa), n))
+			return -EFAULT;
 		to += n;
 		gpa += n;
 		size -= n;
@@ -264,7 +287,8 @@ int phys_write(struct cpu *cpu, gpa_t gpa, const void *buf, unsigned int size)
 			return -EFAULT;
 		hva = r->hva + (gpa - r->gpa);
 		tlb_before_write(cpu, hva, n);
-		memcpy(hva, from, n);
+		if (mem_copy_guarded(hva, from, n))
+			return -EFAULT;
 		if (r->flags & PHYS_DIRTY)
 			cpu->ops->mark_dirty(cpu, gpa);
 		from += n;

@@ -100,7 +100,18 @@ gva_t mem_linear(struct cpu *cpu, enum cpu_seg seg, uint64_t off,
 bool mem_in_segment(const struct cpu *cpu, enum cpu_seg seg, uint64_t off,
 		    unsigned int size, unsigned int kind);
 
-/* Guest-physical access by the hypervisor itself. 0 or -EFAULT (no slot). */
+/*
+ * memcpy() that survives client memory which is not there: 0 or -EFAULT. The
+ * engine's signal handler sends a fault between mem_copy_begin and
+ * mem_copy_end on to mem_copy_fault.
+ */
+int mem_copy_guarded(void *to, const void *from, size_t size);
+extern const char mem_copy_begin[], mem_copy_end[], mem_copy_fault[];
+
+/*
+ * Guest-physical access by the hypervisor itself. 0 or -EFAULT: no slot, or
+ * its memory is not there.
+ */
 int phys_read(struct cpu *cpu, gpa_t gpa, void *buf, unsigned int size);
 int phys_write(struct cpu *cpu, gpa_t gpa, const void *buf, unsigned int size);
 

@@ -5,6 +5,7 @@
  */
 #include "cpu/mode.h"
 
+#include "cpu/debug.h"
 #include "cpu/tlb.h"
 #include "x86/regs.h"
 
@@ -79,6 +80,21 @@ static void derive_code_bits(struct cpu *cpu)
 		cpu->cpl = (cpu->seg[SEG_SS].attr & SEG_ATTR_DPL) >> 5;
 }
 
+static uint64_t debug_mode(struct cpu *cpu)
+{
+	const struct cpu_breaks *b = &cpu->breaks;
+	uint64_t m = cpu->rflags_sys & RFLAGS_TF ? MODE_ONE : 0;
+
+	if (likely(!(cpu->dr7 & 0xff) && !cpu->guest_debug && !b->data))
+		return m;
+	debug_derive(cpu);
+	if (b->exec || cpu->guest_debug & DEBUG_STEP)
+		m |= MODE_ONE;
+	if (b->data || b->io)
+		m |= MODE_WATCH;
+	return m;
+}
+
 void cpu_update_mode(struct cpu *cpu)
 {
 	uint64_t m;
@@ -104,9 +120,7 @@ void cpu_update_mode(struct cpu *cpu)
 		m |= MODE_VM;
 	if (cpu->dflag)
 		m |= MODE_DF;
-	if (cpu->rflags_sys & RFLAGS_TF || cpu->guest_debug ||
-	    cpu->dr7 & 0xff)
-		m |= MODE_ONE;
+	m |= debug_mode(cpu);
 	if (cpu->cpl <= cpu_iopl(cpu) && !cpu_v8086(cpu))
 		m |= MODE_IOPL_OK;
 	if (cpu->cpl != 3 && cpu->cr4 & CR4_SMAP && cpu->acflag)

@@ -26,6 +26,7 @@
 #define MODE_AVX512   0x00010000ULL /* and opmask, ZMM */
 #define MODE_IOPL_OK  0x00020000ULL /* CPL <= IOPL and not v8086 */
 #define MODE_LMA      0x00040000ULL
+#define MODE_WATCH    0x00080000ULL /* C functions may meet breakpoints */
 #define MODE_CPUID(id) ((uint64_t)(id) << 32) /* which CPUID table */
 
 static inline unsigned int mode_view(uint64_t mode)

@@ -11,6 +11,7 @@
  */
 #include "cpu/insn.h"
 #include "cpu/mem.h"
+#include "cpu/mode.h"
 #include "x86/paging.h"
 
 #define MAX_BYTES 65536 /* before a look at the doorbell's owner */
@@ -355,7 +356,7 @@ static void run_init(struct run *r, struct cpu *cpu, const struct insn *i)
 	r->left = r->rep ? cpu->gpr[REG_RCX] & r->mask : 1;
 	r->budget = MAX_BYTES >> r->shift;
 	/* stops are wanted after each iteration */
-	if (cpu->rflags_sys & RFLAGS_TF || cpu->guest_debug || cpu->dr7 & 0xff)
+	if (cpu->mode & (MODE_ONE | MODE_WATCH))
 		r->budget = 1;
 }
 

@@ -88,6 +88,11 @@ void crop_load_cr3(struct cpu *cpu, uint64_t val)
 	fake->cr3_loads++;
 }
 
+void tlb_flush_rights(struct cpu *cpu)
+{
+	__builtin_memset(cpu->tlb, 0, sizeof(*cpu->tlb));
+}
+
 int fake_setup(void **state)
 {
 	unsigned int v, k;

@@ -5,6 +5,7 @@
  * rip before it leaves ring 0; AMD has no SYSENTER in long mode, and its
  * SYSRET leaves SS's hidden part alone.
  */
+#include "cpu/debug.h"
 #include "cpu/seg.h"
 
 #define DPL3         0x60u
@@ -30,6 +31,15 @@ static void syscall_legacy(struct cpu *cpu, const struct insn *i)
 	cpu->rip = (uint32_t)cpu->star;
 }
 
+/* TF counts as it is afterwards. */
+static void step_after(struct cpu *cpu)
+{
+	if (cpu->rflags_sys & RFLAGS_TF)
+		cpu->db_pending |= DR6_BS;
+	else
+		debug_no_step(cpu);
+}
+
 int exec_syscall(struct cpu *cpu, const struct insn *i)
 {
 	uint64_t flags;
@@ -46,6 +56,7 @@ int exec_syscall(struct cpu *cpu, const struct insn *i)
 	cpu->gpr[REG_R11] = flags;
 	cpu->rip = cpu->code_bits == 64 ? cpu->lstar : cpu->cstar;
 	seg_set_rflags(cpu, flags & ~cpu->sfmask);
+	step_after(cpu);
 	enter_ring0(cpu, cpu->star >> 32, SEG_ATTR_FLAT64);
 	return EXEC_JUMP;
 }
@@ -85,6 +96,7 @@ int exec_sysret(struct cpu *cpu, const struct insn *i)
 		seg_set_rflags(cpu, cpu->gpr[REG_R11] & SYSRET_FLAGS);
 	else
 		cpu->iflag = 1;
+	step_after(cpu);
 	sysret_ss(cpu, sel + 8);
 	if (wide)
 		enter_ring3(cpu, sel + 16, SEG_ATTR_FLAT64);

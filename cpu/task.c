@@ -6,6 +6,7 @@
  * contents in the new one. Long mode has no task switches.
  */
 #include "cpu/crop.h"
+#include "cpu/debug.h"
 #include "cpu/seg.h"
 
 #define DR7_LOCAL 0x155ULL /* L0-L3 and LE */
@@ -212,6 +213,8 @@ static void load_registers(struct cpu *cpu, const struct tss_image *t,
 	cpu->rip = t->rip;
 	cpu->shadow = 0;
 	cpu->dr7 &= ~DR7_LOCAL;
+	cpu->mode_dirty = true;
+	debug_no_step(cpu); /* TF was the old task's */
 	cpu->cr0 |= CR0_TS;
 	for (k = SEG_ES; k <= SEG_GS; k++)
 		seg_commit_null(cpu, k, t->seg[k]);

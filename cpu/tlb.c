@@ -11,6 +11,7 @@
  */
 #include "cpu/tlb.h"
 #include <string.h>
+#include "cpu/debug.h"
 #include "cpu/physmap.h"
 #include "x86/paging.h"
 #include "x86/regs.h"
@@ -201,6 +202,11 @@ void tlb_before_write(struct cpu *cpu, uint8_t *hva, unsigned int size)
 	write_cachable(cpu, hva, size);
 }
 
+static bool watched(const struct cpu *cpu, gva_t gva)
+{
+	return unlikely(cpu->breaks.data) && debug_page(cpu, gva);
+}
+
 static void fill_write(struct cpu *cpu, gva_t gva, unsigned int size,
 		       unsigned int view, const struct tlb2_entry *e,
 		       struct tlb_result *out)
@@ -216,6 +222,8 @@ static void fill_write(struct cpu *cpu, gva_t gva, unsigned int size,
 	}
 	if (unlikely(!write_cachable(cpu, out->hva, size)))
 		return;
+	if (unlikely(watched(cpu, gva)))
+		return;
 	set_entry(cpu->tlb, view, ACC_WRITE, page, e);
 	set_entry(cpu->tlb, view, ACC_READ, page, e);
 	out->cached = true;
@@ -230,6 +238,8 @@ void tlb_fill(struct cpu *cpu, gva_t gva, unsigned int size, unsigned int acc,
 
 	out->gpa = (e->gpa & PG_MASK) | (gva & PG_OFFSET);
 	out->cached = false;
+	if (unlikely(cpu->breaks.data))
+		debug_data(cpu, gva, size, acc);
 	if (unlikely(!e->hva)) {
 		out->hva = NULL;
 		return;
@@ -239,6 +249,8 @@ void tlb_fill(struct cpu *cpu, gva_t gva, unsigned int size, unsigned int acc,
 		fill_write(cpu, gva, size, view, e, out);
 		return;
 	}
+	if (unlikely(watched(cpu, gva)))
+		return;
 	set_entry(cpu->tlb, view, ACC_READ, gva & PG_MASK, e);
 	out->cached = true;
 }

@@ -29,6 +29,7 @@ struct copy {
 	struct fields f;
 	struct homeless h[MAX_HOMELESS];
 	unsigned int nh;
+	unsigned int bit_reg, bit_size; /* BT mem, reg; size 0: no */
 };
 
 static bool op_reads(const ZydisDecodedOperand *op)
@@ -132,6 +133,24 @@ static unsigned int host_of(struct copy *c, unsigned int guest)
 	return NOHOST;
 }
 
+/* BT mem, reg and its like: the register also moves the address. */
+static void find_bit_offset(struct trans *t, struct copy *c)
+{
+	const struct dinsn *d = t->d;
+	bool high;
+
+	switch (d->in.mnemonic) {
+	case ZYDIS_MNEMONIC_BT:
+	case ZYDIS_MNEMONIC_BTC:
+	case ZYDIS_MNEMONIC_BTR:
+	case ZYDIS_MNEMONIC_BTS: break;
+	default: return;
+	}
+	if (c->f.mem && d->op[1].type == ZYDIS_OPERAND_TYPE_REGISTER)
+		decode_gpr(d->op[1].reg.value, &c->bit_reg, &c->bit_size,
+			   &high);
+}
+
 /* First pass: which registers; second pass: where they are. */
 static void scan_operands(struct trans *t, struct copy *c)
 {
@@ -141,6 +160,11 @@ static void scan_operands(struct trans *t, struct copy *c)
 
 	c->f = (struct fields){ NOHOST, NOHOST, NOHOST, NOHOST };
 	c->f.mem = decode_mem(d) != NULL;
+	find_bit_offset(t, c);
+	if (c->bit_size) {
+		c->f.reg = S1;
+		return;
+	}
 	for (unsigned int i = 0; i < d->in.operand_count; i++) {
 		const ZydisDecodedOperand *op = &d->op[i];
 
@@ -219,11 +243,30 @@ static void emit_modrm_tail(struct trans *t, const struct fields *f)
 		emit1(e, d->bytes[i]);
 }
 
-static bool keep_opsize(const struct trans *t, bool mandatory)
+/*
+ * In 16-bit code the prefix means the opposite. It is added where an operand
+ * has the size it stands for; elsewhere it would make another instruction.
+ */
+static bool needs_opsize(const struct trans *t)
 {
-	if (mandatory || t->bits != 16)
-		return true;
-	return false; /* meaning is the other way round in 16-bit code */
+	const struct dinsn *d = t->d;
+	unsigned int num, size;
+	bool high;
+
+	if (t->bits != 16 || d->in.operand_width != 16 ||
+	    d->in.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
+		return false;
+	for (unsigned int i = 0; i < d->in.operand_count; i++) {
+		const ZydisDecodedOperand *op = &d->op[i];
+
+		if (op->type == ZYDIS_OPERAND_TYPE_REGISTER &&
+		    decode_gpr(op->reg.value, &num, &size, &high) && size == 2)
+			return true;
+		if (op->type == ZYDIS_OPERAND_TYPE_MEMORY && op->size == 16 &&
+		    d->in.meta.isa_ext == ZYDIS_ISA_EXT_BASE)
+			return true;
+	}
+	return false;
 }
 
 static void emit_prefixes(struct trans *t)
@@ -231,8 +274,7 @@ static void emit_prefixes(struct trans *t)
 	const struct dinsn *d = t->d;
 	const ZydisDecodedInstructionRaw *r = &d->in.raw;
 	struct emit *e = &t->e;
-	bool need66 = t->bits == 16 && d->in.operand_width == 16 &&
-		      d->in.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY;
+	bool need66 = needs_opsize(t);
 
 	for (unsigned int i = 0; i < r->prefix_count; i++) {
 		uint8_t v = r->prefixes[i].value;
@@ -240,8 +282,9 @@ static void emit_prefixes(struct trans *t)
 
 		if (v == 0x66 && mand)
 			need66 = false;
-		if (v == 0xf0 || v == 0xf2 || v == 0xf3 ||
-		    (v == 0x66 && keep_opsize(t, mand)))
+		/* F2 and F3 that mean nothing here might to the host */
+		if (v == 0xf0 || (mand && (v == 0xf2 || v == 0xf3)) ||
+		    (v == 0x66 && (mand || t->bits != 16)))
 			emit1(e, v);
 	}
 	if (need66)
@@ -264,7 +307,7 @@ static void emit_legacy(struct trans *t, const struct fields *f)
 	emit_prefixes(t);
 	if (r->rex.offset || (d->in.attributes & ZYDIS_ATTRIB_HAS_REX))
 		rex = r->rex.W << 3 | r->rex.R << 2 | r->rex.X << 1 | r->rex.B;
-	rex &= ~2u;
+	rex &= moffs ? 8u : ~2u;
 	rex = (rex & ~4u) | bit3(f->reg, rex >> 2 & 1) << 2;
 	if (f->mem)
 		rex = (rex & ~1u) | (f->mem_base >> 3 & 1);
@@ -318,8 +361,10 @@ static void emit_vex(struct trans *t, const struct fields *f, bool xop)
 		b1 = b[1];
 		b2 = b[2];
 	}
-	if (t->bits != 64)
+	if (t->bits != 64) { /* eight registers */
 		b1 |= 0xe0;
+		b2 |= 0x40;
+	}
 	if (f->reg != NOHOST)
 		b1 = (b1 & ~0x80) | (f->reg & 8 ? 0 : 0x80);
 	if (f->mem)
@@ -340,8 +385,13 @@ static void emit_evex(struct trans *t, const struct fields *f)
 	const struct dinsn *d = t->d;
 	const uint8_t *b = d->bytes + d->in.raw.evex.offset;
 	struct emit *e = &t->e;
-	uint8_t p0 = b[1], p1 = b[2];
+	uint8_t p0 = b[1], p1 = b[2], p2 = b[3];
 
+	if (t->bits != 64) {
+		p0 |= 0xf0;
+		p1 |= 0x40;
+		p2 |= 0x08;
+	}
 	if (f->reg != NOHOST)
 		p0 = (p0 & ~0x90) | (f->reg & 8 ? 0 : 0x80) | 0x10;
 	if (f->mem)
@@ -353,7 +403,7 @@ static void emit_evex(struct trans *t, const struct fields *f)
 	emit1(e, 0x62);
 	emit1(e, p0);
 	emit1(e, p1);
-	emit1(e, b[3]);
+	emit1(e, p2);
 	emit1(e, d->in.opcode);
 	emit_modrm_tail(t, f);
 }
@@ -407,14 +457,45 @@ static void set_flags_state(struct trans *t)
 	t->flags_mem = false;
 }
 
+/* Tell the slow path what it must know about the access just emitted. */
+static void note_rule(struct trans *t)
+{
+	struct mem_rule rule;
+
+	decode_access(t->d, &rule);
+	if (t->bounce && t->nrefs)
+		t->refs[t->nrefs - 1].rule = rule;
+	else if (t->ncold && t->cold[t->ncold - 1].kind == COLD_MEM)
+		t->cold[t->ncold - 1].rule = rule;
+}
+
+/* The bit's number in its word, kept until flags are settled. */
+static void keep_bit_number(struct trans *t, const struct copy *c)
+{
+	struct emit *e = &t->e;
+
+	if (home(c->bit_reg) == NOHOST)
+		emit_ld(e, S1, OFF_GPR(c->bit_reg));
+	else
+		emit_mov_rr(e, 4, S1, home(c->bit_reg));
+	emit1(e, 0x41); /* and s1d, bits - 1 */
+	emit1(e, 0x83);
+	emit1(e, 0xe0 | (S1 & 7));
+	emit1(e, c->bit_size * 8 - 1);
+	emit_st(e, OFF_SCRATCH(5), S1);
+	t->flags_host = false;
+}
+
 /* Address of the memory operand into S0, guest flags kept if needed. */
-static void copy_mem(struct trans *t)
+static void copy_mem(struct trans *t, const struct copy *c)
 {
 	const ZydisDecodedOperand *op = decode_mem(t->d);
 	unsigned int size = op->size / 8;
 	struct memref m;
 
 	decode_memref(t->d, op, &m);
+	m.bit_reg = c->bit_reg;
+	m.bit_size = c->bit_size;
 	switch (t->d->in.mnemonic) {
 	case ZYDIS_MNEMONIC_CLFLUSH:
 	case ZYDIS_MNEMONIC_CLFLUSHOPT:
@@ -429,6 +510,9 @@ static void copy_mem(struct trans *t)
 		flags_protect(t);
 	mem_addr(t, &m, size, op_writes(op) ? ACC_WRITE : ACC_READ,
 		 op_reads(op));
+	note_rule(t);
+	if (c->bit_size)
+		keep_bit_number(t, c);
 }
 
 void copy_insn(struct trans *t)
@@ -438,13 +522,15 @@ void copy_insn(struct trans *t)
 
 	scan_operands(t, &c);
 	if (c.f.mem)
-		copy_mem(t);
+		copy_mem(t, &c);
 	c.f.mem_base = S0;
 	if (d->reads || (d->writes && (d->live_out & ~d->kills)))
 		flags_restore(t);
 	for (unsigned int i = 0; i < c.nh; i++)
 		if (c.h[i].load)
 			emit_ld(&t->e, c.h[i].host, OFF_GPR(c.h[i].guest));
+	if (c.bit_size)
+		emit_ld(&t->e, S1, OFF_SCRATCH(5));
 	if (c.f.high8 && c.f.mem)
 		borrow_low(t, &c.f);
 	t->op_flags_host = t->flags_host;

@@ -42,8 +42,36 @@ static const uint8_t row_of[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
 #undef INSN
 };
 
-int decode_insn(unsigned int bits, const uint8_t *bytes, unsigned int len,
-		uint64_t rip, struct dinsn *d)
+/* Bytes that mean something else where a feature is missing. */
+static void set_modes(const struct cpu *cpu, ZydisDecoder *dec)
+{
+	static const struct {
+		ZydisDecoderMode mode;
+		enum feature feature;
+	} by_feature[] = {
+		{ ZYDIS_DECODER_MODE_LZCNT, FEAT_ABM },
+		{ ZYDIS_DECODER_MODE_TZCNT, FEAT_BMI1 },
+		{ ZYDIS_DECODER_MODE_WBNOINVD, FEAT_WBNOINVD },
+		{ ZYDIS_DECODER_MODE_CLDEMOTE, FEAT_CLDEMOTE },
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(by_feature); i++)
+		ZydisDecoderEnableMode(dec, by_feature[i].mode,
+				       cpu_has(cpu, by_feature[i].feature));
+	/* never offered: their places in the NOP space stay NOPs */
+	ZydisDecoderEnableMode(dec, ZYDIS_DECODER_MODE_MPX, false);
+	ZydisDecoderEnableMode(dec, ZYDIS_DECODER_MODE_CET, false);
+	ZydisDecoderEnableMode(dec, ZYDIS_DECODER_MODE_AMD_BRANCHES,
+			       cpu->vendor_amd);
+}
+
+exec_fn *decode_refusal(int err)
+{
+	return err == -ERANGE ? exec_gp : exec_ud;
+}
+
+int decode_insn(const struct cpu *cpu, unsigned int bits, const uint8_t *bytes,
+		unsigned int len, uint64_t rip, struct dinsn *d)
 {
 	static const ZydisMachineMode modes[] = {
 		ZYDIS_MACHINE_MODE_REAL_16,
@@ -58,9 +86,12 @@ int decode_insn(unsigned int bits, const uint8_t *bytes, unsigned int len,
 			 bits == 64 ? ZYDIS_STACK_WIDTH_64 :
 			 bits == 32 ? ZYDIS_STACK_WIDTH_32 :
 				      ZYDIS_STACK_WIDTH_16);
+	set_modes(cpu, &dec);
 	st = ZydisDecoderDecodeFull(&dec, bytes, MIN(len, 15u), &d->in, d->op);
-	if (st == ZYDIS_STATUS_NO_MORE_DATA && len < 15)
-		return -EFAULT;
+	if (st == ZYDIS_STATUS_NO_MORE_DATA)
+		return len < 15 ? -EFAULT : -ERANGE;
+	if (st == ZYDIS_STATUS_INSTRUCTION_TOO_LONG)
+		return -ERANGE;
 	if (ZYAN_FAILED(st))
 		return -EINVAL;
 	memcpy(d->bytes, bytes, d->in.length);
@@ -179,6 +210,23 @@ static void convert_reg(const ZydisDecodedOperand *op, struct opnd *o)
 	}
 }
 
+/* exec_gather() wants the vector register and the number of elements. */
+static void convert_vsib(const struct dinsn *d, const ZydisDecodedOperand *op,
+			 struct opnd *o)
+{
+	unsigned int esize = op->element_size, isize;
+
+	switch (d->in.mnemonic) {
+	case ZYDIS_MNEMONIC_VGATHERQPS:
+	case ZYDIS_MNEMONIC_VPGATHERQD:
+	case ZYDIS_MNEMONIC_VSCATTERQPS:
+	case ZYDIS_MNEMONIC_VPSCATTERQD: isize = 64; break;
+	default: isize = 32; break;
+	}
+	o->index = ZydisRegisterGetId(op->mem.index);
+	o->size = d->in.avx.vector_length / MAX(esize, isize);
+}
+
 static void convert_operand(const struct dinsn *d,
 			    const ZydisDecodedOperand *op, struct opnd *o)
 {
@@ -207,6 +255,8 @@ static void convert_operand(const struct dinsn *d,
 		o->scale = m.scale;
 		o->disp = m.disp;
 		o->rip_rel = m.absolute;
+		if (op->mem.type == ZYDIS_MEMOP_TYPE_VSIB)
+			convert_vsib(d, op, o);
 		break;
 	default: break;
 	}
@@ -304,11 +354,22 @@ static void classify_row(struct dinsn *d)
 			m == ZYDIS_MNEMONIC_CALL ? exec_call_far :
 						   exec_ret_far;
 	}
-	if (d->cls == K_COPY)
-		for (unsigned int i = 0; i < d->in.operand_count; i++)
-			if (d->op[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&
-			    d->op[i].mem.type == ZYDIS_MEMOP_TYPE_VSIB)
-				d->cls = K_GATHER;
+}
+
+/* 16-bit branches and LEAVE of 64-bit code (branches: AMD's only). */
+static void classify_word(uint64_t mode, struct dinsn *d)
+{
+	if (!(mode & MODE_L) || d->in.operand_width != 16)
+		return;
+	switch (d->cls) {
+	case K_LEAVE: d->cls = K_CALL; d->fn = exec_leave; break;
+	case K_JCC: d->cls = K_END; d->fn = exec_jcc; break;
+	case K_LOOP: d->cls = K_END; d->fn = exec_loop; break;
+	case K_JMP: d->cls = K_END; d->fn = exec_jmp_near; break;
+	case K_CALLN: d->cls = K_END; d->fn = exec_call_near; break;
+	case K_RETN: d->cls = K_END; d->fn = exec_ret_near; break;
+	default: break;
+	}
 }
 
 /* Slow near transfers where the fast ones do not apply. */
@@ -368,7 +429,10 @@ void decode_classify(struct cpu *cpu, uint64_t mode, struct dinsn *d)
 	classify_row(d);
 	classify_flags(d);
 	classify_legacy_stack(mode, d);
+	classify_word(mode, d);
 	gate_insn(cpu, mode, d);
+	if (d->cls == K_CALL && mode & MODE_WATCH)
+		d->cls = K_END; /* a trap may follow it */
 	if (d->cls == K_CALL || d->cls == K_END) {
 		/* C sees and may change all flags */
 		d->reads = RFLAGS_ARITH;

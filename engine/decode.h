@@ -19,7 +19,6 @@ enum insn_class {
 	K_PUSH, K_POP, K_CALLN, K_RETN, K_JMP, K_JCC, K_LOOP, K_LEAVE,
 	K_CLI, K_CLD, K_STD, K_SWAPGS, K_XCHG,
 	K_MASKMOV, /* implicit [rDI] store */
-	K_GATHER,
 };
 
 struct dinsn {
@@ -33,9 +32,15 @@ struct dinsn {
 	uint16_t reads, writes, kills, live_in, live_out, live_taken;
 };
 
-/* Decode at most @len bytes; 0, -EFAULT (more bytes needed), -EINVAL. */
-int decode_insn(unsigned int bits, const uint8_t *bytes, unsigned int len,
-		uint64_t rip, struct dinsn *d);
+/*
+ * Decode at most @len bytes as the guest's CPUID has it. 0, -EFAULT (more
+ * bytes needed), -EINVAL (no such instruction), -ERANGE (too long).
+ */
+int decode_insn(const struct cpu *cpu, unsigned int bits, const uint8_t *bytes,
+		unsigned int len, uint64_t rip, struct dinsn *d);
+
+/* What raises the fault of bytes that decode_insn() refuses. */
+exec_fn *decode_refusal(int err);
 
 /* Class, exec function, flags; applies the guest's CPUID and mode gates. */
 void decode_classify(struct cpu *cpu, uint64_t mode, struct dinsn *d);
@@ -48,6 +53,9 @@ bool decode_gpr(ZydisRegister r, unsigned int *num, unsigned int *size,
 const ZydisDecodedOperand *decode_mem(const struct dinsn *d);
 void decode_memref(const struct dinsn *d, const ZydisDecodedOperand *op,
 		   struct memref *m);
+
+/* How the plain memory operand is masked, and the alignment it must have. */
+void decode_access(const struct dinsn *d, struct mem_rule *out);
 
 /* For exec_*: operands in our own form. */
 void decode_to_insn(const struct dinsn *d, unsigned int stack_bits,

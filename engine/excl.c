@@ -27,21 +27,30 @@ void engine_answer_code(struct cpu *cpu)
 	ack_code(cpu);
 }
 
+static bool try_long(struct lock *lock)
+{
+	for (int i = 0; i < 50; i++) {
+		if (lock_try(lock))
+			return true;
+		__asm__ volatile("pause");
+	}
+	return false;
+}
+
 void engine_lock(struct cpu *cpu)
 {
-	while (!lock_try(&cpu->engine->lock)) {
+	struct engine *engine = cpu->engine;
+
+	while (!try_long(&engine->lock)) {
 		ack_code(cpu);
-		for (int i = 0; i < 50; i++) {
-			if (lock_try(&cpu->engine->lock))
-				return;
-			__asm__ volatile("pause");
-		}
-		futex_wait_short(&cpu->engine->lock.state, 1);
+		futex_wait_short(&engine->lock.state, 1);
 	}
+	__atomic_store_n(&engine->lock_owner, cpu, __ATOMIC_RELAXED);
 }
 
 void engine_unlock(struct engine *engine)
 {
+	__atomic_store_n(&engine->lock_owner, NULL, __ATOMIC_RELAXED);
 	lock_release(&engine->lock);
 }
 
@@ -51,8 +60,11 @@ void engine_enter_guest(struct cpu *cpu)
 
 	for (;;) {
 		__atomic_store_n(&cpu->in_guest, true, __ATOMIC_SEQ_CST);
-		if (!__atomic_load_n(&engine->excl, __ATOMIC_SEQ_CST))
+		if (!__atomic_load_n(&engine->excl, __ATOMIC_SEQ_CST)) {
+			/* asked while out: nobody waited for the answer */
+			ack_code(cpu);
 			return;
+		}
 		engine_leave_guest(cpu);
 		futex_wait(&engine->excl, 1);
 	}

@@ -73,12 +73,14 @@ static void jump_to(struct cpu *cpu, uint64_t target, unsigned int opsize)
 
 static void check_target(struct cpu *cpu, uint64_t target, unsigned int opsize)
 {
+	if (opsize == 2)
+		target &= 0xffff;
 	if (cpu->code_bits == 64) {
 		if (!mmu_canonical(cpu, target))
 			cpu_raise_err(cpu, VEC_GP, 0);
 		return;
 	}
-	target &= opsize == 2 ? 0xffff : 0xffffffff;
+	target &= 0xffffffff;
 	if (target > cpu->seg[SEG_CS].limit)
 		cpu_raise_err(cpu, VEC_GP, 0);
 }
@@ -122,6 +124,36 @@ int exec_ret_near(struct cpu *cpu, const struct insn *i)
 	check_target(cpu, target, i->opsize);
 	reg_write(cpu, REG_RSP, i->stacksize, after);
 	jump_to(cpu, target, i->opsize);
+	return EXEC_JUMP;
+}
+
+static bool condition(uint64_t rflags, unsigned int cc)
+{
+	bool sign = !(rflags & RFLAGS_SF) != !(rflags & RFLAGS_OF);
+	bool yes;
+
+	switch (cc >> 1) {
+	case 0: yes = rflags & RFLAGS_OF; break;
+	case 1: yes = rflags & RFLAGS_CF; break;
+	case 2: yes = rflags & RFLAGS_ZF; break;
+	case 3: yes = rflags & (RFLAGS_CF | RFLAGS_ZF); break;
+	case 4: yes = rflags & RFLAGS_SF; break;
+	case 5: yes = rflags & RFLAGS_PF; break;
+	case 6: yes = sign; break;
+	default: yes = sign || rflags & RFLAGS_ZF; break;
+	}
+	return yes != (cc & 1);
+}
+
+/* Jcc whose target is truncated to 16 bits in 64-bit code. */
+int exec_jcc(struct cpu *cpu, const struct insn *i)
+{
+	unsigned int at = insn_opcode_at(cpu, i);
+	uint8_t op = i->bytes[at] == 0x0f ? i->bytes[at + 1] : i->bytes[at];
+
+	if (!condition(cpu_rflags(cpu), op & 15))
+		return EXEC_NEXT;
+	jump_to(cpu, near_target(cpu, i), i->opsize);
 	return EXEC_JUMP;
 }
 

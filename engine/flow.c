@@ -655,7 +655,6 @@ bool flow_insn(struct trans *t, bool last)
 	case K_RETN: flow_ret(t); return true;
 	case K_CALL: flow_call_exec(t, d->fn, false); return t->bounce;
 	case K_LOOP: flow_call_exec(t, exec_loop, true); return true;
-	case K_GATHER: flow_slow(t); return true;
 	default: flow_call_exec(t, d->fn, true); return true;
 	}
 }

@@ -101,9 +101,22 @@ static void gate_unit(uint64_t mode, struct dinsn *d)
 	}
 }
 
+/* C functions of the cpu room ask for themselves. */
+static bool ours(const struct dinsn *d)
+{
+	return d->cls == K_COPY || d->cls == K_MASKMOV ||
+	       d->fn == exec_gather || d->fn == exec_clzero ||
+	       d->fn == exec_movdir64b || d->fn == exec_fnstenv ||
+	       d->fn == exec_fldenv;
+}
+
 void gate_insn(struct cpu *cpu, uint64_t mode, struct dinsn *d)
 {
-	if (d->cls != K_COPY && d->cls != K_GATHER && d->cls != K_MASKMOV)
+	if (!ours(d))
 		return;
+	if (!isa_offered(cpu, mode, d)) {
+		refuse(d, exec_ud);
+		return;
+	}
 	gate_unit(mode, d);
 }

@@ -4,17 +4,20 @@
  * instruction are the guest's own; #PF and SIGBUS mean that the client took
  * memory away under a guest access (KVM API "KVM_RUN": -EFAULT). The handler
  * finds the guest instruction from the host pc, makes the state precise and
- * leaves by the ordinary way out. Other faults go to the handler that was
- * there before.
+ * leaves by the ordinary way out. The same holds for C functions that reach
+ * guest memory: what they hold is released at the landing pad. Other faults
+ * go to the handler that was there before.
  */
 #include "engine/internal.h"
 
+#include "cpu/mem.h"
 #include "engine/sigctx.h"
 #include "x86/regs.h"
 
 #include <errno.h>
 
 #define MAX_ENGINES 256
+#define SIGNAL_BUS  7
 
 /* Process-wide because signal handlers are. */
 static struct engine *engines[MAX_ENGINES];
@@ -77,17 +80,33 @@ static void raise_guest(struct cpu *cpu, const struct sigctx *c)
 		.vector = c->trapno,
 		.kind = EVENT_FAULT,
 	};
-	if (c->trapno == VEC_GP || c->trapno == VEC_SS ||
-	    c->trapno == VEC_AC) {
+	if (c->trapno == VEC_GP || c->trapno == VEC_SS || c->trapno == VEC_AC) {
 		ev->vector = c->trapno == VEC_AC ? VEC_AC : VEC_GP;
 		ev->has_error = true;
 	}
 }
 
+/* Whether @hva is guest memory, and where. */
+static bool client_memory(struct cpu *cpu, uint64_t hva)
+{
+	const struct physmap *map = cpu->phys;
+
+	for (unsigned int i = 0; i < map->count; i++) {
+		const struct phys_range *r = &map->ranges[i];
+		uint64_t off = hva - (uintptr_t)r->hva;
+
+		if (off >= r->size)
+			continue;
+		cpu->fault_gpa = r->gpa + off;
+		return true;
+	}
+	return false;
+}
+
 static bool handle_code(struct engine *engine, int sig, struct sigctx *c)
 {
 	struct cpu *cpu = (struct cpu *)*c->gpr[H_RSP];
-	struct insn_map map = { 0 };
+	struct insn_map map = {0};
 	uint64_t rip = cpu->rip;
 	bool bounce = !find_insn(engine, *c->rip, &rip, &map);
 
@@ -101,7 +120,8 @@ static bool handle_code(struct engine *engine, int sig, struct sigctx *c)
 		save_flags(cpu, c->flags);
 	if (map.flags & MAP_SPILLED)
 		*c->gpr[MAP_SPILL_REG(map.flags)] = cpu->scratch[5];
-	if (sig == 7 /* SIGBUS */ || c->trapno == VEC_PF) {
+	if (sig == SIGNAL_BUS || c->trapno == VEC_PF) {
+		client_memory(cpu, c->cr2);
 		cpu->raised.valid = false;
 		cpu->exit = CPU_EXIT_EFAULT;
 	} else {
@@ -111,12 +131,46 @@ static bool handle_code(struct engine *engine, int sig, struct sigctx *c)
 	return true;
 }
 
+static void __noreturn __attribute__((used)) abandon(struct cpu *cpu)
+{
+	run_efault(cpu);
+}
+
+/* The interrupted function may have set DF and misaligned the stack. */
+static void __attribute__((naked)) leave_function(void)
+{
+	__asm__("cld\n\t"
+		"and $-16, %rsp\n\t"
+		"call abandon");
+}
+
+/* A C function on its way through guest memory. */
+static bool handle_function(int sig, struct sigctx *c)
+{
+	struct cpu *cpu = current;
+
+	if (sig != SIGNAL_BUS && c->trapno != VEC_PF)
+		return false;
+	if (!client_memory(cpu, c->cr2))
+		return false;
+	*c->gpr[H_RDI] = (uintptr_t)cpu;
+	*c->rip = (uintptr_t)leave_function;
+	return true;
+}
+
 /* Called by the signal handler: true when the fault was the guest's. */
 static bool handle(int sig, struct sigctx *c)
 {
 	struct engine *engine = engine_of(*c->rip);
 
-	return engine && current && handle_code(engine, sig, c);
+	if (*c->rip - (uintptr_t)mem_copy_begin <
+	    (uintptr_t)mem_copy_end - (uintptr_t)mem_copy_begin) {
+		*c->rip = (uintptr_t)mem_copy_fault;
+		return true;
+	}
+	if (!current)
+		return false;
+	return engine ? handle_code(engine, sig, c) : handle_function(sig, c);
 }
 
 int hostfault_register(struct engine *engine)

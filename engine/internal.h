@@ -132,6 +132,7 @@ struct block {
 struct engine {
 	struct engine_config cfg;
 	struct lock lock;            /* translations, pages, links */
+	struct cpu *lock_owner;      /* when a cpu holds it */
 	struct lock excl_lock;
 	uint32_t excl;               /* 1: exclusive section running */
 	uint32_t left;               /* counts departures from guest code */
@@ -170,8 +171,6 @@ struct engine_cpu {
 	uint32_t code_ack;
 	uint32_t invalidations;      /* by our own stores */
 	bool do_slow;                /* run the instruction at rip by slow.c */
-	bool step;                   /* it began with TF set */
-	uint64_t dr6_pending;        /* trap #DB to raise before the next */
 	enum cpu_exit_kind pending;  /* access the client answers */
 	struct link *link;           /* exit that waits for its target */
 	uint32_t link_gen;
@@ -193,6 +192,18 @@ struct memref {
 	uint8_t seg, base, index, scale, asize;
 	int64_t disp;
 	bool absolute; /* disp is the whole offset (rip-relative, moffs) */
+	/* BT and its like: the offset of a bit in register bit_reg, too */
+	uint8_t bit_size, bit_reg; /* size of the register, 0: not so */
+};
+
+/* Which bytes are accessed, and alignment (engine/mask.c). */
+enum mask_kind { MASK_NONE, MASK_K, MASK_PACKED, MASK_VEC };
+struct mem_rule {
+	uint8_t kind, reg;
+	uint8_t grain; /* bytes an element has in memory */
+	uint8_t lanes; /* elements of the mask */
+	uint8_t align; /* #GP(0) if not so aligned; 0: any */
+	bool align_mm; /* unless MXCSR.MM is set */
 };
 
 #define MAX_BOUNCE 3
@@ -202,6 +213,7 @@ struct bounce_ref {
 	uint16_t size;
 	uint8_t acc;      /* ACC_READ or ACC_WRITE (then read too, if rmw) */
 	bool reads;
+	struct mem_rule rule;
 };
 
 /* ---- translator's working state (engine/translate.c) ---- */
@@ -237,6 +249,7 @@ struct trans {
 		struct link *link;
 		int32_t tag_disp;
 		uint64_t gva;       /* when tag_disp is 0 */
+		struct mem_rule rule;
 	} cold[160];
 	unsigned int ncold;
 	struct link *links;
@@ -299,8 +312,10 @@ struct mem_meta {
 	uint64_t rip;
 	uint16_t size;
 	uint8_t acc;
-	uint8_t pad[5];
+	struct mem_rule rule;
+	uint8_t pad[7];
 };
+_Static_assert(sizeof(struct mem_meta) == 24, "stub_mem steps over it");
 
 /* engine/page.c: code pages, blocks, invalidation, code memory. */
 int page_init(struct engine *engine);
@@ -336,6 +351,10 @@ void engine_park(struct cpu *cpu);
 void excl_begin_self(struct cpu *cpu);
 void excl_end_self(struct cpu *cpu);
 
+/* engine/mask.c */
+void mask_check_align(struct cpu *cpu, const struct mem_rule *r, gva_t gva);
+uint64_t mask_bytes(const struct mem_rule *r, unsigned int size);
+
 /* engine/slow.c: one instruction on bounce buffers */
 struct slow;
 int slow_init(struct cpu *cpu);
@@ -347,11 +366,15 @@ struct insn_call *slow_start(struct cpu *cpu);
 void slow_string(struct cpu *cpu, const struct insn *i);
 void slow_resume(struct cpu *cpu);
 void slow_drop(struct cpu *cpu);
+/* Client memory was not there: give up, with the exclusive section. */
+void slow_abort(struct cpu *cpu);
 
 /* engine/run.c */
 /* Instruction bytes at rip; raises faults. Returns how many, at most 15. */
 unsigned int run_fetch(struct cpu *cpu, uint8_t *bytes);
 struct codepage *run_code_page(struct cpu *cpu, gva_t gva, uint32_t *xid);
+/* A C function met client memory that is not there: CPU_EXIT_EFAULT. */
+void run_efault(struct cpu *cpu) __noreturn;
 
 /* engine/hostfault.c */
 int hostfault_register(struct engine *engine);

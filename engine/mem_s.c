@@ -101,6 +101,37 @@ static void add_segment(struct trans *t, const struct memref *m,
 	}
 }
 
+/* The bit at a signed offset from S0, in units of the register's size. */
+static void add_bit_offset(struct trans *t, const struct memref *m)
+{
+	unsigned int h = home(m->bit_reg);
+	struct emit *e = &t->e;
+
+	if (h == NOHOST)
+		emit_ld(e, S1, OFF_GPR(m->bit_reg));
+	else
+		emit_mov_rr(e, 8, S1, h);
+	if (m->bit_size == 4) {
+		emit_op_rr(e, 0x63, 8, S1, S1); /* movsxd */
+	} else if (m->bit_size == 2) {
+		emit_rex(e, true, S1, 0, S1); /* movsx s1, s1w */
+		emit1(e, 0x0f);
+		emit1(e, 0xbf);
+		emit1(e, 0xc0 | (S1 & 7) << 3 | (S1 & 7));
+	}
+	emit1(e, 0x49); /* sar s1, log2 of bits */
+	emit1(e, 0xc1);
+	emit1(e, 0xf8 | (S1 & 7));
+	emit1(e, m->bit_size == 8 ? 6 : m->bit_size == 4 ? 5 : 4);
+	emit_lea(e, m->asize == 8 ? 8 : 4, S0, S0, S1, m->bit_size, 0);
+	if (m->asize == 2) {
+		emit_rex(e, false, S0, 0, S0);
+		emit1(e, 0x0f);
+		emit1(e, 0xb7);
+		emit1(e, 0xc0 | (S0 & 7) << 3 | (S0 & 7));
+	}
+}
+
 static void bounce_addr(struct trans *t, const struct memref *m,
 			unsigned int size, unsigned int acc, bool reads)
 {
@@ -209,9 +240,11 @@ void mem_addr(struct trans *t, const struct memref *m, unsigned int size,
 		t->too_big = true;
 		return;
 	}
-	if (const_check(t, m, size, acc))
+	if (!m->bit_size && const_check(t, m, size, acc))
 		return;
 	mem_ea(t, m, S0);
+	if (m->bit_size)
+		add_bit_offset(t, m);
 	add_segment(t, m, size, acc);
 	tlb_check(t, size, acc);
 }

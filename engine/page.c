@@ -146,7 +146,8 @@ uint32_t page_xid(struct engine *engine, struct codepage *p, gva_t gva)
 	for (x = p->xmaps; x; x = x->next)
 		if (x->gva == gva)
 			return x->id;
-	x = perm_alloc(engine, sizeof(*x));
+	x = meta_alloc(engine, sizeof(*x));
+	ASSERT(x); /* get_block() keeps a reserve */
 	x->gva = gva;
 	x->id = engine->next_xid++;
 	x->next = p->xmaps;
@@ -249,11 +250,14 @@ void block_insert(struct engine *engine, struct block *b)
 	struct block **head =
 		&engine->hash[block_hash(b->page[0], b->rip, b->mode)];
 
+	/* first what may meet a host fault */
 	for (int n = 0; n < 2 && b->page[n]; n++) {
 		unsigned int from, to;
 
 		block_range(b, n, &from, &to);
 		page_copy(engine, b->page[n], granule_mask(from, to));
+	}
+	for (int n = 0; n < 2 && b->page[n]; n++) {
 		b->page_next[n] = b->page[n]->blocks;
 		b->page[n]->blocks = b;
 	}
@@ -444,6 +448,7 @@ void page_flush_all(struct engine *engine)
 
 		for (p = engine->pages[i]; p; p = p->hash_next) {
 			p->blocks = NULL;
+			p->xmaps = NULL;
 			if (p->code)
 				page_unmark(engine, p);
 		}
@@ -454,9 +459,10 @@ void page_flush_all(struct engine *engine)
 	engine->work = NULL;
 	engine->code_used = engine->code_start;
 	engine->flush_gen++;
+	/* ids of pages go as well: they are made of the same memory */
 	for (unsigned int i = 0; i < engine->ncpus; i++)
-		for (int v = 0; engine->cpus[i] && v < VIEW_COUNT; v++)
-			tlb_jc_flush(engine->cpus[i], v);
+		if (engine->cpus[i])
+			tlb_drop_exec(engine->cpus[i]);
 }
 
 struct block *block_by_code(struct engine *engine, const uint8_t *rx)

@@ -6,6 +6,7 @@
  */
 #include "engine/internal.h"
 
+#include "cpu/debug.h"
 #include "cpu/msr.h"
 #include "cpu/xstate.h"
 #include "lib/check.h"
@@ -121,6 +122,8 @@ static struct block *get_block(struct cpu *cpu)
 	int err;
 
 	check_fetch(cpu);
+	if (blocks_full(cpu->engine))
+		flush_all(cpu);
 	p = run_code_page(cpu, gva, NULL);
 	b = block_find(cpu->engine, p, cpu->rip, cs_base, cpu->mode);
 	while (!b || b->page[1]) {
@@ -201,14 +204,26 @@ static bool event_window(struct cpu *cpu)
 	return true;
 }
 
-/* After an instruction that began with TF set. */
+/* An instruction is complete: what was noted on its way becomes a trap. */
 static void step_done(struct cpu *cpu)
 {
-	struct engine_cpu *ec = ec_of(cpu);
+	uint64_t bits = cpu->db_pending;
 
-	if (ec->step)
-		ec->dr6_pending |= DR6_BS;
-	ec->step = false;
+	if (likely(!bits))
+		return;
+	if (cpu->shadow & CPU_SHADOW_MOVSS) { /* held back by one instruction */
+		cpu->db_pending &= ~DR6_BS;
+		return;
+	}
+	cpu->db_pending = 0;
+	cpu_raise_db(cpu, bits, true);
+}
+
+/* A string instruction between iterations: no breakpoint on it again. */
+static void again(struct cpu *cpu)
+{
+	if (cpu->mode & MODE_ONE)
+		cpu->rflags_sys |= RFLAGS_RF;
 }
 
 /* A C function did an instruction: where to go on. */
@@ -216,8 +231,8 @@ static void exec_call(struct cpu *cpu, const struct insn_call *c)
 {
 	switch (c->fn(cpu, &c->insn)) {
 	case EXEC_NEXT: cpu->rip = c->insn.next_rip; break;
-	case EXEC_JUMP:
-	case EXEC_AGAIN: break;
+	case EXEC_JUMP: break;
+	case EXEC_AGAIN: again(cpu); break;
 	case EXEC_SLOW: slow_string(cpu, &c->insn); break;
 	}
 }
@@ -278,18 +293,25 @@ static void came_back(struct cpu *cpu, uint64_t why)
 
 static void run_one(struct cpu *cpu)
 {
-	uint64_t mode = cpu->mode;
+	bool held = cpu->shadow & CPU_SHADOW_MOVSS;
+	uint64_t mode = cpu->mode, hit;
 	struct block *b;
 
+	if (unlikely(cpu->breaks.exec) && !held &&
+	    !(cpu->rflags_sys & RFLAGS_RF)) {
+		hit = debug_exec(cpu, code_gva(cpu));
+		if (hit)
+			cpu_raise_db(cpu, hit, false);
+	}
 	cpu->mode |= MODE_ONE;
 	cpu->shadow = 0;
 	cpu->mode_dirty = true;
 	b = get_block(cpu);
 	cpu->mode = mode;
-	ec_of(cpu)->step = cpu->rflags_sys & RFLAGS_TF;
+	if (cpu->rflags_sys & RFLAGS_TF || cpu->guest_debug & DEBUG_STEP)
+		cpu->db_pending |= DR6_BS;
 	cpu->rflags_sys &= ~(uint64_t)RFLAGS_RF;
 	came_back(cpu, cpu->engine->enter(cpu, b->ind));
-	step_done(cpu);
 }
 
 static void run_blocks(struct cpu *cpu)
@@ -324,34 +346,54 @@ static void run_blocks(struct cpu *cpu)
 	came_back(cpu, cpu->engine->enter(cpu, b->ind));
 }
 
-static void loop_body(struct cpu *cpu) __noreturn;
+/* The client debugs: a debug exception of the guest is its own. */
+static void __noreturn debug_exit(struct cpu *cpu)
+{
+	cpu->debug_exit = (struct cpu_debug_exit){
+		.exception = VEC_DB,
+		.pc = code_gva(cpu),
+		.dr6 = cpu->event.payload | DR6_FIXED,
+		.dr7 = debug_dr7(cpu) | DR7_FIXED,
+	};
+	cpu->event.valid = false;
+	cpu_exit_to_kvm(cpu, CPU_EXIT_DEBUG);
+}
+
+static void deliver(struct cpu *cpu)
+{
+	const struct cpu_event *ev = &cpu->event;
+
+	if (debug_owned(cpu) && ev->vector == VEC_DB && ev->has_payload &&
+	    ev->kind <= EVENT_TRAP)
+		debug_exit(cpu);
+	cpu_event_deliver(cpu);
+	step_done(cpu);
+}
+
+static void loop_body(struct cpu *cpu) __noreturn __attribute__((noinline));
 static void loop_body(struct cpu *cpu)
 {
 	struct engine_cpu *ec = ec_of(cpu);
 
 	for (;;) {
-		if (cpu->event.valid)
-			cpu_event_deliver(cpu);
-		if (ec->dr6_pending) {
-			uint64_t bits = ec->dr6_pending;
-
-			ec->dr6_pending = 0;
-			cpu_raise_db(cpu, bits, true);
+		if (ec->do_slow) { /* the instruction has begun: nothing before */
+			ec->do_slow = false;
+			came_back(cpu, LEAVE_SLOW);
+			step_done(cpu);
 		}
+		if (cpu->event.valid)
+			deliver(cpu);
 		if (doorbell(cpu) && take_requests(cpu))
 			cpu_exit_to_kvm(cpu, CPU_EXIT_REQUEST);
 		if (cpu->mode_dirty)
 			cpu_update_mode(cpu);
 		if (event_window(cpu))
 			cpu_exit_to_kvm(cpu, CPU_EXIT_IRQ);
-		if (ec->do_slow) {
-			ec->do_slow = false;
-			came_back(cpu, LEAVE_SLOW);
-			step_done(cpu);
-		} else if (cpu->shadow || cpu->mode & MODE_ONE)
+		if (cpu->shadow || cpu->mode & MODE_ONE)
 			run_one(cpu);
 		else
 			run_blocks(cpu);
+		step_done(cpu);
 	}
 }
 
@@ -363,12 +405,43 @@ static void complete(struct cpu *cpu)
 
 	ec->pending = CPU_EXIT_NONE;
 	switch (pending) {
-	case CPU_EXIT_IO: io_complete(cpu); break;
+	case CPU_EXIT_IO:
+		if (io_complete(cpu) == EXEC_AGAIN &&
+		    cpu->rip == cpu->io_pending.rip)
+			again(cpu);
+		break;
 	case CPU_EXIT_MMIO: slow_resume(cpu); break;
 	case CPU_EXIT_MSR: msr_complete(cpu); break;
 	default: return;
 	}
 	step_done(cpu);
+}
+
+/* Leaving by an exit: what becomes of the traps of the instruction. */
+static void exit_traps(struct cpu *cpu)
+{
+	uint64_t bits = cpu->db_pending;
+
+	switch (cpu->exit) {
+	case CPU_EXIT_HLT: /* these are complete */
+	case CPU_EXIT_CR8:
+	case CPU_EXIT_HYPERCALL:
+		cpu->db_pending = 0;
+		if (bits)
+			cpu->event = (struct cpu_event){
+				.valid = true,
+				.vector = VEC_DB,
+				.kind = EVENT_TRAP,
+				.payload = bits,
+				.has_payload = true,
+			};
+		break;
+	case CPU_EXIT_EFAULT: /* these begin again */
+	case CPU_EXIT_DEBUG:
+	case CPU_EXIT_INTERNAL:
+	case CPU_EXIT_SHUTDOWN: cpu->db_pending = 0; break;
+	default: break;
+	}
 }
 
 /* A fault was raised: it becomes the event, or joins the one under way. */
@@ -379,9 +452,13 @@ static bool landed(struct cpu *cpu)
 
 	if (ec->do_slow)
 		return true;
-	if (!ev.valid)
+	if (!ev.valid) {
+		exit_traps(cpu);
 		return false;
-	ec->step = false;
+	}
+	if (ev.kind == EVENT_TRAP && ev.vector == VEC_DB)
+		ev.payload |= cpu->db_pending;
+	cpu->db_pending = 0;
 	slow_drop(cpu);
 	cpu->raised.valid = false;
 	if (cpu->event.valid) {
@@ -395,11 +472,30 @@ static bool landed(struct cpu *cpu)
 	return true;
 }
 
-static enum cpu_exit_kind run_loop(struct cpu *cpu, bool complete_only)
+void run_efault(struct cpu *cpu)
 {
-	volatile bool fresh = true;
+	struct engine *engine = cpu->engine;
 
-	if (__builtin_setjmp(cpu->jmpbuf)) {
+	if (__atomic_load_n(&engine->lock_owner, __ATOMIC_RELAXED) == cpu)
+		engine_unlock(engine);
+	slow_abort(cpu);
+	if (!cpu->xstate_live)
+		xstate_load(cpu);
+	ec_of(cpu)->do_slow = false;
+	cpu_exit_to_kvm(cpu, CPU_EXIT_EFAULT);
+}
+
+/*
+ * Faults land here. Only volatile locals are trusted behind the jump: clang
+ * keeps others in registers that the jump does not bring back.
+ */
+static __attribute__((noinline)) enum cpu_exit_kind
+run_loop(struct cpu *self, bool complete_only)
+{
+	struct cpu *volatile cpu = self;
+	volatile bool fresh = true, only = complete_only;
+
+	if (__builtin_setjmp(self->jmpbuf)) {
 		if (!landed(cpu))
 			return cpu->exit;
 	}
@@ -407,7 +503,7 @@ static enum cpu_exit_kind run_loop(struct cpu *cpu, bool complete_only)
 		fresh = false;
 		complete(cpu);
 	}
-	if (complete_only)
+	if (only)
 		return CPU_EXIT_NONE;
 	loop_body(cpu);
 }
@@ -415,14 +511,19 @@ static enum cpu_exit_kind run_loop(struct cpu *cpu, bool complete_only)
 static enum cpu_exit_kind run(struct cpu *cpu, bool complete_only)
 {
 	struct engine_cpu *ec = ec_of(cpu);
+	bool vectors = !complete_only || ec->pending == CPU_EXIT_MMIO;
 	enum cpu_exit_kind kind;
 
+	if (complete_only && ec->pending == CPU_EXIT_NONE)
+		return CPU_EXIT_NONE;
 	hostfault_enter(cpu);
 	engine_enter_guest(cpu);
 	cpu->raised.valid = false;
-	xstate_load(cpu);
+	if (vectors)
+		xstate_load(cpu);
 	kind = run_loop(cpu, complete_only);
-	xstate_save(cpu);
+	if (vectors)
+		xstate_save(cpu);
 	if (cpu->mode_dirty)
 		cpu_update_mode(cpu);
 	engine_leave_guest(cpu);
@@ -459,11 +560,15 @@ uint64_t engine_mem_slow(struct cpu *cpu, uint64_t gva, const uint8_t *meta)
 
 	cpu->rip = m->rip;
 	cpu->stat[CPU_STAT_TLB_MISS]++;
-	if ((gva & 4095) + m->size <= 4096 && mmu_canonical(cpu, gva)) {
+	mask_check_align(cpu, &m->rule, gva);
+	if (!m->rule.kind && (gva & 4095) + m->size <= 4096 && mmu_canonical(cpu, gva)) {
 		tlb_fill(cpu, gva, m->size, mem_acc(cpu, m->acc), &r);
-		if (r.hva && ec->invalidations == before)
+		if (r.hva && ec->invalidations == before &&
+		    !(cpu->db_pending & DR6_BREAKS))
 			return (uintptr_t)r.hva;
 	}
+	/* it looks for breakpoints again */
+	cpu->db_pending &= ~DR6_BREAKS;
 	ec->do_slow = true;
 	__builtin_longjmp(cpu->jmpbuf, 1);
 }

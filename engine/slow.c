@@ -23,6 +23,8 @@ struct part {
 	gpa_t gpa;
 	gva_t gva;
 	uint16_t off, len;
+	bool masked, none; /* only these bytes are accessed; none is */
+	uint64_t bytes;
 };
 
 enum phase { PHASE_IDLE, PHASE_READ, PHASE_RUN, PHASE_WRITE };
@@ -70,6 +72,28 @@ void slow_drop(struct cpu *cpu)
 	ec_of(cpu)->slow->phase = PHASE_IDLE;
 }
 
+void slow_abort(struct cpu *cpu)
+{
+	struct slow *s = ec_of(cpu)->slow;
+
+	s->phase = PHASE_IDLE;
+	if (s->exclusive)
+		excl_end_self(cpu);
+	s->exclusive = false;
+}
+
+/* Host memory must be there before the instruction changes anything. */
+static void touch(const struct slow *s)
+{
+	for (unsigned int n = 0; n < s->bc.nrefs; n++)
+		for (unsigned int p = 0; p < s->nparts[n]; p++) {
+			uint8_t *hva = s->part[n][p].hva;
+
+			if (hva && s->bc.refs[n].acc == ACC_WRITE)
+				__atomic_fetch_or(hva, 0, __ATOMIC_RELAXED);
+		}
+}
+
 static uint64_t ref_offset(struct cpu *cpu, const struct memref *m)
 {
 	uint64_t off = m->disp;
@@ -78,23 +102,40 @@ static uint64_t ref_offset(struct cpu *cpu, const struct memref *m)
 		off += cpu->gpr[m->base];
 	if (m->index != OPND_NOREG)
 		off += cpu->gpr[m->index] * m->scale;
+	if (m->bit_size == 8)
+		off += (int64_t)cpu->gpr[m->bit_reg] >> 6 << 3;
+	else if (m->bit_size == 4)
+		off += (int64_t)((int32_t)cpu->gpr[m->bit_reg] >> 5) * 4;
+	else if (m->bit_size == 2)
+		off += (int64_t)((int16_t)cpu->gpr[m->bit_reg] >> 4) * 2;
 	if (m->asize == 2)
 		return off & 0xffff;
 	return m->asize == 4 ? off & 0xffffffff : off;
 }
 
 static void add_part(struct cpu *cpu, struct slow *s, unsigned int n,
-		     gva_t gva, unsigned int len, unsigned int acc)
+		     gva_t gva, unsigned int len, uint64_t bytes)
 {
+	const struct bounce_ref *ref = &s->bc.refs[n];
 	struct part *p = &s->part[n][s->nparts[n]];
-	struct tlb_result r;
+	struct tlb_result r = { 0 };
+	unsigned int skip = 0;
 
-	tlb_fill(cpu, gva, len, mem_acc(cpu, acc), &r);
-	p->hva = r.hva;
-	p->gpa = r.gpa;
-	p->gva = gva;
-	p->len = len;
+	p->masked = ref->rule.kind;
 	p->off = s->nparts[n] ? s->part[n][0].len : 0;
+	p->len = len;
+	p->gva = gva;
+	p->bytes = bytes >> p->off % 64;
+	if (len < 64)
+		p->bytes &= BIT64(len) - 1;
+	p->none = p->masked && !p->bytes;
+	if (p->masked && p->bytes) /* faults name the first one accessed */
+		skip = __builtin_ctzll(p->bytes);
+	if (!p->none)
+		tlb_fill(cpu, gva + skip, len - skip, mem_acc(cpu, ref->acc),
+			 &r);
+	p->hva = r.hva ? r.hva - skip : NULL;
+	p->gpa = r.gpa - skip;
 	s->nparts[n]++;
 }
 
@@ -103,6 +144,7 @@ static void resolve(struct cpu *cpu, struct slow *s)
 {
 	for (unsigned int n = 0; n < s->bc.nrefs; n++) {
 		struct bounce_ref *r = &s->bc.refs[n];
+		uint64_t bytes = ~0ULL;
 		gva_t gva = mem_linear(cpu, r->m.seg, ref_offset(cpu, &r->m),
 				       r->size, r->acc);
 		unsigned int first = MIN((unsigned int)r->size,
@@ -110,12 +152,15 @@ static void resolve(struct cpu *cpu, struct slow *s)
 
 		s->nparts[n] = 0;
 		s->at[n] = s->buf[n] + (gva & 63);
-		add_part(cpu, s, n, gva, first, r->acc);
+		mask_check_align(cpu, &r->rule, gva);
+		if (r->rule.kind)
+			bytes = mask_bytes(&r->rule, r->size);
+		add_part(cpu, s, n, gva, first, bytes);
 		if (first < r->size) {
 			gva += first;
 			if (cpu->code_bits != 64)
 				gva &= 0xffffffff;
-			add_part(cpu, s, n, gva, r->size - first, r->acc);
+			add_part(cpu, s, n, gva, r->size - first, bytes);
 		}
 	}
 }
@@ -124,7 +169,7 @@ static bool all_ram(const struct slow *s)
 {
 	for (unsigned int n = 0; n < s->bc.nrefs; n++)
 		for (unsigned int p = 0; p < s->nparts[n]; p++)
-			if (!s->part[n][p].hva)
+			if (!s->part[n][p].hva && !s->part[n][p].none)
 				return false;
 	return true;
 }
@@ -136,6 +181,9 @@ static void mmio_piece(struct cpu *cpu, struct slow *s, struct part *p,
 	gpa_t gpa = p->gpa + s->done;
 	unsigned int len = MIN(p->len - s->done, 8 - (int)(gpa & 7));
 
+	for (unsigned int i = 1; i < len && p->masked; i++)
+		if (!(p->bytes >> (s->done + i) & 1))
+			len = i;
 	s->piece = len;
 	cpu->mmio.gpa = gpa;
 	cpu->mmio.len = len;
@@ -146,6 +194,23 @@ static void mmio_piece(struct cpu *cpu, struct slow *s, struct part *p,
 	cpu_exit_to_kvm(cpu, CPU_EXIT_MMIO);
 }
 
+static void write_ram(struct cpu *cpu, const struct part *p,
+		      const uint8_t *buf)
+{
+	unsigned int i, end;
+
+	cpu->code->write(cpu, p->hva, p->len);
+	if (!p->masked) {
+		memcpy(p->hva, buf, p->len);
+		return;
+	}
+	for (i = 0; i < p->len; i = end + 1) { /* runs of enabled bytes */
+		for (end = i; end < p->len && p->bytes >> end & 1; end++)
+			;
+		memcpy(p->hva + i, buf + i, end - i);
+	}
+}
+
 /* Move one operand; leaves at each MMIO piece and continues after it. */
 static void move_operand(struct cpu *cpu, struct slow *s, bool write)
 {
@@ -154,12 +219,10 @@ static void move_operand(struct cpu *cpu, struct slow *s, bool write)
 		uint8_t *buf = s->at[s->ref] + p->off;
 
 		if (p->hva) {
-			if (write) {
-				cpu->code->write(cpu, p->hva, p->len);
-				memcpy(p->hva, buf, p->len);
-			} else {
+			if (write)
+				write_ram(cpu, p, buf);
+			else
 				memcpy(buf, p->hva, p->len);
-			}
 			continue;
 		}
 		if (s->piece) { /* an answer came */
@@ -168,6 +231,9 @@ static void move_operand(struct cpu *cpu, struct slow *s, bool write)
 			s->done += s->piece;
 			s->piece = 0;
 		}
+		while (p->masked && s->done < p->len &&
+		       !(p->bytes >> s->done & 1))
+			s->done++;
 		if (s->done < p->len)
 			mmio_piece(cpu, s, p, write);
 	}
@@ -188,10 +254,7 @@ static void run_code(struct cpu *cpu, struct slow *s)
 		cpu->scratch[2 + n] = (uintptr_t)s->at[n];
 	why = cpu->engine->enter(cpu, s->bc.entry);
 	if (why == LEAVE_FAULT) {
-		s->phase = PHASE_IDLE;
-		if (s->exclusive)
-			excl_end_self(cpu);
-		s->exclusive = false;
+		slow_abort(cpu);
 		__builtin_longjmp(cpu->jmpbuf, 1);
 	}
 }
@@ -220,6 +283,7 @@ void slow_resume(struct cpu *cpu)
 static void begin(struct cpu *cpu, struct slow *s)
 {
 	resolve(cpu, s);
+	touch(s);
 	s->ref = s->p = 0;
 	s->done = s->piece = 0;
 	s->phase = PHASE_READ;
@@ -258,12 +322,13 @@ struct insn_call *slow_start(struct cpu *cpu)
 	s->string = false;
 	switch (translate_slow(cpu, s, bytes, len)) {
 	case 0: break;
+	case -EFAULT: return NULL; /* its second page is gone: try again */
 	case -EINVAL: cpu_raise(cpu, VEC_UD);
+	case -ERANGE: cpu_raise_err(cpu, VEC_GP, 0);
 	default: cpu_internal_error(cpu, 1, cpu->rip);
 	}
-	if (s->bc.cls == K_CALL || s->bc.cls == K_END ||
-	    s->bc.cls == K_GATHER) {
-		s->call.fn = s->bc.cls == K_GATHER ? exec_gather : s->bc.fn;
+	if (s->bc.cls == K_CALL || s->bc.cls == K_END) {
+		s->call.fn = s->bc.fn;
 		s->call.insn = s->bc.insn;
 		if (s->call.fn)
 			return &s->call;

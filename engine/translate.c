@@ -52,7 +52,7 @@ static uint16_t peek_live(struct cpu *cpu, struct work *w, struct block *b,
 		uint64_t off = rip + b->cs_base - page;
 
 		if (off >= PAGE_SIZE ||
-		    decode_insn(bits, b->page[0]->hva + off, PAGE_SIZE - off,
+		    decode_insn(cpu, bits, b->page[0]->hva + off, PAGE_SIZE - off,
 				rip, &w->peek))
 			return live | open;
 		decode_classify(cpu, mode, &w->peek);
@@ -89,8 +89,7 @@ static bool ends_block(const struct dinsn *d, uint64_t mode)
 	case K_END:
 	case K_JMP:
 	case K_CALLN:
-	case K_RETN:
-	case K_GATHER: return true;
+	case K_RETN: return true;
 	case K_CLI: return !(mode & MODE_IOPL_OK);
 	case K_CLD: return mode & MODE_DF;
 	case K_STD: return !(mode & MODE_DF);
@@ -122,13 +121,13 @@ static int decode_block(struct cpu *cpu, struct work *w, struct block *b,
 			bytes = joined;
 			len += 15;
 		}
-		ret = decode_insn(bits, bytes, len, rip, d);
+		ret = decode_insn(cpu, bits, bytes, len, rip, d);
 		if (ret == -EFAULT) {
 			if (w->n == 0 && !next_page)
 				return -EFAULT;
 			if (w->n)
 				break;
-			ret = -EINVAL;
+			ret = -ERANGE;
 		}
 		if (ret) { /* no such instruction */
 			memset(&d->in, 0, sizeof(d->in));
@@ -136,7 +135,7 @@ static int decode_block(struct cpu *cpu, struct work *w, struct block *b,
 			d->in.operand_width = d->in.address_width = bits;
 			d->rip = d->next_rip = rip;
 			d->cls = K_END;
-			d->fn = exec_ud;
+			d->fn = decode_refusal(ret);
 			d->reads = RFLAGS_ARITH;
 			d->writes = d->kills = 0;
 			d->bytes[0] = bytes[0];
@@ -215,6 +214,7 @@ static void emit_cold_mem(struct trans *t, struct cold *c)
 		.rip = c->rip,
 		.size = c->size,
 		.acc = c->acc,
+		.rule = c->rule,
 	};
 	struct emit *e = &t->e;
 
@@ -497,10 +497,12 @@ int translate_bounce(struct cpu *cpu, const uint8_t *bytes, unsigned int len,
 		.mode = mode | MODE_ONE,
 	};
 	struct dinsn *d = &w->d[0];
+	int ret;
 
 	trans_init(t, cpu, &b, w->links);
-	if (decode_insn(t->bits, bytes, len, cpu->rip, d))
-		return -EINVAL;
+	ret = decode_insn(cpu, t->bits, bytes, len, cpu->rip, d);
+	if (ret)
+		return ret;
 	decode_classify(cpu, mode, d);
 	d->live_in = d->live_out = d->live_taken = RFLAGS_ARITH;
 	t->bounce = true;
@@ -515,8 +517,6 @@ int translate_bounce(struct cpu *cpu, const uint8_t *bytes, unsigned int len,
 	out->fn = d->fn;
 	out->lock = d->in.attributes & ZYDIS_ATTRIB_HAS_LOCK;
 	trans_insn(t, d, &out->insn);
-	if (d->cls == K_GATHER)
-		return 0;
 	if (!flow_insn(t, true))
 		flow_exit_to(t, d->next_rip, mode);
 	for (unsigned int i = 0; i < t->ncold; i++)

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which features of CPUID an instruction belongs to. Instructions done by C
+ * functions of the cpu room are judged there. A set without a row is the base
+ * of the architecture. SDM 2 "CPUID Feature Flag" column of each instruction,
+ * APM 3 "Instruction Subsets and CPUID Feature Flags" (appendix D).
+ */
+#include "engine/gate.h"
+
+#include "cpu/cpuid.h"
+
+#define NEVER 0xffff /* no guest has it */
+
+struct isa_row {
+	uint16_t first, second; /* features + 1, 0: none */
+};
+
+#define ROW(set, a)     [ZYDIS_ISA_SET_##set] = { FEAT_##a + 1, 0 },
+#define ROW2(set, a, b) [ZYDIS_ISA_SET_##set] = { FEAT_##a + 1, FEAT_##b + 1 },
+#define NO(set)         [ZYDIS_ISA_SET_##set] = { NEVER, 0 },
+/* an AVX-512 group: shorter vectors need one more feature */
+#define GROUP(set, a)                 \
+	ROW2(set##_128, a, AVX512VL)  \
+	ROW2(set##_256, a, AVX512VL)  \
+	ROW(set##_512, a)
+
+/* clang-format off */
+static const struct isa_row rows[ZYDIS_ISA_SET_MAX_VALUE + 1] = {
+	ROW(ADOX_ADCX, ADX) ROW(AES, AES) ROW(AMD3DNOW, AMD3DNOW)
+	ROW(AVX, AVX) ROW(AVX2, AVX2) ROW(AVX2GATHER, AVX2)
+	ROW2(AVXAES, AVX, AES) ROW2(AVX_GFNI, AVX, GFNI)
+	ROW(AVX_VNNI, AVX_VNNI) ROW(BMI1, BMI1) ROW(BMI2, BMI2)
+	ROW(CLFSH, CLFSH) ROW(CLFLUSHOPT, CLFLUSHOPT) ROW(CLWB, CLWB)
+	ROW(CLZERO, CLZERO) ROW(CMOV, CMOV) ROW(CMPXCHG16B, CX16)
+	ROW2(FCMOV, CMOV, FPU) ROW(F16C, F16C) ROW(FMA, FMA)
+	ROW(FMA4, FMA4) ROW(GFNI, GFNI) ROW(LZCNT, ABM) ROW(MOVBE, MOVBE)
+	ROW(PCLMULQDQ, PCLMULQDQ) ROW(PENTIUMMMX, MMX) ROW(POPCNT, POPCNT)
+	ROW(RDRAND, RDRAND) ROW(RDSEED, RDSEED) ROW(SERIALIZE, SERIALIZE)
+	ROW(SHA, SHA_NI) ROW(SSE, SSE) ROW(SSE2, SSE2) ROW(SSE2MMX, SSE2)
+	ROW(SSE3, SSE3) ROW2(SSE3X87, SSE3, FPU) ROW(SSE4, SSE4_1)
+	ROW(SSE42, SSE4_2) ROW(SSE4A, SSE4A) ROW(SSEMXCSR, SSE)
+	ROW(SSSE3, SSSE3) ROW(SSSE3MMX, SSSE3) ROW(TBM, TBM)
+	ROW2(VAES, VAES, AVX) ROW2(VPCLMULQDQ, VPCLMULQDQ, AVX)
+	ROW(X87, FPU) ROW(XOP, XOP)
+
+	GROUP(AVX512F, AVX512F)
+	ROW(AVX512F_128N, AVX512F) ROW(AVX512F_SCALAR, AVX512F)
+	ROW(AVX512F_KOP, AVX512F)
+	GROUP(AVX512BW, AVX512BW)
+	ROW(AVX512BW_128N, AVX512BW) ROW(AVX512BW_KOP, AVX512BW)
+	GROUP(AVX512DQ, AVX512DQ)
+	ROW(AVX512DQ_128N, AVX512DQ) ROW(AVX512DQ_SCALAR, AVX512DQ)
+	ROW(AVX512DQ_KOP, AVX512DQ)
+	GROUP(AVX512CD, AVX512CD)
+	ROW(AVX512ER_512, AVX512ER) ROW(AVX512ER_SCALAR, AVX512ER)
+	GROUP(AVX512_BF16, AVX512_BF16)
+	GROUP(AVX512_BITALG, AVX512BITALG)
+	GROUP(AVX512_FP16, AVX512_FP16)
+	ROW(AVX512_FP16_128N, AVX512_FP16) ROW(AVX512_FP16_SCALAR, AVX512_FP16)
+	GROUP(AVX512_IFMA, AVX512IFMA)
+	GROUP(AVX512_VBMI, AVX512VBMI)
+	GROUP(AVX512_VBMI2, AVX512VBMI2)
+	GROUP(AVX512_VNNI, AVX512VNNI)
+	GROUP(AVX512_VP2INTERSECT, AVX512_VP2INT)
+	GROUP(AVX512_VPOPCNTDQ, AVX512VPOPCNT)
+	/* their own feature and the size's */
+	ROW2(AVX512_GFNI_128, GFNI, AVX512VL)
+	ROW2(AVX512_GFNI_256, GFNI, AVX512VL)
+	ROW2(AVX512_GFNI_512, GFNI, AVX512F)
+	ROW2(AVX512_VAES_128, VAES, AVX512VL)
+	ROW2(AVX512_VAES_256, VAES, AVX512VL)
+	ROW2(AVX512_VAES_512, VAES, AVX512F)
+	ROW2(AVX512_VPCLMULQDQ_128, VPCLMULQDQ, AVX512VL)
+	ROW2(AVX512_VPCLMULQDQ_256, VPCLMULQDQ, AVX512VL)
+	ROW2(AVX512_VPCLMULQDQ_512, VPCLMULQDQ, AVX512F)
+	ROW(AVX512_4FMAPS_512, AVX512_4FMAPS)
+	ROW(AVX512_4FMAPS_SCALAR, AVX512_4FMAPS)
+	ROW(AVX512_4VNNIW_512, AVX512_4VNNIW)
+
+	NO(AMD_INVLPGB) NO(AMX_BF16) NO(AMX_INT8) NO(AMX_TILE)
+	NO(AVX512PF_512) NO(CET) NO(ENQCMD) NO(HRESET) NO(KEYLOCKER)
+	NO(KEYLOCKER_WIDE) NO(KNCE) NO(KNCJKBR) NO(KNCSTREAM) NO(KNCV)
+	NO(KNC_MISC) NO(KNC_PF_HINT) NO(LWP) NO(MCOMMIT) NO(MONITORX)
+	NO(MPX) NO(PADLOCK_ACE) NO(PADLOCK_PHE) NO(PADLOCK_PMM)
+	NO(PADLOCK_RNG) NO(PCONFIG) NO(PT) NO(RDPRU) NO(RTM) NO(SGX)
+	NO(SGX_ENCLV) NO(SMX) NO(SNP) NO(SVM) NO(TDX) NO(TSX_LDTRK)
+	NO(UINTR) NO(VMFUNC) NO(VTX) NO(WAITPKG)
+};
+/* clang-format on */
+
+static bool offered(const struct cpu *cpu, unsigned int row)
+{
+	return !row || (row != NEVER && cpu_has(cpu, row - 1));
+}
+
+/* Sets that are finer in CPUID than in the decoder. */
+static bool mnemonic_offered(const struct cpu *cpu, uint64_t mode,
+			     const struct dinsn *d)
+{
+	switch (d->in.mnemonic) {
+	case ZYDIS_MNEMONIC_CMPXCHG8B: return cpu_has(cpu, FEAT_CX8);
+	case ZYDIS_MNEMONIC_MOVDIRI: return cpu_has(cpu, FEAT_MOVDIRI);
+	case ZYDIS_MNEMONIC_MOVDIR64B: return cpu_has(cpu, FEAT_MOVDIR64B);
+	case ZYDIS_MNEMONIC_LAHF:
+	case ZYDIS_MNEMONIC_SAHF:
+		return !(mode & MODE_L) || cpu_has(cpu, FEAT_LAHF_LM);
+	default: return true;
+	}
+}
+
+bool isa_offered(const struct cpu *cpu, uint64_t mode, const struct dinsn *d)
+{
+	const struct isa_row *r = &rows[d->in.meta.isa_set];
+
+	return offered(cpu, r->first) && offered(cpu, r->second) &&
+	       mnemonic_offered(cpu, mode, d);
+}

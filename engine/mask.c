@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which bytes of a memory operand an instruction touches, and how it must be
+ * aligned. Inlined code does not ask: where all bytes can be reached nothing
+ * depends on it. SDM 2A "Exception Classes" (2.4, 2.8: classes with NF do not
+ * suppress faults), SDM 1 "Alignment" (4.1.1), APM 1 "MXCSR.MM".
+ */
+#include "engine/decode.h"
+
+#include "cpu/xstate.h"
+#include "engine/vecreg.h"
+#include "x86/regs.h"
+
+#include <string.h>
+
+#define MXCSR_MM BIT(17)
+
+/* ---- alignment ---- */
+
+static bool any_alignment(ZydisMnemonic m)
+{
+	switch (m) {
+	case ZYDIS_MNEMONIC_MOVUPS:
+	case ZYDIS_MNEMONIC_MOVUPD:
+	case ZYDIS_MNEMONIC_MOVDQU:
+	case ZYDIS_MNEMONIC_LDDQU:
+	case ZYDIS_MNEMONIC_PCMPESTRI:
+	case ZYDIS_MNEMONIC_PCMPESTRM:
+	case ZYDIS_MNEMONIC_PCMPISTRI:
+	case ZYDIS_MNEMONIC_PCMPISTRM: return true;
+	default: return false;
+	}
+}
+
+static void find_align(const struct dinsn *d, unsigned int size,
+		       struct mem_rule *r)
+{
+	switch (d->in.meta.exception_class) {
+	case ZYDIS_EXCEPTION_CLASS_SSE1:
+	case ZYDIS_EXCEPTION_CLASS_AVX1:
+	case ZYDIS_EXCEPTION_CLASS_E1:
+	case ZYDIS_EXCEPTION_CLASS_E1NF: r->align = size; break;
+	case ZYDIS_EXCEPTION_CLASS_SSE2:
+	case ZYDIS_EXCEPTION_CLASS_SSE4:
+		if (size != 16 || any_alignment(d->in.mnemonic))
+			break;
+		r->align = 16;
+		r->align_mm = true;
+		break;
+	default:
+		if (d->in.mnemonic == ZYDIS_MNEMONIC_CMPXCHG16B)
+			r->align = 16;
+		break;
+	}
+}
+
+void mask_check_align(struct cpu *cpu, const struct mem_rule *r, gva_t gva)
+{
+	if (likely(!r->align || !(gva & (r->align - 1))))
+		return;
+	if (r->align_mm && xstate_host_mxcsr() & MXCSR_MM)
+		return;
+	cpu_raise_err(cpu, VEC_GP, 0);
+}
+
+/* ---- masks ---- */
+
+/* Faults of masked-out elements count all the same. */
+static bool no_suppression(const struct dinsn *d)
+{
+	switch (d->in.meta.exception_class) {
+	case ZYDIS_EXCEPTION_CLASS_E1NF:
+	case ZYDIS_EXCEPTION_CLASS_E2NF:
+	case ZYDIS_EXCEPTION_CLASS_E3NF:
+	case ZYDIS_EXCEPTION_CLASS_E4NF:
+	case ZYDIS_EXCEPTION_CLASS_E5NF:
+	case ZYDIS_EXCEPTION_CLASS_E6NF:
+	case ZYDIS_EXCEPTION_CLASS_E9NF:
+	case ZYDIS_EXCEPTION_CLASS_E10NF:
+	case ZYDIS_EXCEPTION_CLASS_E11NF: return true;
+	default: return false;
+	}
+}
+
+static bool packed(ZydisMnemonic m)
+{
+	switch (m) {
+	case ZYDIS_MNEMONIC_VEXPANDPS:
+	case ZYDIS_MNEMONIC_VEXPANDPD:
+	case ZYDIS_MNEMONIC_VPEXPANDB:
+	case ZYDIS_MNEMONIC_VPEXPANDW:
+	case ZYDIS_MNEMONIC_VPEXPANDD:
+	case ZYDIS_MNEMONIC_VPEXPANDQ:
+	case ZYDIS_MNEMONIC_VCOMPRESSPS:
+	case ZYDIS_MNEMONIC_VCOMPRESSPD:
+	case ZYDIS_MNEMONIC_VPCOMPRESSB:
+	case ZYDIS_MNEMONIC_VPCOMPRESSW:
+	case ZYDIS_MNEMONIC_VPCOMPRESSD:
+	case ZYDIS_MNEMONIC_VPCOMPRESSQ: return true;
+	default: return false;
+	}
+}
+
+/* Elements a mask register counts: of the widest vector operand's kind. */
+static unsigned int vector_lanes(const struct dinsn *d)
+{
+	for (unsigned int i = 0; i < d->in.operand_count; i++)
+		if (d->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+		    d->op[i].size >= 128)
+			return d->op[i].element_count;
+	return 1;
+}
+
+static void find_k_mask(const struct dinsn *d, const ZydisDecodedOperand *op,
+			struct mem_rule *r)
+{
+	unsigned int lanes = vector_lanes(d), size = op->size / 8;
+
+	r->kind = packed(d->in.mnemonic) ? MASK_PACKED : MASK_K;
+	r->reg = ZydisRegisterGetId(d->in.avx.mask.reg);
+	if (d->in.avx.broadcast.mode && d->in.avx.broadcast.is_static) {
+		r->grain = d->op[0].element_size / 8;
+		r->grain = MIN((unsigned int)r->grain, size);
+	} else if (d->in.avx.broadcast.mode) {
+		r->grain = size;
+	} else {
+		lanes = MIN(lanes, (unsigned int)op->element_count);
+		r->grain = size / lanes;
+	}
+	r->lanes = lanes;
+}
+
+static void find_mask(const struct dinsn *d, const ZydisDecodedOperand *op,
+		      struct mem_rule *r)
+{
+	switch (d->in.mnemonic) {
+	case ZYDIS_MNEMONIC_VMASKMOVPS:
+	case ZYDIS_MNEMONIC_VMASKMOVPD:
+	case ZYDIS_MNEMONIC_VPMASKMOVD:
+	case ZYDIS_MNEMONIC_VPMASKMOVQ:
+		r->kind = MASK_VEC;
+		r->reg = ZydisRegisterGetId(d->op[1].reg.value);
+		r->grain = d->op[1].element_size / 8;
+		r->lanes = d->op[1].element_count;
+		return;
+	default: break;
+	}
+	if (d->in.encoding != ZYDIS_INSTRUCTION_ENCODING_EVEX ||
+	    d->in.avx.mask.reg <= ZYDIS_REGISTER_K0 ||
+	    d->in.avx.mask.reg > ZYDIS_REGISTER_K7 || no_suppression(d))
+		return;
+	find_k_mask(d, op, r);
+}
+
+void decode_access(const struct dinsn *d, struct mem_rule *out)
+{
+	const ZydisDecodedOperand *op = decode_mem(d);
+
+	*out = (struct mem_rule){ 0 };
+	find_align(d, op->size / 8, out);
+	find_mask(d, op, out);
+}
+
+/* ---- at run time; the guest's vector state is live ---- */
+
+static uint64_t lane_mask(const struct mem_rule *r)
+{
+	uint64_t all = r->lanes < 64 ? BIT64(r->lanes) - 1 : ~0ULL, mask = 0;
+	uint8_t buf[64];
+
+	if (r->kind != MASK_VEC)
+		return kreg_read(r->reg) & all;
+	vec_read(r->reg, buf);
+	for (unsigned int n = 0; n < r->lanes; n++)
+		if (buf[(n + 1) * r->grain - 1] & 0x80)
+			mask |= BIT64(n);
+	return mask;
+}
+
+/* A bit for each byte of an operand of @size bytes, at most 64. */
+uint64_t mask_bytes(const struct mem_rule *r, unsigned int size)
+{
+	uint64_t lanes = lane_mask(r), bytes = 0;
+	unsigned int count = size / r->grain;
+
+	if (r->kind == MASK_PACKED) {
+		unsigned int n = __builtin_popcountll(lanes) * r->grain;
+
+		return n < 64 ? BIT64(n) - 1 : ~0ULL;
+	}
+	for (unsigned int n = 0; n < r->lanes; n++)
+		if (lanes >> n & 1)
+			bytes |= (BIT64(r->grain % 64) - 1)
+				 << n % count * r->grain;
+	return bytes;
+}

@@ -1,21 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * KVM_SET_GUEST_DEBUG and KVM_TRANSLATE. A client gets INT3 and may inject
- * #DB and #BP; what is not there is refused, and the capability not announced.
+ * KVM_SET_GUEST_DEBUG and KVM_TRANSLATE.
  */
 #include <errno.h>
 #include <linux/kvm.h>
+#include <string.h>
 
 #include "cpu/mem.h"
 #include "kvm/handler.h"
 #include "kvm/vcpu.h"
 #include "kvm/vm.h"
 #include "x86/regs.h"
-
-/* Stepping and hardware breakpoints are not the engine's yet. */
-#define SUPPORTED                                       \
-	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP | \
-	 KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP)
 
 static int inject(struct cpu *cpu, uint32_t control)
 {
@@ -35,14 +30,16 @@ int debug_set(struct call *c)
 	struct cpu *cpu = c->vcpu->cpu;
 	int ret;
 
-	if (d->control & ~(uint32_t)SUPPORTED)
-		return -EINVAL;
 	if (d->control & (KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP)) {
 		ret = inject(cpu, d->control);
 		if (ret)
 			return ret;
 	}
 	cpu->guest_debug = d->control & KVM_GUESTDBG_ENABLE ? d->control : 0;
+	memset(cpu->guest_debug_dr, 0, sizeof(cpu->guest_debug_dr));
+	if (cpu->guest_debug & KVM_GUESTDBG_USE_HW_BP)
+		memcpy(cpu->guest_debug_dr, d->arch.debugreg,
+		       sizeof(cpu->guest_debug_dr));
 	cpu->mode_dirty = true;
 	c->vcpu->acquire = true;
 	return 0;

@@ -165,6 +165,10 @@ static void inject(struct vcpu *vcpu)
 	bool waiting = false;
 	int vector;
 
+	cpu->nmi_pending = false;
+	cpu->irq_blocked = 0;
+	if (cpu->guest_debug & KVM_GUESTDBG_BLOCKIRQ)
+		return;
 	cpu->nmi_pending = __atomic_load_n(&vcpu->nmi, __ATOMIC_SEQ_CST);
 	if (cpu->nmi_pending && cpu_nmi_allowed(cpu)) {
 		cpu_queue_nmi(cpu);

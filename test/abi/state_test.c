@@ -275,11 +275,12 @@ static void test_translate(void **state)
 	abi_close(&a);
 }
 
-/* An INT3 that is the client's; what the library cannot do is refused. */
+/* Single steps, an INT3 that is the client's, and a data breakpoint. */
 static void test_debug(void **state)
 {
-	/* nop; int3; hlt */
-	static const uint8_t code[] = {0x90, 0xcc, 0xf4};
+	/* nop; nop; mov %al,0x2000; nop; int3; hlt */
+	static const uint8_t code[] = {0x90, 0x90, 0x88, 0x04, 0x25, 0x00,
+				       0x20, 0x00, 0x00, 0x90, 0xcc, 0xf4};
 	struct kvm_guest_debug d = {.control = KVM_GUESTDBG_ENABLE |
 					       KVM_GUESTDBG_SINGLESTEP};
 	struct abi a;
@@ -287,16 +288,30 @@ static void test_debug(void **state)
 	(void)state;
 	abi_open(&a, 0);
 	abi_long(&a, a.vcpu, code, sizeof(code));
-	if (!CALL(a.vm, KVM_CHECK_EXTENSION, KVM_CAP_SET_GUEST_DEBUG))
-		FAILS(a.vcpu, KVM_SET_GUEST_DEBUG, &d, EINVAL);
-	d.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP;
+	OK(a.vcpu, KVM_SET_GUEST_DEBUG, &d);
+	for (uint64_t i = 1; i < 3; i++) {
+		abi_run(&a, KVM_EXIT_DEBUG);
+		assert_int_equal(a.run->debug.arch.exception, 1);
+		assert_int_equal(a.run->debug.arch.pc, ABI_CODE + i);
+		assert_int_equal(a.run->debug.arch.dr6 & 0x4000, 0x4000);
+		assert_int_equal(abi_regs(a.vcpu).rip, ABI_CODE + i);
+		assert_int_equal(abi_regs(a.vcpu).rflags & 0x100, 0);
+	}
+	d.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP |
+		    KVM_GUESTDBG_USE_SW_BP;
+	d.arch.debugreg[0] = 0x2000;
+	d.arch.debugreg[7] = 0x10402; /* global, write, one byte */
 	OK(a.vcpu, KVM_SET_GUEST_DEBUG, &d);
 	abi_run(&a, KVM_EXIT_DEBUG);
+	assert_int_equal(a.run->debug.arch.exception, 1);
+	assert_int_equal(a.run->debug.arch.dr6 & 0xf, 1);
+	assert_int_equal(a.run->debug.arch.pc, ABI_CODE + 9);
+	abi_run(&a, KVM_EXIT_DEBUG);
 	assert_int_equal(a.run->debug.arch.exception, 3);
-	assert_int_equal(a.run->debug.arch.pc, ABI_CODE + 1);
-	assert_int_equal(abi_regs(a.vcpu).rip, ABI_CODE + 1);
-	/* The debugger takes its breakpoint out: seen by translated code. */
-	a.ram[ABI_CODE + 1] = 0x90;
+	assert_int_equal(a.run->debug.arch.pc, ABI_CODE + 10);
+	assert_int_equal(abi_regs(a.vcpu).rip, ABI_CODE + 10);
+	/* The debugger takes its breakpoint out: translated code sees it. */
+	a.ram[ABI_CODE + 10] = 0x90;
 	abi_run(&a, KVM_EXIT_HLT);
 	abi_close(&a);
 }

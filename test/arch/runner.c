@@ -360,7 +360,7 @@ static void make_vcpu(int sys, unsigned int id)
 
 static void make_vm(const char *image)
 {
-	struct kvm_pit_config pit = {0};
+	struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};
 	int sys = must(hv_open(), "open");
 	uint8_t *rom;
 

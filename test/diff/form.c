@@ -7,6 +7,7 @@
  */
 #include "test/diff/form.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,6 +194,15 @@ static bool excluded_ext(ZydisISAExt e)
 	}
 }
 
+/* What the processor does though its CPUID does not say so. */
+static bool hidden(ZydisISAExt e)
+{
+	unsigned int a, b, c, d;
+
+	return e == ZYDIS_ISA_EXT_MOVDIR &&
+	       (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (c >> 27 & 3) != 3);
+}
+
 static bool excluded_category(ZydisInstructionCategory c)
 {
 	switch (c) {
@@ -221,7 +231,7 @@ static bool wanted(const struct key *k, const struct decoded *d)
 	const ZydisDecodedInstruction *i = &d->insn;
 
 	return !excluded_mnemonic(i->mnemonic) &&
-	       !excluded_ext(i->meta.isa_ext) &&
+	       !excluded_ext(i->meta.isa_ext) && !hidden(i->meta.isa_ext) &&
 	       !excluded_category(i->meta.category) && !writes_segment(k);
 }
 

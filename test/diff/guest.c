@@ -208,10 +208,10 @@ static int new_cpu(void)
 	return err;
 }
 
-int guest_open(uint8_t *code)
+int guest_open(uint8_t *code, bool exact)
 {
 	static const struct cpu_ops ops;
-	struct engine_config cfg = {.ops = &ops};
+	struct engine_config cfg = {.ops = &ops, .exact_flags = exact};
 	int err;
 
 	self.code = code;
@@ -287,6 +287,7 @@ static void store(struct outcome *out, unsigned int vector)
 	st->gs_base = cpu->seg[SEG_GS].base;
 	memcpy(st->xsave, cpu->xsave, MIN(cpu->xsave_size, XSAVE_SIZE));
 	xstate_normalise(st->xsave);
+	fault_normalise(st);
 	memcpy(out->mem.data, self.data[0], 0x1000);
 	memcpy(out->mem.data + 0x1000, self.data[1], 0x1000);
 	memcpy(out->mem.stack, self.stack, STACK_SIZE);

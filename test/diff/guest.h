@@ -10,9 +10,10 @@
 #include "test/diff/state.h"
 
 /*
- * @code: CODE_SIZE bytes shared with the native half. 0 or -errno.
+ * @code: CODE_SIZE bytes shared with the native half. @exact: the engine keeps
+ * arithmetic flags exact at every fault. 0 or -errno.
  */
-int guest_open(uint8_t *code) __must_check;
+int guest_open(uint8_t *code, bool exact) __must_check;
 
 /* Everything in @code may have changed. */
 void guest_code_changed(void);

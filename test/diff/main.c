@@ -30,6 +30,7 @@
 struct options {
 	uint64_t blocks, seed;
 	unsigned int jobs, mismatches;
+	bool loose;        /* the engine's usual flags, exact where read */
 	bool native_twice; /* compare silicon with itself: checks the test */
 	bool verbose;
 	const char *one; /* seed@gva */
@@ -309,7 +310,7 @@ static int open_both(struct worker *w)
 #ifdef DIFF_ENGINE
 	if (!w->opt->native_twice) {
 		w->checker = engine_checker;
-		err = guest_open(native_code());
+		err = guest_open(native_code(), !w->opt->loose);
 	}
 #endif
 	return err;
@@ -407,7 +408,7 @@ static bool parse(int argc, char **argv, struct options *opt)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "n:s:j:m:b:2v")) != -1) {
+	while ((c = getopt(argc, argv, "n:s:j:m:b:2lv")) != -1) {
 		switch (c) {
 		case 'n': opt->blocks = strtoull(optarg, NULL, 0); break;
 		case 's': opt->seed = strtoull(optarg, NULL, 0); break;
@@ -415,6 +416,10 @@ static bool parse(int argc, char **argv, struct options *opt)
 		case 'm': opt->mismatches = strtoul(optarg, NULL, 0); break;
 		case 'b': opt->one = optarg; break;
 		case '2': opt->native_twice = true; break;
+		case 'l':
+			opt->loose = true;
+			outcome_loose_flags();
+			break;
 		case 'v': opt->verbose = true; break;
 		default: return false;
 		}
@@ -435,7 +440,7 @@ int main(int argc, char **argv)
 
 	if (!parse(argc, argv, &opt)) {
 		fprintf(stderr, "usage: diff [-n blocks] [-s seed] [-j procs]"
-				" [-m mismatches] [-b seed@gva] [-2v]"
+				" [-m mismatches] [-b seed@gva] [-2lv]"
 				" [case ...]\n");
 		return 2;
 	}

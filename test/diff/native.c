@@ -197,4 +197,5 @@ void native_run(struct outcome *out)
 	self.out = NULL;
 	store(out);
 	xstate_normalise(out->st.xsave);
+	fault_normalise(&out->st);
 }

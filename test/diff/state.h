@@ -105,6 +105,11 @@ uint64_t xstate_mask(void);
  * so, instruction and data pointers of the x87 cleared. */
 void xstate_normalise(uint8_t *xsave);
 
+/* Do not compare the arithmetic flags of faults from here on. */
+void outcome_loose_flags(void);
+/* Bits of a page fault that the host does not tell. */
+void fault_normalise(struct state *st);
+
 bool outcome_equal(const struct outcome *a, const struct outcome *b);
 
 /* Print what differs, one line per register or run of bytes. */

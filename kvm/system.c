@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <linux/kvm.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "cpu/cpuid.h"
@@ -16,18 +17,19 @@
 #include "kvm/vm.h"
 #include "lib/log.h"
 
+static pthread_once_t mask_once = PTHREAD_ONCE_INIT;
+static int mask_result;
+
 /* Features of the host to hide, for tests: LODGE_MASK=avx512,pku. */
-static int mask_host(void)
+static void mask_host(void)
 {
 	const char *list = getenv("LODGE_MASK");
-	int ret;
 
 	if (!list || !*list)
-		return 0;
-	ret = cpuid_host_mask(list);
-	if (ret)
+		return;
+	mask_result = cpuid_host_mask(list);
+	if (mask_result)
 		log_error("kvm", "LODGE_MASK=%s names no feature", list);
-	return ret;
 }
 
 static void system_release(struct object *obj)
@@ -38,10 +40,11 @@ static void system_release(struct object *obj)
 int system_open(void)
 {
 	struct object *obj;
-	int fd = mask_host();
+	int fd;
 
-	if (fd)
-		return fd;
+	pthread_once(&mask_once, mask_host);
+	if (mask_result)
+		return mask_result;
 	obj = calloc(1, sizeof(*obj));
 	if (!obj)
 		return -ENOMEM;

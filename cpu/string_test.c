@@ -6,6 +6,7 @@
  */
 #include "cpu/fake.h"
 #include "cpu/insn.h"
+#include "cpu/mode.h"
 
 #define BASE   0x500000ULL /* gva of the window */
 #define PAGES  8u
@@ -272,7 +273,7 @@ static void test_bounded(void **state)
 	assert_int_equal(exec_stos(cpu, &stos), EXEC_AGAIN);
 	assert_int_equal(cpu->gpr[REG_RCX], 63 * 512);
 	f->doorbell = 0;
-	cpu->rflags_sys = RFLAGS_TF;
+	cpu->mode = MODE_ONE;
 	set(cpu, 0, 0x100000, 2);
 	assert_int_equal(exec_stos(cpu, &stos), EXEC_AGAIN);
 	assert_int_equal(cpu->gpr[REG_RCX], 1);

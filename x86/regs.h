@@ -47,10 +47,11 @@
 #define EFER_FFXSR 0x4000ULL
 #define EFER_AUTOIBRS 0x200000ULL
 
-#define DR6_FIXED 0xffff0ff0ULL /* bits that read as one (no RTM) */
-#define DR6_BD    0x2000ULL
-#define DR6_BS    0x4000ULL
-#define DR6_BT    0x8000ULL
+#define DR6_FIXED  0xffff0ff0ULL /* bits that read as one (no RTM) */
+#define DR6_BREAKS 0x000fULL     /* B0 to B3 */
+#define DR6_BD     0x2000ULL
+#define DR6_BS     0x4000ULL
+#define DR6_BT     0x8000ULL
 #define DR7_FIXED 0x400ULL
 #define DR7_GD    0x2000ULL
 

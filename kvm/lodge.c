@@ -34,6 +34,8 @@ int lodge_ioctl(int fd, unsigned long request, unsigned long arg)
 int lodge_mmap(int fd, size_t len, int prot, int flags, uint64_t off,
 	       void **out)
 {
+	const struct vcpu_mapping m = {
+		.len = len, .off = off, .prot = prot, .flags = flags};
 	struct object *obj;
 	int ret;
 
@@ -41,8 +43,8 @@ int lodge_mmap(int fd, size_t len, int prot, int flags, uint64_t off,
 	if (ret)
 		return ret;
 	if (obj->kind == OBJECT_VCPU)
-		ret = vcpu_mmap(container_of(obj, struct vcpu, obj), fd, len,
-				prot, flags, off, out);
+		ret = vcpu_mmap(container_of(obj, struct vcpu, obj), fd, &m,
+				out);
 	else
 		ret = -ENODEV;
 	object_unref(obj);

@@ -183,38 +183,30 @@ int vm_create_vcpu(struct call *c)
 	return ret;
 }
 
-/* One ring for all vCPUs of the VM. */
-static int overlay_ring(const struct vm *vm, uint8_t *at, int prot, int flags)
-{
-	return mmap(at, PAGE_SIZE, prot, flags | MAP_FIXED, vm->ring_fd, 0) ==
-			       MAP_FAILED
-		       ? -errno
-		       : 0;
-}
-
-int vcpu_mmap(struct vcpu *vcpu, int fd, size_t len, int prot, int flags,
-	      uint64_t off, void **out)
+int vcpu_mmap(const struct vcpu *vcpu, int fd, const struct vcpu_mapping *m,
+	      void **out)
 {
 	const uint64_t ring = KVM_COALESCED_MMIO_PAGE_OFFSET * PAGE_SIZE;
+	int flags = m->flags & ~(MAP_FIXED | MAP_FIXED_NOREPLACE);
 	int map_fd = handle_reopen(fd);
 	int ret = 0;
 	void *p;
 
-	flags &= ~(MAP_FIXED | MAP_FIXED_NOREPLACE);
-	p = mmap(NULL, len, prot, flags, map_fd >= 0 ? map_fd : fd, (off_t)off);
+	p = mmap(NULL, m->len, m->prot, flags, map_fd >= 0 ? map_fd : fd,
+		 (off_t)m->off);
 	if (p == MAP_FAILED)
 		ret = -errno;
 	if (map_fd >= 0)
 		close(map_fd);
 	if (ret)
 		return ret;
-	if (off <= ring && len > ring - off) {
-		ret = overlay_ring(vcpu->vm, (uint8_t *)p + (ring - off), prot,
-				   flags);
-		if (ret) {
-			munmap(p, len);
-			return ret;
-		}
+	/* One ring for all vCPUs of the VM. */
+	if (m->off <= ring && m->len > ring - m->off &&
+	    mmap((uint8_t *)p + (ring - m->off), PAGE_SIZE, m->prot,
+		 flags | MAP_FIXED, vcpu->vm->ring_fd, 0) == MAP_FAILED) {
+		ret = -errno;
+		munmap(p, m->len);
+		return ret;
 	}
 	*out = p;
 	return 0;

@@ -66,9 +66,16 @@ struct vcpu {
 	int user_exit;    /* enum cpu_exit_kind the client is to answer */
 };
 
-/* Map part of the vCPU's file, page 2 being the VM's ring. */
-int vcpu_mmap(struct vcpu *vcpu, int fd, size_t len, int prot, int flags,
-	      uint64_t off, void **out) __must_check;
+/* What mmap() is asked for. */
+struct vcpu_mapping {
+	size_t len;
+	uint64_t off;
+	int prot, flags;
+};
+
+/* Map part of the vCPU's file @fd, page 2 being the VM's ring. */
+int vcpu_mmap(const struct vcpu *vcpu, int fd, const struct vcpu_mapping *m,
+	      void **out) __must_check;
 
 /* Free everything of a vCPU; the VM is going away. */
 void vcpu_free(struct vcpu *vcpu);

@@ -169,7 +169,7 @@ static void test_kicks(void **state)
 	memset(a.ram + 0x100000, 0, 4096);
 	abi_long(&a, a.vcpu, (const uint8_t[]){0xff, 0xc3, 0xeb, 0xfc}, 4);
 	pthread_create(&t, NULL, kick_thread, &k);
-	for (int i = 0; i < 20000; i++) {
+	for (int i = 0; i < 4000; i++) {
 		FAILS(a.vcpu, KVM_RUN, 0, EINTR);
 		a.run->immediate_exit = 0;
 	}

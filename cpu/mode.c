@@ -38,8 +38,8 @@ void cpu_segment_derive(struct cpu *cpu, enum cpu_seg seg)
 static bool segment_flat(const struct cpu *cpu, enum cpu_seg seg)
 {
 	const struct segment *s = &cpu->seg[seg];
-	uint64_t lim = seg == SEG_CS ? expand_up_limit(s) :
-				       MIN(s->lim_r, s->lim_w);
+	uint64_t lim = seg == SEG_CS ? expand_up_limit(s)
+				     : MIN(s->lim_r, s->lim_w);
 
 	return s->base == 0 && lim == 1ULL << 32;
 }
@@ -85,7 +85,8 @@ static uint64_t debug_mode(struct cpu *cpu)
 	const struct cpu_breaks *b = &cpu->breaks;
 	uint64_t m = cpu->rflags_sys & RFLAGS_TF ? MODE_ONE : 0;
 
-	if (likely(!(cpu->dr7 & 0xff) && !cpu->guest_debug && !b->data))
+	if (likely(!(cpu->dr7 & 0xff) && !cpu->guest_debug &&
+		   !(b->exec | b->data | b->io)))
 		return m;
 	debug_derive(cpu);
 	if (b->exec || cpu->guest_debug & DEBUG_STEP)

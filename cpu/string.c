@@ -168,22 +168,6 @@ static uint64_t side_room(const struct run *r, const struct side *s)
 	return MIN(page, wrap) + 1;
 }
 
-/* Begin a chunk: raise what the first element raises; how many may follow. */
-static uint64_t side_begin(struct run *r, struct side *s, uint64_t n)
-{
-	struct cpu *cpu = r->cpu;
-	uint64_t room, low;
-
-	s->gva = mem_linear(cpu, s->seg, s->off, r->size, s->kind);
-	s->crosses = (s->gva & PG_OFFSET) + r->size > PG_SIZE;
-	room = side_room(r, s);
-	n = MIN(n, room);
-	low = r->down ? s->off - (n - 1) * r->size : s->off;
-	if (n > 1 && !mem_in_segment(cpu, s->seg, low, n * r->size, s->kind))
-		n = 1;
-	return n;
-}
-
 /* The halves of an element that crosses pages must both be RAM. */
 static bool cross_is_ram(const struct run *r, const struct side *s)
 {
@@ -196,6 +180,27 @@ static bool cross_is_ram(const struct run *r, const struct side *s)
 		next = (uint32_t)next;
 	return mem_hva(cpu, s->gva, first, acc, NULL) &&
 	       mem_hva(cpu, next, r->size - first, acc, NULL);
+}
+
+/* Begin a chunk: raise what the first element raises; how many may follow. */
+static uint64_t side_begin(struct run *r, struct side *s, uint64_t n)
+{
+	struct cpu *cpu = r->cpu;
+	uint64_t room, low;
+
+	s->gva = mem_linear(cpu, s->seg, s->off, r->size, s->kind);
+	s->crosses = (s->gva & PG_OFFSET) + r->size > PG_SIZE;
+	/* before the other operand is looked at, before lower addresses */
+	if (unlikely(s->crosses))
+		cross_is_ram(r, s);
+	else
+		mem_hva(cpu, s->gva, r->size, mem_acc(cpu, s->kind), NULL);
+	room = side_room(r, s);
+	n = MIN(n, room);
+	low = r->down ? s->off - (n - 1) * r->size : s->off;
+	if (n > 1 && !mem_in_segment(cpu, s->seg, low, n * r->size, s->kind))
+		n = 1;
+	return n;
 }
 
 /* Find the bytes of @n elements. False: MMIO. */

@@ -356,6 +356,25 @@ static void classify_row(struct dinsn *d)
 	}
 }
 
+/* Encodings that processors refuse and the decoder does not. */
+static void classify_refused(const struct cpu *cpu, struct dinsn *d)
+{
+	bool bad = false;
+
+	if (d->in.mnemonic == ZYDIS_MNEMONIC_CLZERO)
+		for (unsigned int i = 0; i < d->in.raw.prefix_count; i++)
+			bad |= d->in.raw.prefixes[i].value >= 0xf0;
+	/* PREFETCHW of a register: a NOP to Intel's */
+	if (cpu->vendor_amd && d->in.opcode == 0x0d &&
+	    d->in.opcode_map == ZYDIS_OPCODE_MAP_0F &&
+	    d->in.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY)
+		bad |= d->in.raw.modrm.mod == 3;
+	if (bad) {
+		d->cls = K_END;
+		d->fn = exec_ud;
+	}
+}
+
 /* 16-bit branches and LEAVE of 64-bit code (branches: AMD's only). */
 static void classify_word(uint64_t mode, struct dinsn *d)
 {
@@ -430,6 +449,7 @@ void decode_classify(struct cpu *cpu, uint64_t mode, struct dinsn *d)
 	classify_flags(d);
 	classify_legacy_stack(mode, d);
 	classify_word(mode, d);
+	classify_refused(cpu, d);
 	gate_insn(cpu, mode, d);
 	if (d->cls == K_CALL && mode & MODE_WATCH)
 		d->cls = K_END; /* a trap may follow it */

@@ -20,9 +20,10 @@ struct gather {
 	unsigned int reg, mask_reg;
 	unsigned int esize, isize, count;
 	bool evex, scatter;
-	uint8_t data[64], index[64];
+	uint8_t data[64], index[64], vmask[64];
 	uint64_t mask; /* elements to do, a bit each */
-	bool changed;  /* since the registers were written */
+	uint64_t kmask;
+	bool changed; /* since the registers were written */
 };
 
 static void element_sizes(struct gather *g)
@@ -51,23 +52,22 @@ static void element_sizes(struct gather *g)
 }
 
 /* VEX: the sign bits of a vector register. */
-static uint64_t vector_mask(const struct gather *g)
+static uint64_t vector_mask(struct gather *g)
 {
 	uint64_t mask = 0;
-	uint8_t buf[64];
 
-	vec_read(g->mask_reg, buf);
+	vec_read(g->mask_reg, g->vmask);
 	for (unsigned int n = 0; n < g->count; n++)
-		if (buf[(n + 1) * g->esize - 1] & 0x80)
+		if (g->vmask[(n + 1) * g->esize - 1] & 0x80)
 			mask |= BIT64(n);
 	return mask;
 }
 
 static void setup(struct gather *g, struct cpu *cpu, const struct insn *i)
 {
-	unsigned int m = i->op[0].kind == OPND_MEM   ? 0 :
-			 i->op[1].kind == OPND_MEM ? 1 :
-						     2;
+	unsigned int m = i->op[0].kind == OPND_MEM   ? 0
+			 : i->op[1].kind == OPND_MEM ? 1
+						     : 2;
 
 	g->cpu = cpu;
 	g->i = i;
@@ -82,34 +82,31 @@ static void setup(struct gather *g, struct cpu *cpu, const struct insn *i)
 	vec_read(g->mem->index, g->index);
 	vec_read(g->reg, g->data);
 	if (g->evex)
-		g->mask = kreg_read(g->mask_reg) & (BIT64(g->count) - 1);
+		g->mask = g->kmask = kreg_read(g->mask_reg);
 	else
 		g->mask = vector_mask(g);
 }
 
-static void write_mask(struct gather *g)
+/* The element is done, or was not wanted. */
+static void clear_mask(struct gather *g, unsigned int n)
 {
-	uint8_t buf[64];
-
-	if (g->evex) {
-		kreg_write(g->mask_reg, g->mask);
-		return;
-	}
-	memset(buf, 0, sizeof(buf));
-	for (unsigned int n = 0; n < g->count; n++)
-		if (g->mask >> n & 1)
-			memset(buf + n * g->esize, 0xff, g->esize);
-	vec_write(g->mask_reg, buf, 32);
+	g->kmask &= ~BIT64(n);
+	memset(g->vmask + n * g->esize, 0, g->esize);
+	g->changed = true;
 }
 
-/* Registers as they are after the elements done. */
-static void commit(struct gather *g)
+/*
+ * Registers as they are after the elements done: before a fault with all they
+ * had above the vector, at the end with zeros there.
+ */
+static void commit(struct gather *g, unsigned int size)
 {
-	unsigned int size = g->count * g->esize;
-
 	if (!g->scatter)
 		vec_write(g->reg, g->data, size);
-	write_mask(g);
+	if (g->evex)
+		kreg_write(g->mask_reg, g->kmask);
+	else
+		vec_write(g->mask_reg, g->vmask, size);
 	g->changed = false;
 }
 
@@ -164,14 +161,13 @@ static void element(struct gather *g, unsigned int n)
 		return;
 	}
 	if (g->changed)
-		commit(g);
+		commit(g, sizeof(g->data));
 	gva = mem_linear(g->cpu, g->mem->seg, off, g->esize, kind);
 	if (g->scatter)
 		mem_write_buf(g->cpu, gva, val, g->esize,
 			      mem_acc(g->cpu, kind));
 	else
-		mem_read_buf(g->cpu, gva, val, g->esize,
-			     mem_acc(g->cpu, kind));
+		mem_read_buf(g->cpu, gva, val, g->esize, mem_acc(g->cpu, kind));
 }
 
 int exec_gather(struct cpu *cpu, const struct insn *i)
@@ -180,12 +176,11 @@ int exec_gather(struct cpu *cpu, const struct insn *i)
 
 	setup(&g, cpu, i);
 	for (unsigned int n = 0; n < g.count; n++) {
-		if (!(g.mask >> n & 1))
-			continue;
-		element(&g, n);
-		g.mask &= ~BIT64(n);
-		g.changed = true;
+		if (g.mask >> n & 1)
+			element(&g, n);
+		clear_mask(&g, n);
 	}
-	commit(&g);
+	g.kmask = 0;
+	commit(&g, g.count * g.esize);
 	return EXEC_NEXT;
 }

@@ -15,13 +15,13 @@ struct isa_row {
 	uint16_t first, second; /* features + 1, 0: none */
 };
 
-#define ROW(set, a)     [ZYDIS_ISA_SET_##set] = { FEAT_##a + 1, 0 },
-#define ROW2(set, a, b) [ZYDIS_ISA_SET_##set] = { FEAT_##a + 1, FEAT_##b + 1 },
-#define NO(set)         [ZYDIS_ISA_SET_##set] = { NEVER, 0 },
+#define ROW(set, a)     [ZYDIS_ISA_SET_##set] = {FEAT_##a + 1, 0},
+#define ROW2(set, a, b) [ZYDIS_ISA_SET_##set] = {FEAT_##a + 1, FEAT_##b + 1},
+#define NO(set)         [ZYDIS_ISA_SET_##set] = {NEVER, 0},
 /* an AVX-512 group: shorter vectors need one more feature */
-#define GROUP(set, a)                 \
-	ROW2(set##_128, a, AVX512VL)  \
-	ROW2(set##_256, a, AVX512VL)  \
+#define GROUP(set, a)                \
+	ROW2(set##_128, a, AVX512VL) \
+	ROW2(set##_256, a, AVX512VL) \
 	ROW(set##_512, a)
 
 /* clang-format off */

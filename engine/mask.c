@@ -7,6 +7,7 @@
  */
 #include "engine/decode.h"
 
+#include "cpu/cpuid.h"
 #include "cpu/xstate.h"
 #include "engine/vecreg.h"
 #include "x86/regs.h"
@@ -32,6 +33,23 @@ static bool any_alignment(ZydisMnemonic m)
 	}
 }
 
+/* Whatever the exception class says of the others. */
+static bool always_aligned(ZydisMnemonic m)
+{
+	switch (m) {
+	case ZYDIS_MNEMONIC_CVTPD2PI:
+	case ZYDIS_MNEMONIC_CVTTPD2PI:
+	case ZYDIS_MNEMONIC_CMPXCHG16B: return true;
+	default: return false;
+	}
+}
+
+/* AMD's SHA instructions do not mind; hosts and slow paths must agree. */
+static bool host_exempts(const struct dinsn *d)
+{
+	return d->in.meta.isa_ext == ZYDIS_ISA_EXT_SHA && cpuid_host()->amd;
+}
+
 static void find_align(const struct dinsn *d, unsigned int size,
 		       struct mem_rule *r)
 {
@@ -42,13 +60,14 @@ static void find_align(const struct dinsn *d, unsigned int size,
 	case ZYDIS_EXCEPTION_CLASS_E1NF: r->align = size; break;
 	case ZYDIS_EXCEPTION_CLASS_SSE2:
 	case ZYDIS_EXCEPTION_CLASS_SSE4:
-		if (size != 16 || any_alignment(d->in.mnemonic))
+		if (size != 16 || any_alignment(d->in.mnemonic) ||
+		    host_exempts(d))
 			break;
 		r->align = 16;
 		r->align_mm = true;
 		break;
 	default:
-		if (d->in.mnemonic == ZYDIS_MNEMONIC_CMPXCHG16B)
+		if (always_aligned(d->in.mnemonic))
 			r->align = 16;
 		break;
 	}
@@ -156,7 +175,7 @@ void decode_access(const struct dinsn *d, struct mem_rule *out)
 {
 	const ZydisDecodedOperand *op = decode_mem(d);
 
-	*out = (struct mem_rule){ 0 };
+	*out = (struct mem_rule){0};
 	find_align(d, op->size / 8, out);
 	find_mask(d, op, out);
 }

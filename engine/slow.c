@@ -139,22 +139,46 @@ static void add_part(struct cpu *cpu, struct slow *s, unsigned int n,
 	s->nparts[n]++;
 }
 
+/*
+ * Linear address of an operand; what is not accessed is not checked either.
+ * False: nothing is.
+ */
+static bool linear(struct cpu *cpu, const struct bounce_ref *r, uint64_t bytes,
+		   gva_t *gva)
+{
+	uint64_t off = ref_offset(cpu, &r->m);
+	unsigned int first = 0, end = r->size;
+
+	if (!bytes)
+		return false;
+	if (r->rule.kind) {
+		first = __builtin_ctzll(bytes);
+		end = 64 - __builtin_clzll(bytes);
+	}
+	*gva = mem_linear(cpu, r->m.seg, off + first, end - first, r->acc) -
+	       first;
+	return true;
+}
+
 /* Translate all operands; raises whatever the access would raise. */
 static void resolve(struct cpu *cpu, struct slow *s)
 {
 	for (unsigned int n = 0; n < s->bc.nrefs; n++) {
 		struct bounce_ref *r = &s->bc.refs[n];
 		uint64_t bytes = ~0ULL;
-		gva_t gva = mem_linear(cpu, r->m.seg, ref_offset(cpu, &r->m),
-				       r->size, r->acc);
-		unsigned int first = MIN((unsigned int)r->size,
-					 4096 - (unsigned int)(gva & 4095));
+		unsigned int first;
+		gva_t gva;
 
-		s->nparts[n] = 0;
-		s->at[n] = s->buf[n] + (gva & 63);
-		mask_check_align(cpu, &r->rule, gva);
 		if (r->rule.kind)
 			bytes = mask_bytes(&r->rule, r->size);
+		s->nparts[n] = 0;
+		s->at[n] = s->buf[n];
+		if (!linear(cpu, r, bytes, &gva))
+			continue;
+		s->at[n] += gva & 63;
+		mask_check_align(cpu, &r->rule, gva);
+		first = MIN((unsigned int)r->size,
+			    4096 - (unsigned int)(gva & 4095));
 		add_part(cpu, s, n, gva, first, bytes);
 		if (first < r->size) {
 			gva += first;

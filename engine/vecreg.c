@@ -10,16 +10,16 @@
 
 #include <string.h>
 
-#define EACH_16(op)                                             \
-	op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(8) op(9) \
-		op(10) op(11) op(12) op(13) op(14) op(15)
-#define EACH_32(op)                                                  \
-	EACH_16(op)                                                  \
-	op(16) op(17) op(18) op(19) op(20) op(21) op(22) op(23)      \
-		op(24) op(25) op(26) op(27) op(28) op(29) op(30) op(31)
+#define EACH_16(op)                                                        \
+	op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(8) op(9) op(10) \
+		op(11) op(12) op(13) op(14) op(15)
+#define EACH_32(op)                                                           \
+	EACH_16(op)                                                           \
+	op(16) op(17) op(18) op(19) op(20) op(21) op(22) op(23) op(24) op(25) \
+		op(26) op(27) op(28) op(29) op(30) op(31)
 #define EACH_8(op) op(1) op(2) op(3) op(4) op(5) op(6) op(7)
 
-#define ASM_CASE(n, insn, p)                               \
+#define ASM_CASE(n, insn, p) \
 	case n: __asm__ volatile(insn ::"r"(p) : "memory"); break;
 
 static void read_ymm(unsigned int n, uint8_t *p)
@@ -74,7 +74,7 @@ void vec_write(unsigned int n, const uint8_t buf[64], unsigned int size)
 
 	memset(full, 0, sizeof(full));
 	memcpy(full, buf, size);
-	if (n < 16 && size <= 32)
+	if (n < 16 && (size <= 32 || !cpuid_host_has(FEAT_AVX512F)))
 		write_ymm(n, full);
 	else
 		write_zmm(n, full);
@@ -84,8 +84,10 @@ uint64_t kreg_read(unsigned int n)
 {
 	uint64_t val = 0;
 
-#define WIDE(n) \
-	case n: __asm__ volatile("kmovq %%k" #n ", %0" : "=r"(val)); break;
+#define WIDE(n)                                                      \
+	case n:                                                      \
+		__asm__ volatile("kmovq %%k" #n ", %0" : "=r"(val)); \
+		break;
 #define NARROW(n) \
 	case n: __asm__ volatile("kmovw %%k" #n ", %k0" : "=r"(val)); break;
 	if (cpuid_host_has(FEAT_AVX512BW))
@@ -105,8 +107,10 @@ uint64_t kreg_read(unsigned int n)
 
 void kreg_write(unsigned int n, uint64_t val)
 {
-#define WIDE(n) \
-	case n: __asm__ volatile("kmovq %0, %%k" #n ::"r"(val)); break;
+#define WIDE(n)                                                  \
+	case n:                                                  \
+		__asm__ volatile("kmovq %0, %%k" #n ::"r"(val)); \
+		break;
 #define NARROW(n) \
 	case n: __asm__ volatile("kmovw %k0, %%k" #n ::"r"(val)); break;
 	if (cpuid_host_has(FEAT_AVX512BW))

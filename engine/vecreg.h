@@ -10,7 +10,7 @@
 /* All that the register has on this host; the rest of @buf is cleared. */
 void vec_read(unsigned int n, uint8_t buf[64]);
 
-/* The low @size bytes; higher ones become 0. */
+/* The low @size bytes; higher ones become 0. 64: as vec_read() gives it. */
 void vec_write(unsigned int n, const uint8_t buf[64], unsigned int size);
 
 uint64_t kreg_read(unsigned int n);

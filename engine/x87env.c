@@ -59,8 +59,11 @@ static void scrub(const struct cpu *cpu, struct env *e)
 static unsigned int pack(const struct insn *i, const struct env *e,
 			 uint8_t *out)
 {
-	struct env16 s = { .cw = e->cw, .sw = e->sw, .tw = e->tw,
-			   .ip = e->ip, .dp = e->dp };
+	struct env16 s = {.cw = e->cw,
+			  .sw = e->sw,
+			  .tw = e->tw,
+			  .ip = e->ip,
+			  .dp = e->dp};
 	unsigned int n = 28;
 
 	if (short_form(i)) {
@@ -83,6 +86,8 @@ int exec_fnstenv(struct cpu *cpu, const struct insn *i)
 	uint8_t out[ENV_MAX];
 	struct env e;
 
+	if (cpu->vendor_amd) /* where AMD's look first */
+		mem_check(cpu, gva + size - 1, 1, acc);
 	mem_check(cpu, gva, size, acc);
 	if (with_registers(i))
 		__asm__ volatile("fnsave %0" : "=m"(e));

@@ -161,6 +161,8 @@ int exec_rdtscp(struct cpu *cpu, const struct insn *i)
 	if (!cpu_has(cpu, FEAT_RDTSCP))
 		cpu_raise(cpu, VEC_UD);
 	need_tsc(cpu);
+	/* RDTSC may run ahead of loads, RDTSCP does not */
+	__asm__ volatile("lfence" ::: "memory");
 	set_edx_eax(cpu, tsc_read(cpu));
 	cpu->gpr[REG_RCX] = (uint32_t)cpu->tsc_aux;
 	return EXEC_NEXT;
@@ -186,6 +188,8 @@ int exec_cpuid(struct cpu *cpu, const struct insn *i)
 
 	if (cpu->cpuid_faulting && cpu->cpl)
 		cpu_raise_err(cpu, VEC_GP, 0);
+	/* guests serialize with it */
+	__asm__ volatile("mfence; lfence" ::: "memory");
 	cpuid_query(cpu, low(cpu, REG_RAX), low(cpu, REG_RCX), r);
 	cpu->gpr[REG_RAX] = r[CPUID_EAX];
 	cpu->gpr[REG_RBX] = r[CPUID_EBX];

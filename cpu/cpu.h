@@ -24,7 +24,6 @@ struct physmap;
 struct cpu_tlb;
 struct cpuid_table;
 
-
 enum cpu_reg {
 	REG_RAX,
 	REG_RCX,
@@ -129,8 +128,8 @@ struct cpu {
 	uint8_t irq_blocked; /* an event waits for IF, shadow or NMI mask */
 	uint8_t view;        /* TLB view of the current mode */
 	uint64_t mode;       /* everything a translation assumes */
-	uint64_t host_rsp;        /* stack of engine_run()'s caller */
-	uint64_t exit_arg;        /* translated code to engine */
+	uint64_t host_rsp;   /* stack of engine_run()'s caller */
+	uint64_t exit_arg;   /* translated code to engine */
 	uint64_t kernel_gs_base;
 	uint64_t tsc_offset;
 	struct segment seg[SEG_COUNT];
@@ -175,8 +174,8 @@ struct cpu {
 	uint8_t *doorbell; /* byte in the shared page, polled by code */
 	bool in_guest;     /* atomic: inside engine_run() */
 	unsigned int id;
-	uint32_t cpuid_id;        /* part of the mode word; per machine */
-	struct cpu_event raised;  /* what cpu_raise() left there */
+	uint32_t cpuid_id;       /* part of the mode word; per machine */
+	struct cpu_event raised; /* what cpu_raise() left there */
 	void *jmpbuf[5];         /* cpu_raise()'s landing pad */
 	enum cpu_exit_kind exit; /* why engine_run() returned */
 	struct cpu_io io;
@@ -200,7 +199,7 @@ struct cpu {
 	const struct cpu_ops *ops;
 	const struct cpu_code_ops *code; /* the engine's */
 	uint64_t stat[32];               /* counters, enum cpu_stat */
-	uint64_t msr_next_rip;    /* after the access in msr */
+	uint64_t msr_next_rip;           /* after the access in msr */
 	bool msr_filter;          /* ask ops->msr_denied() about each MSR */
 	uint8_t msr_exits;        /* CPU_MSR_*: reasons to exit, not #GP */
 	bool clock_dirty;         /* the guest moved its TSC: redo kvmclock */
@@ -209,8 +208,8 @@ struct cpu {
 	uint64_t disabled_quirks; /* CPU_QUIRK_* that are off */
 	uint64_t cr4_allowed;     /* by CPUID */
 	uint64_t xcr0_allowed;
-	uint8_t *xbounce;         /* XSAVE area for copies, 64-aligned */
-	uint32_t host_mxcsr;      /* of the thread in engine_run() */
+	uint8_t *xbounce;    /* XSAVE area for copies, 64-aligned */
+	uint32_t host_mxcsr; /* of the thread in engine_run() */
 	uint16_t host_fcw;
 };
 

@@ -315,14 +315,14 @@ int exec_mov_from_cr(struct cpu *cpu, const struct insn *i)
 /* The register meant, after the checks common to both directions. */
 static unsigned int debug_reg(struct cpu *cpu, unsigned int n)
 {
+	if (n > 7)
+		cpu_raise(cpu, VEC_UD);
+	need_ring0(cpu);
 	if (n == 4 || n == 5) {
 		if (cpu->cr4 & CR4_DE)
 			cpu_raise(cpu, VEC_UD);
 		n += 2;
 	}
-	if (n > 7)
-		cpu_raise(cpu, VEC_UD);
-	need_ring0(cpu);
 	if (debug_dr7(cpu) & DR7_GD)
 		cpu_raise_db(cpu, DR6_BD, false);
 	return n;

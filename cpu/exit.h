@@ -55,7 +55,7 @@ struct cpu_mmio {
 struct cpu_msr_access {
 	uint32_t index;
 	bool write;
-	bool failed; /* set by the kvm room: raise #GP */
+	bool failed;    /* set by the kvm room: raise #GP */
 	uint8_t reason; /* CPU_MSR_* */
 	uint64_t data;
 };
@@ -67,9 +67,9 @@ struct cpu_msr_access {
 #define CPU_MSR_DENIED  BIT(2) /* by the filter */
 
 /* KVM's quirks that concern instructions; on unless disabled. */
-#define CPU_QUIRK_CD_NW_CLEARED           BIT64(1)
-#define CPU_QUIRK_MISC_ENABLE_NO_MWAIT    BIT64(4)
-#define CPU_QUIRK_MWAIT_NEVER_UD          BIT64(6)
+#define CPU_QUIRK_CD_NW_CLEARED        BIT64(1)
+#define CPU_QUIRK_MISC_ENABLE_NO_MWAIT BIT64(4)
+#define CPU_QUIRK_MWAIT_NEVER_UD       BIT64(6)
 
 /* Breakpoints in force: bit n of a mask is DRn; cpu/debug.c. */
 struct cpu_breaks {

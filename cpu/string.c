@@ -404,6 +404,12 @@ static int run_empty(struct run *r)
 	return EXEC_NEXT;
 }
 
+static void take_flags(struct run *r)
+{
+	cpu_set_arith(r->cpu,
+		      (r->flags >> 8 & 0xff) | (r->flags & 1 ? RFLAGS_OF : 0));
+}
+
 static int run_string(struct cpu *cpu, const struct insn *i, chunk_fn *chunk,
 		      unsigned int what)
 {
@@ -418,16 +424,17 @@ static int run_string(struct cpu *cpu, const struct insn *i, chunk_fn *chunk,
 		if (!n)
 			return EXEC_SLOW;
 		advance(&r, what, n);
+		if (what & COMPARE && cpu->vendor_amd)
+			take_flags(&r);
 		if (!r.left || r.stop)
 			break;
 		if (!r.budget ||
 		    __atomic_load_n(cpu->doorbell, __ATOMIC_RELAXED))
 			return EXEC_AGAIN;
 	}
-	/* only now: a fault before the end shows the flags from before */
+	/* only now: a later fault shows Intel's flags from before */
 	if (what & COMPARE)
-		cpu_set_arith(cpu, (r.flags >> 8 & 0xff) |
-					   (r.flags & 1 ? RFLAGS_OF : 0));
+		take_flags(&r);
 	return EXEC_NEXT;
 }
 

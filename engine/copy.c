@@ -50,7 +50,7 @@ static struct homeless *homeless_find(struct copy *c, unsigned int guest)
 			return &c->h[i];
 	if (c->nh == MAX_HOMELESS)
 		return NULL;
-	c->h[c->nh] = (struct homeless){ .guest = guest, .host = NOHOST };
+	c->h[c->nh] = (struct homeless){.guest = guest, .host = NOHOST};
 	return &c->h[c->nh++];
 }
 
@@ -158,7 +158,7 @@ static void scan_operands(struct trans *t, struct copy *c)
 	unsigned int num, size;
 	bool high;
 
-	c->f = (struct fields){ NOHOST, NOHOST, NOHOST, NOHOST };
+	c->f = (struct fields){NOHOST, NOHOST, NOHOST, NOHOST};
 	c->f.mem = decode_mem(d) != NULL;
 	find_bit_offset(t, c);
 	if (c->bit_size) {
@@ -327,7 +327,7 @@ static void emit_legacy(struct trans *t, const struct fields *f)
 	else if (d->in.opcode_map == ZYDIS_OPCODE_MAP_0F3A)
 		emit1(e, 0x3a);
 	if (moffs) { /* A0-A3 have no ModRM: 8A 8B 88 89 do the same */
-		static const uint8_t same[4] = { 0x8a, 0x8b, 0x88, 0x89 };
+		static const uint8_t same[4] = {0x8a, 0x8b, 0x88, 0x89};
 
 		emit1(e, same[op & 3]);
 		emit1(e, f->mem_base & 7);
@@ -434,7 +434,7 @@ static bool uses_gpr(const struct dinsn *d, unsigned int guest)
 /* AH..BH cannot be encoded beside r10: borrow a low register as address. */
 static void borrow_low(struct trans *t, struct fields *f)
 {
-	static const uint8_t low[] = { H_RBX, H_RSI, H_RDI, H_RDX, H_RCX };
+	static const uint8_t low[] = {H_RBX, H_RSI, H_RDI, H_RDX, H_RCX};
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(low); i++) {
 		if (uses_gpr(t->d, low[i]))
@@ -500,11 +500,8 @@ static void copy_mem(struct trans *t, const struct copy *c)
 	case ZYDIS_MNEMONIC_CLFLUSH:
 	case ZYDIS_MNEMONIC_CLFLUSHOPT:
 	case ZYDIS_MNEMONIC_CLWB:
-	case ZYDIS_MNEMONIC_CLDEMOTE:
-		size = 1;
-		break;
-	default:
-		break;
+	case ZYDIS_MNEMONIC_CLDEMOTE: size = 1; break;
+	default: break;
 	}
 	if (t->d->live_in)
 		flags_protect(t);
@@ -518,7 +515,7 @@ static void copy_mem(struct trans *t, const struct copy *c)
 void copy_insn(struct trans *t)
 {
 	const struct dinsn *d = t->d;
-	struct copy c = { 0 };
+	struct copy c = {0};
 
 	scan_operands(t, &c);
 	if (c.f.mem)

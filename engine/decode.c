@@ -22,7 +22,7 @@ struct class_row {
 };
 
 static const struct class_row rows[] = {
-#define INSN(m, c, f) { ZYDIS_MNEMONIC_##m, c, f },
+#define INSN(m, c, f) {ZYDIS_MNEMONIC_##m, c, f},
 #include "engine/insn.def"
 #undef INSN
 };
@@ -49,10 +49,10 @@ static void set_modes(const struct cpu *cpu, ZydisDecoder *dec)
 		ZydisDecoderMode mode;
 		enum feature feature;
 	} by_feature[] = {
-		{ ZYDIS_DECODER_MODE_LZCNT, FEAT_ABM },
-		{ ZYDIS_DECODER_MODE_TZCNT, FEAT_BMI1 },
-		{ ZYDIS_DECODER_MODE_WBNOINVD, FEAT_WBNOINVD },
-		{ ZYDIS_DECODER_MODE_CLDEMOTE, FEAT_CLDEMOTE },
+		{ZYDIS_DECODER_MODE_LZCNT, FEAT_ABM},
+		{ZYDIS_DECODER_MODE_TZCNT, FEAT_BMI1},
+		{ZYDIS_DECODER_MODE_WBNOINVD, FEAT_WBNOINVD},
+		{ZYDIS_DECODER_MODE_CLDEMOTE, FEAT_CLDEMOTE},
 	};
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(by_feature); i++)
@@ -83,9 +83,9 @@ int decode_insn(const struct cpu *cpu, unsigned int bits, const uint8_t *bytes,
 	ZyanStatus st;
 
 	ZydisDecoderInit(&dec, mode,
-			 bits == 64 ? ZYDIS_STACK_WIDTH_64 :
-			 bits == 32 ? ZYDIS_STACK_WIDTH_32 :
-				      ZYDIS_STACK_WIDTH_16);
+			 bits == 64   ? ZYDIS_STACK_WIDTH_64
+			 : bits == 32 ? ZYDIS_STACK_WIDTH_32
+				      : ZYDIS_STACK_WIDTH_16);
 	set_modes(cpu, &dec);
 	st = ZydisDecoderDecodeFull(&dec, bytes, MIN(len, 15u), &d->in, d->op);
 	if (st == ZYDIS_STATUS_NO_MORE_DATA)
@@ -279,7 +279,8 @@ void decode_to_insn(const struct dinsn *d, unsigned int stack_bits,
 	if (d->in.attributes & ZYDIS_ATTRIB_HAS_LOCK)
 		out->prefix |= INSN_LOCK;
 	memcpy(out->bytes, d->bytes, d->in.length);
-	for (unsigned int i = 0; i < d->in.operand_count && out->nops < 4; i++) {
+	for (unsigned int i = 0; i < d->in.operand_count && out->nops < 4;
+	     i++) {
 		/* string and port instructions: implied operands tell much */
 		if (d->op[i].visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN &&
 		    d->op[i].type != ZYDIS_OPERAND_TYPE_MEMORY)
@@ -308,8 +309,9 @@ static void classify_special_reg(struct dinsn *d)
 			bool to = i == 0;
 
 			d->cls = to && !push ? K_END : K_CALL;
-			d->fn = mov ? to ? exec_mov_to_seg : exec_mov_from_seg :
-				push ? exec_push_seg : exec_pop_seg;
+			d->fn = mov ? to ? exec_mov_to_seg : exec_mov_from_seg
+				: push ? exec_push_seg
+				       : exec_pop_seg;
 		} else if (r >= ZYDIS_REGISTER_CR0 &&
 			   r <= ZYDIS_REGISTER_CR15) {
 			d->cls = i == 0 ? K_END : K_CALL;
@@ -350,9 +352,9 @@ static void classify_row(struct dinsn *d)
 	    (m == ZYDIS_MNEMONIC_JMP || m == ZYDIS_MNEMONIC_CALL ||
 	     m == ZYDIS_MNEMONIC_RET)) {
 		d->cls = K_END;
-		d->fn = m == ZYDIS_MNEMONIC_JMP  ? exec_jmp_far :
-			m == ZYDIS_MNEMONIC_CALL ? exec_call_far :
-						   exec_ret_far;
+		d->fn = m == ZYDIS_MNEMONIC_JMP    ? exec_jmp_far
+			: m == ZYDIS_MNEMONIC_CALL ? exec_call_far
+						   : exec_ret_far;
 	}
 }
 
@@ -381,12 +383,30 @@ static void classify_word(uint64_t mode, struct dinsn *d)
 	if (!(mode & MODE_L) || d->in.operand_width != 16)
 		return;
 	switch (d->cls) {
-	case K_LEAVE: d->cls = K_CALL; d->fn = exec_leave; break;
-	case K_JCC: d->cls = K_END; d->fn = exec_jcc; break;
-	case K_LOOP: d->cls = K_END; d->fn = exec_loop; break;
-	case K_JMP: d->cls = K_END; d->fn = exec_jmp_near; break;
-	case K_CALLN: d->cls = K_END; d->fn = exec_call_near; break;
-	case K_RETN: d->cls = K_END; d->fn = exec_ret_near; break;
+	case K_LEAVE:
+		d->cls = K_CALL;
+		d->fn = exec_leave;
+		break;
+	case K_JCC:
+		d->cls = K_END;
+		d->fn = exec_jcc;
+		break;
+	case K_LOOP:
+		d->cls = K_END;
+		d->fn = exec_loop;
+		break;
+	case K_JMP:
+		d->cls = K_END;
+		d->fn = exec_jmp_near;
+		break;
+	case K_CALLN:
+		d->cls = K_END;
+		d->fn = exec_call_near;
+		break;
+	case K_RETN:
+		d->cls = K_END;
+		d->fn = exec_ret_near;
+		break;
 	default: break;
 	}
 }
@@ -400,11 +420,26 @@ static void classify_legacy_stack(uint64_t mode, struct dinsn *d)
 	    d->in.operand_width == 32)
 		return;
 	switch (d->cls) {
-	case K_PUSH: d->cls = K_CALL; d->fn = exec_push; break;
-	case K_POP: d->cls = K_CALL; d->fn = exec_pop; break;
-	case K_LEAVE: d->cls = K_CALL; d->fn = exec_leave; break;
-	case K_CALLN: d->cls = K_END; d->fn = exec_call_near; break;
-	case K_RETN: d->cls = K_END; d->fn = exec_ret_near; break;
+	case K_PUSH:
+		d->cls = K_CALL;
+		d->fn = exec_push;
+		break;
+	case K_POP:
+		d->cls = K_CALL;
+		d->fn = exec_pop;
+		break;
+	case K_LEAVE:
+		d->cls = K_CALL;
+		d->fn = exec_leave;
+		break;
+	case K_CALLN:
+		d->cls = K_END;
+		d->fn = exec_call_near;
+		break;
+	case K_RETN:
+		d->cls = K_END;
+		d->fn = exec_ret_near;
+		break;
 	case K_JMP:
 		if (d->op[0].type != ZYDIS_OPERAND_TYPE_IMMEDIATE) {
 			d->cls = K_END;

@@ -11,13 +11,24 @@
 
 /* How an instruction is translated (engine/insn.def). */
 enum insn_class {
-	K_COPY,   /* as it is, memory operand rewritten */
-	K_NOP,    /* nothing */
-	K_CALL,   /* C function, goes on behind it */
-	K_END,    /* C function, ends the block */
+	K_COPY, /* as it is, memory operand rewritten */
+	K_NOP,  /* nothing */
+	K_CALL, /* C function, goes on behind it */
+	K_END,  /* C function, ends the block */
 	K_LEA,
-	K_PUSH, K_POP, K_CALLN, K_RETN, K_JMP, K_JCC, K_LOOP, K_LEAVE,
-	K_CLI, K_CLD, K_STD, K_SWAPGS, K_XCHG,
+	K_PUSH,
+	K_POP,
+	K_CALLN,
+	K_RETN,
+	K_JMP,
+	K_JCC,
+	K_LOOP,
+	K_LEAVE,
+	K_CLI,
+	K_CLD,
+	K_STD,
+	K_SWAPGS,
+	K_XCHG,
 	K_MASKMOV, /* implicit [rDI] store */
 };
 

@@ -9,16 +9,48 @@
 #include "lib/util.h"
 
 struct emit {
-	uint8_t *p;    /* next byte, writable mapping */
-	uint8_t *end;  /* past it: overflow is set and bytes are dropped */
+	uint8_t *p;   /* next byte, writable mapping */
+	uint8_t *end; /* past it: overflow is set and bytes are dropped */
 	bool overflow;
 };
 
-enum host_reg { H_RAX, H_RCX, H_RDX, H_RBX, H_RSP, H_RBP, H_RSI, H_RDI,
-		H_R8, H_R9, H_R10, H_R11, H_R12, H_R13, H_R14, H_R15 };
+enum host_reg {
+	H_RAX,
+	H_RCX,
+	H_RDX,
+	H_RBX,
+	H_RSP,
+	H_RBP,
+	H_RSI,
+	H_RDI,
+	H_R8,
+	H_R9,
+	H_R10,
+	H_R11,
+	H_R12,
+	H_R13,
+	H_R14,
+	H_R15
+};
 
-enum host_cc { CC_O, CC_NO, CC_B, CC_AE, CC_E, CC_NE, CC_BE, CC_A,
-	       CC_S, CC_NS, CC_P, CC_NP, CC_L, CC_GE, CC_LE, CC_G };
+enum host_cc {
+	CC_O,
+	CC_NO,
+	CC_B,
+	CC_AE,
+	CC_E,
+	CC_NE,
+	CC_BE,
+	CC_A,
+	CC_S,
+	CC_NS,
+	CC_P,
+	CC_NP,
+	CC_L,
+	CC_GE,
+	CC_LE,
+	CC_G
+};
 
 static inline void emit1(struct emit *e, uint8_t b)
 {
@@ -43,8 +75,8 @@ void emit_op_cpu(struct emit *e, uint8_t op, unsigned int size,
 void emit_op_cpu_idx(struct emit *e, uint8_t op, unsigned int reg,
 		     unsigned int index, int32_t disp);
 /* op reg, rm (registers) */
-void emit_op_rr(struct emit *e, uint8_t op, unsigned int size,
-		unsigned int reg, unsigned int rm);
+void emit_op_rr(struct emit *e, uint8_t op, unsigned int size, unsigned int reg,
+		unsigned int rm);
 
 void emit_ld(struct emit *e, unsigned int reg, int32_t disp);   /* 64 bits */
 void emit_ld32(struct emit *e, unsigned int reg, int32_t disp); /* zero ext. */

@@ -27,8 +27,8 @@ static int map_code(struct engine *engine)
 	void *rw, *rx;
 
 	engine->code_fd = memfd_create("lodge-code", MFD_CLOEXEC);
-	if (engine->code_fd < 0 || ftruncate(engine->code_fd,
-					     engine->code_size))
+	if (engine->code_fd < 0 ||
+	    ftruncate(engine->code_fd, engine->code_size))
 		return -errno;
 	rw = mmap(NULL, engine->code_size, PROT_READ | PROT_WRITE, MAP_SHARED,
 		  engine->code_fd, 0);
@@ -208,8 +208,7 @@ void engine_acquire(struct cpu *cpu)
 	tlb_drop_exec(cpu);
 }
 
-void engine_invalidate(struct engine *engine, const uint8_t *hva,
-		       uint64_t size)
+void engine_invalidate(struct engine *engine, const uint8_t *hva, uint64_t size)
 {
 	lock_acquire(&engine->lock);
 	page_invalidate_range(engine, hva, size);

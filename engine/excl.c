@@ -13,8 +13,7 @@ static void ack_code(struct cpu *cpu)
 {
 	struct engine_cpu *ec = ec_of(cpu);
 
-	if (!(__atomic_load_n(&cpu->requests, __ATOMIC_ACQUIRE) &
-	      CPU_REQ_CODE))
+	if (!(__atomic_load_n(&cpu->requests, __ATOMIC_ACQUIRE) & CPU_REQ_CODE))
 		return;
 	__atomic_and_fetch(&cpu->requests, ~CPU_REQ_CODE, __ATOMIC_SEQ_CST);
 	tlb_drop_write(cpu, NULL);

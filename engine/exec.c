@@ -115,9 +115,9 @@ int exec_ret_near(struct cpu *cpu, const struct insn *i)
 {
 	uint64_t rsp = cpu->gpr[REG_RSP];
 	uint64_t target = stack_pop(cpu, i->opsize);
-	uint64_t extra = i->nops && i->op[0].kind == OPND_IMM ?
-				 (uint16_t)i->op[0].disp :
-				 0;
+	uint64_t extra = i->nops && i->op[0].kind == OPND_IMM
+				 ? (uint16_t)i->op[0].disp
+				 : 0;
 	uint64_t after = reg_read(cpu, REG_RSP, i->stacksize) + extra;
 
 	cpu->gpr[REG_RSP] = rsp;
@@ -165,9 +165,7 @@ int exec_loop(struct cpu *cpu, const struct insn *i)
 	bool taken;
 
 	switch (i->id) {
-	case ZYDIS_MNEMONIC_LOOPE:
-		taken = --count && rflags & RFLAGS_ZF;
-		break;
+	case ZYDIS_MNEMONIC_LOOPE: taken = --count && rflags & RFLAGS_ZF; break;
 	case ZYDIS_MNEMONIC_LOOPNE:
 		taken = --count && !(rflags & RFLAGS_ZF);
 		break;

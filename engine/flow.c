@@ -24,7 +24,7 @@ struct cold *cold_add(struct trans *t, enum cold_kind kind, uint8_t *from)
 		return NULL;
 	}
 	c = &t->cold[t->ncold++];
-	*c = (struct cold){ .kind = kind, .from = from, .rip = t->rip };
+	*c = (struct cold){.kind = kind, .from = from, .rip = t->rip};
 	return c;
 }
 
@@ -50,12 +50,11 @@ static struct link *link_new(struct trans *t, uint64_t rip, uint64_t mode)
 		return l;
 	}
 	t->nlinks++;
-	*l = (struct link){ .from = t->b, .rip = rip, .mode = mode };
+	*l = (struct link){.from = t->b, .rip = rip, .mode = mode};
 	return l;
 }
 
-static void cold_link(struct trans *t, struct link *l, uint8_t *from,
-		      bool save)
+static void cold_link(struct trans *t, struct link *l, uint8_t *from, bool save)
 {
 	struct cold *c = cold_add(t, COLD_LINK, from);
 
@@ -70,10 +69,10 @@ static void exit_unlinked(struct trans *t, uint64_t rip)
 {
 	flags_save(t);
 	emit_st_imm64(&t->e, OFF(rip), rip, S0);
-	emit_jmp_to(&t->e,
-		    t->engine->leave[t->bounce ? LEAVE_BOUNCED :
-						 LEAVE_DISPATCH],
-		    t->engine->rx_off);
+	emit_jmp_to(
+		&t->e,
+		t->engine->leave[t->bounce ? LEAVE_BOUNCED : LEAVE_DISPATCH],
+		t->engine->rx_off);
 }
 
 static bool other_page(const struct trans *t, uint64_t rip)
@@ -88,8 +87,7 @@ static bool other_page(const struct trans *t, uint64_t rip)
  * Direct exit. @live: arithmetic flags the target may read; the state of the
  * flags is kept for what follows (the not-taken side of a branch).
  */
-static void exit_direct(struct trans *t, uint64_t rip, uint64_t mode,
-			bool live)
+static void exit_direct(struct trans *t, uint64_t rip, uint64_t mode, bool live)
 {
 	bool cross = other_page(t, rip);
 	bool poll = rip <= t->rip;
@@ -142,8 +140,8 @@ static void exit_indirect(struct trans *t)
 	if (t->bounce || t->mode & MODE_ONE) {
 		emit_st(e, OFF(rip), S0);
 		emit_jmp_to(e,
-			    t->engine->leave[t->bounce ? LEAVE_BOUNCED :
-							 LEAVE_DISPATCH],
+			    t->engine->leave[t->bounce ? LEAVE_BOUNCED
+						       : LEAVE_DISPATCH],
 			    t->engine->rx_off);
 		return;
 	}
@@ -192,8 +190,7 @@ void flow_call_exec(struct trans *t, exec_fn *fn, bool end)
 	emit_st_imm64(e, OFF(rip), t->rip, S0);
 	if (end || t->bounce) {
 		emit_mov_imm(e, S0, (uintptr_t)c);
-		emit_jmp_to(e, t->engine->leave[LEAVE_EXEC],
-			    t->engine->rx_off);
+		emit_jmp_to(e, t->engine->leave[LEAVE_EXEC], t->engine->rx_off);
 		return;
 	}
 	emit_mov_imm(e, S0, (uintptr_t)&c->insn);
@@ -588,6 +585,12 @@ static void flow_maskmov(struct trans *t)
 	const ZydisDecodedOperand *op = decode_mem(t->d);
 	struct memref m;
 
+	if (t->d->in.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ &&
+	    t->cpu->vendor_amd) {
+		emit1(&t->e, 0x0f); /* movq mm0, mm0: MMX state comes first */
+		emit1(&t->e, 0x6f);
+		emit1(&t->e, 0xc0);
+	}
 	decode_memref(t->d, op, &m);
 	protect(t);
 	mem_addr(t, &m, op->size / 8, ACC_WRITE, true);

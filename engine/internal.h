@@ -17,29 +17,30 @@
 #define PAGE_MASK (~(PAGE_SIZE - 1))
 
 /* ---- where things are, relative to rsp in translated code ---- */
-#define OFF_TLB     ((int32_t)ALIGN_UP(sizeof(struct cpu), 4096UL))
-#define OFF_RUN     (OFF_TLB + (int32_t)ALIGN_UP(sizeof(struct cpu_tlb), 4096UL))
-#define OFF_EC      (OFF_RUN + 4096)
-#define OFF_VIEW(v) (OFF_TLB + (int32_t)(offsetof(struct cpu_tlb, view) + \
-					 (v) * sizeof(struct tlb_view)))
-#define OFF_GPR(r)  ((int32_t)offsetof(struct cpu, gpr) + 8 * (int)(r))
-#define OFF(field)  ((int32_t)offsetof(struct cpu, field))
+#define OFF_TLB ((int32_t)ALIGN_UP(sizeof(struct cpu), 4096UL))
+#define OFF_RUN (OFF_TLB + (int32_t)ALIGN_UP(sizeof(struct cpu_tlb), 4096UL))
+#define OFF_EC  (OFF_RUN + 4096)
+#define OFF_VIEW(v)                                           \
+	(OFF_TLB + (int32_t)(offsetof(struct cpu_tlb, view) + \
+			     (v) * sizeof(struct tlb_view)))
+#define OFF_GPR(r)     ((int32_t)offsetof(struct cpu, gpr) + 8 * (int)(r))
+#define OFF(field)     ((int32_t)offsetof(struct cpu, field))
 #define OFF_SCRATCH(i) (OFF(scratch) + 8 * (i))
-#define OFF_FLAGS   OFF(of) /* of, ah: one 16-bit word */
+#define OFF_FLAGS      OFF(of) /* of, ah: one 16-bit word */
 /* immediate_exit and the engine's doorbell, bytes 1 and 2 of kvm_run */
-#define OFF_DOORBELL (OFF_RUN + 1)
+#define OFF_DOORBELL   (OFF_RUN + 1)
 
 /* Host registers with a role of their own. */
-#define S0  H_R10
-#define S1  H_R11
-#define GSP H_R15 /* guest rsp */
+#define S0     H_R10
+#define S1     H_R11
+#define GSP    H_R15 /* guest rsp */
 #define NOHOST 0xff
 
 /* Host register of a guest register, NOHOST for those that live in memory. */
 static inline unsigned int home(unsigned int guest)
 {
 	static const uint8_t map[16] = {
-		H_RAX, H_RCX, H_RDX, H_RBX, GSP,    H_RBP,  H_RSI, H_RDI,
+		H_RAX, H_RCX, H_RDX,  H_RBX,  GSP,   H_RBP, H_RSI, H_RDI,
 		H_R8,  H_R9,  NOHOST, NOHOST, H_R12, H_R13, H_R14, NOHOST,
 	};
 
@@ -68,12 +69,12 @@ struct insn_call {
 struct codepage {
 	struct codepage *hash_next;
 	uint8_t *hva;
-	struct block *blocks;      /* list through page_next[0 or 1] */
-	uint64_t granules;         /* 64-byte pieces some block depends on */
-	uint8_t *copy;             /* bytes as translated, for re-comparison */
+	struct block *blocks; /* list through page_next[0 or 1] */
+	uint64_t granules;    /* 64-byte pieces some block depends on */
+	uint8_t *copy;        /* bytes as translated, for re-comparison */
 	struct xmap *xmaps;
-	uint32_t acquire_gen;      /* engine's, when last compared */
-	bool code;                 /* stores must be told to us */
+	uint32_t acquire_gen; /* engine's, when last compared */
+	bool code;            /* stores must be told to us */
 };
 
 /* One (gva page, codepage) pair; its id is what direct jumps check. */
@@ -86,23 +87,23 @@ struct xmap {
 /* A direct exit of a block. */
 struct link {
 	struct block *from, *to;
-	struct link *next_in;   /* list of to->in */
-	uint8_t *patch;         /* rel32 of the jump, writable mapping */
-	uint8_t *xid_patch;     /* imm32 of the page check, or NULL */
-	uint8_t *stub;          /* unlinked target, writable mapping */
-	uint64_t rip;           /* where it goes (offset in CS) */
-	uint64_t mode;          /* after the jump */
-	bool flags_saved;       /* flags are in memory: enter by ind */
+	struct link *next_in; /* list of to->in */
+	uint8_t *patch;       /* rel32 of the jump, writable mapping */
+	uint8_t *xid_patch;   /* imm32 of the page check, or NULL */
+	uint8_t *stub;        /* unlinked target, writable mapping */
+	uint64_t rip;         /* where it goes (offset in CS) */
+	uint64_t mode;        /* after the jump */
+	bool flags_saved;     /* flags are in memory: enter by ind */
 };
 
 struct insn_map {
-	uint16_t host;    /* offset of the host code from the block's start */
-	uint8_t guest;    /* offset of the instruction in the block; 255: far */
-	uint8_t flags;    /* MAP_* */
+	uint16_t host; /* offset of the host code from the block's start */
+	uint8_t guest; /* offset of the instruction in the block; 255: far */
+	uint8_t flags; /* MAP_* */
 };
-#define MAP_FLAGS_HOST 1 /* arithmetic flags are in host RFLAGS */
+#define MAP_FLAGS_HOST   1          /* arithmetic flags are in host RFLAGS */
 #define MAP_SPILL_REG(f) ((f) >> 4) /* register borrowed for an address */
-#define MAP_SPILLED    2
+#define MAP_SPILLED      2
 
 struct block {
 	struct block *hash_next;
@@ -112,15 +113,15 @@ struct block {
 	struct link *in;             /* links that lead here */
 	struct link *links;
 	struct insn_map *map;
-	uint8_t *lens;               /* guest length of each instruction */
-	uint8_t *code;               /* writable mapping */
-	uint8_t *ind, *dir;          /* entries, executable mapping */
+	uint8_t *lens;      /* guest length of each instruction */
+	uint8_t *code;      /* writable mapping */
+	uint8_t *ind, *dir; /* entries, executable mapping */
 	uint8_t *stale_ind, *stale_dir;
-	uint32_t xid1;               /* what page[1]'s entry must hold */
+	uint32_t xid1; /* what page[1]'s entry must hold */
 	uint32_t code_size;
 	uint32_t id;
-	uint16_t start, end;         /* bytes depended on, in page[0] */
-	uint16_t end1;               /* in page[1], from 0 */
+	uint16_t start, end; /* bytes depended on, in page[0] */
+	uint16_t end1;       /* in page[1], from 0 */
 	uint8_t nlinks, ninsn;
 	bool valid, livein;
 };
@@ -131,34 +132,34 @@ struct block {
 
 struct engine {
 	struct engine_config cfg;
-	struct lock lock;            /* translations, pages, links */
-	struct cpu *lock_owner;      /* when a cpu holds it */
+	struct lock lock;       /* translations, pages, links */
+	struct cpu *lock_owner; /* when a cpu holds it */
 	struct lock excl_lock;
-	uint32_t excl;               /* 1: exclusive section running */
-	uint32_t left;               /* counts departures from guest code */
-	uint8_t *rw;                 /* code memory, writable mapping */
-	int64_t rx_off;              /* rx = rw + rx_off */
+	uint32_t excl;  /* 1: exclusive section running */
+	uint32_t left;  /* counts departures from guest code */
+	uint8_t *rw;    /* code memory, writable mapping */
+	int64_t rx_off; /* rx = rw + rx_off */
 	uint64_t code_size, code_used, code_start;
 	int code_fd;
-	uint8_t *meta;               /* arena for blocks, links, maps */
+	uint8_t *meta; /* arena for blocks, links, maps */
 	uint64_t meta_size, meta_used;
-	uint8_t *perm;               /* arena of what outlives a flush */
+	uint8_t *perm; /* arena of what outlives a flush */
 	uint64_t perm_size, perm_used;
-	struct block **by_code;      /* in order of their code */
+	struct block **by_code; /* in order of their code */
 	unsigned int nblocks;
 	struct block **hash;
 	struct codepage **pages;
-	uint32_t **pageflags[4096];  /* engine/page.c */
+	uint32_t **pageflags[4096]; /* engine/page.c */
 	uint32_t next_xid, flush_gen, acquire_gen, next_block;
 	struct physmap phys;
 	struct cpu *cpus[MAX_CPUS];
-	unsigned int ncpus;          /* highest used + 1 */
+	unsigned int ncpus; /* highest used + 1 */
 	/* emitted once, executable addresses */
 	uint64_t (*enter)(struct cpu *cpu, void *code);
 	uint8_t *leave[8];
-	uint8_t *mem_stub[2];        /* slow memory access: read, write */
+	uint8_t *mem_stub[2]; /* slow memory access: read, write */
 	uint8_t *exec_stub;
-	struct work *work;           /* translator's, under lock */
+	struct work *work; /* translator's, under lock */
 };
 
 /* The engine's private part of a cpu. */
@@ -166,15 +167,15 @@ struct engine_cpu {
 	struct engine *engine;
 	uint8_t *region;
 	uint64_t region_size;
-	uint8_t *bounce_code;        /* writable; its own slot of code memory */
+	uint8_t *bounce_code; /* writable; its own slot of code memory */
 	struct lock code_lock;
 	uint32_t code_ack;
-	uint32_t invalidations;      /* by our own stores */
-	bool do_slow;                /* run the instruction at rip by slow.c */
-	enum cpu_exit_kind pending;  /* access the client answers */
-	struct link *link;           /* exit that waits for its target */
+	uint32_t invalidations;     /* by our own stores */
+	bool do_slow;               /* run the instruction at rip by slow.c */
+	enum cpu_exit_kind pending; /* access the client answers */
+	struct link *link;          /* exit that waits for its target */
 	uint32_t link_gen;
-	struct slow *slow;           /* instruction on a bounce buffer */
+	struct slow *slow; /* instruction on a bounce buffer */
 };
 
 static inline struct engine_cpu *ec_of(struct cpu *cpu)
@@ -204,14 +205,15 @@ struct mem_rule {
 	uint8_t lanes; /* elements of the mask */
 	uint8_t align; /* #GP(0) if not so aligned; 0: any */
 	bool align_mm; /* unless MXCSR.MM is set */
+	bool x87;      /* pending exceptions of the x87 come first */
 };
 
-#define MAX_BOUNCE 3
+#define MAX_BOUNCE  3
 #define BOUNCE_SIZE 1024
 struct bounce_ref {
 	struct memref m;
 	uint16_t size;
-	uint8_t acc;      /* ACC_READ or ACC_WRITE (then read too, if rmw) */
+	uint8_t acc; /* ACC_READ or ACC_WRITE (then read too, if rmw) */
 	bool reads;
 	struct mem_rule rule;
 };
@@ -225,7 +227,7 @@ struct trans {
 	struct block *b;
 	uint64_t mode;
 	unsigned int view;
-	uint8_t bits;           /* 16, 32, 64 */
+	uint8_t bits; /* 16, 32, 64 */
 	/* current instruction */
 	const struct dinsn *d;
 	uint64_t rip, next_rip;
@@ -237,18 +239,18 @@ struct trans {
 	unsigned int nrefs;
 	bool spilled;
 	uint8_t spill_reg;
-	bool op_flags_host;     /* when the copied instruction runs */
+	bool op_flags_host; /* when the copied instruction runs */
 	/* cold code, emitted after the block */
 	struct cold {
 		uint8_t kind;
 		uint8_t acc;
 		uint16_t size;
-		uint8_t *from;      /* rel32 that leads here */
+		uint8_t *from; /* rel32 that leads here */
 		uint8_t *back;
 		uint64_t rip;
 		struct link *link;
 		int32_t tag_disp;
-		uint64_t gva;       /* when tag_disp is 0 */
+		uint64_t gva; /* when tag_disp is 0 */
 		struct mem_rule rule;
 	} cold[160];
 	unsigned int ncold;
@@ -257,8 +259,7 @@ struct trans {
 	bool too_big;
 };
 
-enum cold_kind { COLD_MEM, COLD_LINK, COLD_SLOW, COLD_STALE,
-		 COLD_JC };
+enum cold_kind { COLD_MEM, COLD_LINK, COLD_SLOW, COLD_STALE, COLD_JC };
 
 /* engine/mem_s.c: leave the host address of an access in S0. */
 void mem_addr(struct trans *t, const struct memref *m, unsigned int size,
@@ -313,7 +314,7 @@ struct mem_meta {
 	uint16_t size;
 	uint8_t acc;
 	struct mem_rule rule;
-	uint8_t pad[7];
+	uint8_t pad[6];
 };
 _Static_assert(sizeof(struct mem_meta) == 24, "stub_mem steps over it");
 
@@ -341,7 +342,7 @@ void page_revalidate(struct engine *engine, struct codepage *p);
 extern const struct cpu_code_ops page_code_ops;
 
 /* engine/excl.c */
-void engine_lock(struct cpu *cpu);   /* parks for exclusive sections */
+void engine_lock(struct cpu *cpu); /* parks for exclusive sections */
 void engine_unlock(struct engine *engine);
 void engine_answer_code(struct cpu *cpu);
 void engine_enter_guest(struct cpu *cpu);
@@ -352,7 +353,8 @@ void excl_begin_self(struct cpu *cpu);
 void excl_end_self(struct cpu *cpu);
 
 /* engine/mask.c */
-void mask_check_align(struct cpu *cpu, const struct mem_rule *r, gva_t gva);
+/* Faults that come before those of the address. */
+void mask_check(struct cpu *cpu, const struct mem_rule *r, gva_t gva);
 uint64_t mask_bytes(const struct mem_rule *r, unsigned int size);
 
 /* engine/slow.c: one instruction on bounce buffers */

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define MXCSR_MM BIT(17)
+#define FSW_ES   BIT(7)
 
 /* ---- alignment ---- */
 
@@ -73,8 +74,15 @@ static void find_align(const struct dinsn *d, unsigned int size,
 	}
 }
 
-void mask_check_align(struct cpu *cpu, const struct mem_rule *r, gva_t gva)
+void mask_check(struct cpu *cpu, const struct mem_rule *r, gva_t gva)
 {
+	uint16_t fsw;
+
+	if (unlikely(r->x87)) {
+		__asm__ volatile("fnstsw %0" : "=m"(fsw));
+		if (fsw & FSW_ES)
+			cpu_raise(cpu, VEC_MF);
+	}
 	if (likely(!r->align || !(gva & (r->align - 1))))
 		return;
 	if (r->align_mm && xstate_host_mxcsr() & MXCSR_MM)
@@ -87,6 +95,14 @@ void mask_check_align(struct cpu *cpu, const struct mem_rule *r, gva_t gva)
 /* Faults of masked-out elements count all the same. */
 static bool no_suppression(const struct dinsn *d)
 {
+	switch (d->in.mnemonic) {
+	case ZYDIS_MNEMONIC_VDBPSADBW:
+	case ZYDIS_MNEMONIC_VPSHUFBITQMB:
+	case ZYDIS_MNEMONIC_VGF2P8AFFINEQB:
+	case ZYDIS_MNEMONIC_VGF2P8AFFINEINVQB:
+	case ZYDIS_MNEMONIC_VCVTNE2PS2BF16: return true;
+	default: break;
+	}
 	switch (d->in.meta.exception_class) {
 	case ZYDIS_EXCEPTION_CLASS_E1NF:
 	case ZYDIS_EXCEPTION_CLASS_E2NF:
@@ -120,20 +136,21 @@ static bool packed(ZydisMnemonic m)
 	}
 }
 
-/* Elements a mask register counts: of the widest vector operand's kind. */
-static unsigned int vector_lanes(const struct dinsn *d)
+/* Elements a mask register counts. */
+static unsigned int vector_lanes(const struct dinsn *d,
+				 const ZydisDecodedOperand *mem)
 {
 	for (unsigned int i = 0; i < d->in.operand_count; i++)
 		if (d->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
 		    d->op[i].size >= 128)
 			return d->op[i].element_count;
-	return 1;
+	return d->in.avx.vector_length / MAX(mem->element_size, 1);
 }
 
 static void find_k_mask(const struct dinsn *d, const ZydisDecodedOperand *op,
 			struct mem_rule *r)
 {
-	unsigned int lanes = vector_lanes(d), size = op->size / 8;
+	unsigned int lanes = vector_lanes(d, op), size = op->size / 8;
 
 	r->kind = packed(d->in.mnemonic) ? MASK_PACKED : MASK_K;
 	r->reg = ZydisRegisterGetId(d->in.avx.mask.reg);
@@ -171,12 +188,30 @@ static void find_mask(const struct dinsn *d, const ZydisDecodedOperand *op,
 	find_k_mask(d, op, r);
 }
 
+static bool waits_for_x87(const struct dinsn *d)
+{
+	switch (d->in.mnemonic) {
+	case ZYDIS_MNEMONIC_FNSTCW:
+	case ZYDIS_MNEMONIC_FNSTSW: return false;
+	default: break;
+	}
+	if (d->in.meta.isa_ext == ZYDIS_ISA_EXT_X87)
+		return true;
+	for (unsigned int i = 0; i < d->in.operand_count_visible; i++)
+		if (d->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+		    ZydisRegisterGetClass(d->op[i].reg.value) ==
+			    ZYDIS_REGCLASS_MMX)
+			return true;
+	return false;
+}
+
 void decode_access(const struct dinsn *d, struct mem_rule *out)
 {
 	const ZydisDecodedOperand *op = decode_mem(d);
 
 	*out = (struct mem_rule){0};
 	find_align(d, op->size / 8, out);
+	out->x87 = waits_for_x87(d);
 	find_mask(d, op, out);
 }
 

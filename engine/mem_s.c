@@ -78,9 +78,10 @@ static void legacy_segment(struct trans *t, const struct memref *m,
 	if (t->mode & MODE_FLAT && m->seg != SEG_FS && m->seg != SEG_GS)
 		return;
 	emit_lea(e, 8, S1, S0, NOHOST, 1, size);
-	cmp_s1_cpu(t, seg + (acc == ACC_WRITE ?
-				     (int32_t)offsetof(struct segment, lim_w) :
-				     (int32_t)offsetof(struct segment, lim_r)));
+	cmp_s1_cpu(t,
+		   seg + (acc == ACC_WRITE
+				  ? (int32_t)offsetof(struct segment, lim_w)
+				  : (int32_t)offsetof(struct segment, lim_r)));
 	cold_add(t, COLD_SLOW, emit_jcc(e, CC_A));
 	emit_ld(e, S1, seg + offsetof(struct segment, base));
 	emit_lea(e, 4, S0, S0, S1, 1, 0);
@@ -154,9 +155,9 @@ static void bounce_addr(struct trans *t, const struct memref *m,
 static void tlb_check(struct trans *t, unsigned int size, unsigned int acc)
 {
 	int32_t table = OFF_VIEW(t->view) +
-			(acc == ACC_WRITE ?
-				 (int32_t)offsetof(struct tlb_view, w) :
-				 (int32_t)offsetof(struct tlb_view, r));
+			(acc == ACC_WRITE
+				 ? (int32_t)offsetof(struct tlb_view, w)
+				 : (int32_t)offsetof(struct tlb_view, r));
 	struct emit *e = &t->e;
 	struct cold *c;
 
@@ -193,14 +194,14 @@ static void tlb_check(struct trans *t, unsigned int size, unsigned int acc)
 static bool const_check(struct trans *t, const struct memref *m,
 			unsigned int size, unsigned int acc)
 {
-	uint64_t gva = m->asize == 8 ? (uint64_t)m->disp :
-		       m->asize == 4 ? m->disp & 0xffffffff :
-				       m->disp & 0xffff;
+	uint64_t gva = m->asize == 8   ? (uint64_t)m->disp
+		       : m->asize == 4 ? m->disp & 0xffffffff
+				       : m->disp & 0xffff;
 	unsigned int off = gva & 4095;
 	int32_t entry = OFF_VIEW(t->view) +
-			(acc == ACC_WRITE ?
-				 (int32_t)offsetof(struct tlb_view, w) :
-				 (int32_t)offsetof(struct tlb_view, r)) +
+			(acc == ACC_WRITE
+				 ? (int32_t)offsetof(struct tlb_view, w)
+				 : (int32_t)offsetof(struct tlb_view, r)) +
 			(int32_t)(tlb_index(gva) * sizeof(struct tlb_entry));
 	struct emit *e = &t->e;
 	struct cold *c;

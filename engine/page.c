@@ -18,9 +18,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define FLAG_CODE BIT(31)
-#define META_SIZE (512ULL << 20)
-#define PERM_SIZE (2048ULL << 20)
+#define FLAG_CODE  BIT(31)
+#define META_SIZE  (512ULL << 20)
+#define PERM_SIZE  (2048ULL << 20)
 #define MAX_BLOCKS (1u << 20)
 
 static void *reserve(uint64_t size)
@@ -76,9 +76,8 @@ void *meta_alloc(struct engine *engine, size_t size)
 /* Zeroed, never freed before the engine; any thread. */
 static void *perm_alloc(struct engine *engine, size_t size)
 {
-	uint64_t at = __atomic_fetch_add(&engine->perm_used,
-					 ALIGN_UP(size, 64UL),
-					 __ATOMIC_RELAXED);
+	uint64_t at = __atomic_fetch_add(
+		&engine->perm_used, ALIGN_UP(size, 64UL), __ATOMIC_RELAXED);
 
 	ASSERT(at + size <= engine->perm_size);
 	return engine->perm + at;
@@ -91,8 +90,8 @@ static void *child(struct engine *engine, void **slot, size_t size)
 	if (likely(p))
 		return p;
 	p = perm_alloc(engine, size);
-	if (__atomic_compare_exchange_n(slot, &none, p, false,
-					__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+	if (__atomic_compare_exchange_n(slot, &none, p, false, __ATOMIC_ACQ_REL,
+					__ATOMIC_ACQUIRE))
 		return p;
 	return none;
 }

@@ -489,8 +489,8 @@ void run_efault(struct cpu *cpu)
  * Faults land here. Only volatile locals are trusted behind the jump: clang
  * keeps others in registers that the jump does not bring back.
  */
-static __attribute__((noinline)) enum cpu_exit_kind
-run_loop(struct cpu *self, bool complete_only)
+static __attribute__((noinline)) enum cpu_exit_kind run_loop(struct cpu *self,
+							     bool complete_only)
 {
 	struct cpu *volatile cpu = self;
 	volatile bool fresh = true, only = complete_only;
@@ -560,8 +560,10 @@ uint64_t engine_mem_slow(struct cpu *cpu, uint64_t gva, const uint8_t *meta)
 
 	cpu->rip = m->rip;
 	cpu->stat[CPU_STAT_TLB_MISS]++;
-	mask_check_align(cpu, &m->rule, gva);
-	if (!m->rule.kind && (gva & 4095) + m->size <= 4096 && mmu_canonical(cpu, gva)) {
+	if (!m->rule.kind)
+		mask_check(cpu, &m->rule, gva);
+	if (!m->rule.kind && (gva & 4095) + m->size <= 4096 &&
+	    mmu_canonical(cpu, gva)) {
 		tlb_fill(cpu, gva, m->size, mem_acc(cpu, m->acc), &r);
 		if (r.hva && ec->invalidations == before &&
 		    !(cpu->db_pending & DR6_BREAKS))

@@ -56,7 +56,7 @@ static void handler(int sig, siginfo_t *info, void *uc)
 
 int sigctx_install(sigctx_fn *fn)
 {
-	static const int sigs[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP };
+	static const int sigs[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
 	struct sigaction sa = {
 		.sa_sigaction = handler,
 		.sa_flags = SA_SIGINFO | SA_NODEFER | SA_RESTART,

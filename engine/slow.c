@@ -30,8 +30,7 @@ struct part {
 enum phase { PHASE_IDLE, PHASE_READ, PHASE_RUN, PHASE_WRITE };
 
 struct slow {
-	uint8_t buf[MAX_BOUNCE][BOUNCE_SIZE + 64]
-		__attribute__((aligned(64)));
+	uint8_t buf[MAX_BOUNCE][BOUNCE_SIZE + 64] __attribute__((aligned(64)));
 	struct bounce_code bc;
 	struct insn_call call;
 	struct part part[MAX_BOUNCE][2];
@@ -113,12 +112,12 @@ static uint64_t ref_offset(struct cpu *cpu, const struct memref *m)
 	return m->asize == 4 ? off & 0xffffffff : off;
 }
 
-static void add_part(struct cpu *cpu, struct slow *s, unsigned int n,
-		     gva_t gva, unsigned int len, uint64_t bytes)
+static void add_part(struct cpu *cpu, struct slow *s, unsigned int n, gva_t gva,
+		     unsigned int len, uint64_t bytes)
 {
 	const struct bounce_ref *ref = &s->bc.refs[n];
 	struct part *p = &s->part[n][s->nparts[n]];
-	struct tlb_result r = { 0 };
+	struct tlb_result r = {0};
 	unsigned int skip = 0;
 
 	p->masked = ref->rule.kind;
@@ -155,6 +154,10 @@ static bool linear(struct cpu *cpu, const struct bounce_ref *r, uint64_t bytes,
 		first = __builtin_ctzll(bytes);
 		end = 64 - __builtin_clzll(bytes);
 	}
+	*gva = off + (r->m.seg >= SEG_FS || cpu->code_bits != 64
+			      ? cpu->seg[r->m.seg].base
+			      : 0);
+	mask_check(cpu, &r->rule, *gva);
 	*gva = mem_linear(cpu, r->m.seg, off + first, end - first, r->acc) -
 	       first;
 	return true;
@@ -176,7 +179,6 @@ static void resolve(struct cpu *cpu, struct slow *s)
 		if (!linear(cpu, r, bytes, &gva))
 			continue;
 		s->at[n] += gva & 63;
-		mask_check_align(cpu, &r->rule, gva);
 		first = MIN((unsigned int)r->size,
 			    4096 - (unsigned int)(gva & 4095));
 		add_part(cpu, s, n, gva, first, bytes);
@@ -218,8 +220,7 @@ static void mmio_piece(struct cpu *cpu, struct slow *s, struct part *p,
 	cpu_exit_to_kvm(cpu, CPU_EXIT_MMIO);
 }
 
-static void write_ram(struct cpu *cpu, const struct part *p,
-		      const uint8_t *buf)
+static void write_ram(struct cpu *cpu, const struct part *p, const uint8_t *buf)
 {
 	unsigned int i, end;
 
@@ -322,8 +323,8 @@ static void begin(struct cpu *cpu, struct slow *s)
 	slow_resume(cpu);
 }
 
-static int translate_slow(struct cpu *cpu, struct slow *s,
-			  const uint8_t *bytes, unsigned int len)
+static int translate_slow(struct cpu *cpu, struct slow *s, const uint8_t *bytes,
+			  unsigned int len)
 {
 	int ret;
 
@@ -369,8 +370,11 @@ static void string_ref(struct slow *s, const struct insn *i, unsigned int reg,
 	struct bounce_ref *r = &s->bc.refs[s->bc.nrefs++];
 
 	*r = (struct bounce_ref){
-		.m = { .seg = seg, .base = reg, .index = OPND_NOREG,
-		       .scale = 1, .asize = i->addrsize },
+		.m = {.seg = seg,
+		      .base = reg,
+		      .index = OPND_NOREG,
+		      .scale = 1,
+		      .asize = i->addrsize},
 		.size = i->opsize,
 		.acc = write ? ACC_WRITE : ACC_READ,
 		.reads = !write,
@@ -437,7 +441,7 @@ static void compare_flags(struct cpu *cpu, uint64_t a, uint64_t b,
 
 	/* the low bits are zero on both sides: only AF needs the low nibble */
 	__asm__("subq %2, %1; pushfq; popq %0"
-		: "=r"(rflags), "+r"((uint64_t){ a << shift })
+		: "=r"(rflags), "+r"((uint64_t){a << shift})
 		: "r"(b << shift)
 		: "cc");
 	rflags &= ~(uint64_t)(RFLAGS_AF | RFLAGS_PF);
@@ -474,9 +478,7 @@ static void string_element(struct cpu *cpu, struct slow *s)
 	switch (k) {
 	case STR_MOVS: memcpy(s->at[1], s->at[0], i->opsize); break;
 	case STR_STOS: memcpy(s->at[0], &cpu->gpr[REG_RAX], i->opsize); break;
-	case STR_LODS:
-		reg_write(cpu, REG_RAX, i->opsize, element(s, 0));
-		break;
+	case STR_LODS: reg_write(cpu, REG_RAX, i->opsize, element(s, 0)); break;
 	case STR_CMPS:
 		compare_flags(cpu, element(s, 0), element(s, 1), i->opsize);
 		stop = (element(s, 0) == element(s, 1)) !=

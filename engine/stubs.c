@@ -8,7 +8,7 @@
  */
 #include "engine/internal.h"
 
-static const uint8_t saved[] = { H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15 };
+static const uint8_t saved[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
 
 static void emit_push(struct emit *e, unsigned int reg)
 {

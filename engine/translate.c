@@ -52,8 +52,8 @@ static uint16_t peek_live(struct cpu *cpu, struct work *w, struct block *b,
 		uint64_t off = rip + b->cs_base - page;
 
 		if (off >= PAGE_SIZE ||
-		    decode_insn(cpu, bits, b->page[0]->hva + off, PAGE_SIZE - off,
-				rip, &w->peek))
+		    decode_insn(cpu, bits, b->page[0]->hva + off,
+				PAGE_SIZE - off, rip, &w->peek))
 			return live | open;
 		decode_classify(cpu, mode, &w->peek);
 		depend(b, off, off + w->peek.in.length);
@@ -169,8 +169,8 @@ static void liveness(struct cpu *cpu, struct work *w, struct block *b,
 			      last->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
 
 		live = direct ? peek_live(cpu, w, b, rel_target(last, bits),
-					  b->mode, bits) :
-				RFLAGS_ARITH;
+					  b->mode, bits)
+			      : RFLAGS_ARITH;
 	} else {
 		live = peek_live(cpu, w, b, last->next_rip, b->mode, bits);
 	}
@@ -178,9 +178,8 @@ static void liveness(struct cpu *cpu, struct work *w, struct block *b,
 		struct dinsn *d = &w->d[i];
 
 		if (d->cls == K_JCC || d->cls == K_LOOP) {
-			d->live_taken = peek_live(cpu, w, b,
-						  rel_target(d, bits), b->mode,
-						  bits);
+			d->live_taken = peek_live(
+				cpu, w, b, rel_target(d, bits), b->mode, bits);
 			live |= d->live_taken;
 		}
 		d->live_out = live;
@@ -204,7 +203,10 @@ static unsigned int count_links(const struct work *w)
 
 void trans_insn(struct trans *t, const struct dinsn *d, struct insn *out)
 {
-	decode_to_insn(d, t->bits == 64 ? 64 : t->mode & MODE_SSB ? 32 : 16,
+	decode_to_insn(d,
+		       t->bits == 64        ? 64
+		       : t->mode & MODE_SSB ? 32
+					    : 16,
 		       out);
 }
 
@@ -248,13 +250,11 @@ static void emit_cold(struct trans *t, struct cold *c)
 			flags_save(t);
 		}
 		emit_mov_imm(e, S0, (uintptr_t)c->link);
-		emit_jmp_to(e, t->engine->leave[LEAVE_LINK],
-			    t->engine->rx_off);
+		emit_jmp_to(e, t->engine->leave[LEAVE_LINK], t->engine->rx_off);
 		return;
 	case COLD_SLOW:
 		emit_st_imm64(e, OFF(rip), c->rip, S0);
-		emit_jmp_to(e, t->engine->leave[LEAVE_SLOW],
-			    t->engine->rx_off);
+		emit_jmp_to(e, t->engine->leave[LEAVE_SLOW], t->engine->rx_off);
 		return;
 	case COLD_STALE:
 		emit_st_imm64(e, OFF(rip), c->rip, S0);
@@ -277,14 +277,13 @@ static void emit_stale(struct trans *t, bool save)
 		flags_save(t);
 	}
 	emit_st_imm64(&t->e, OFF(rip), t->b->rip, S0);
-	emit_jmp_to(&t->e, t->engine->leave[LEAVE_STALE],
-		    t->engine->rx_off);
+	emit_jmp_to(&t->e, t->engine->leave[LEAVE_STALE], t->engine->rx_off);
 }
 
 /* Five bytes that invalidation overwrites with a jump in one store. */
 static uint8_t *emit_entry(struct trans *t)
 {
-	static const uint8_t nop5[] = { 0x0f, 0x1f, 0x44, 0x00, 0x00 };
+	static const uint8_t nop5[] = {0x0f, 0x1f, 0x44, 0x00, 0x00};
 	uint8_t *p;
 
 	emit_align(&t->e, 8, 0);
@@ -354,8 +353,8 @@ static void emit_body(struct trans *t, struct work *w)
 			.host = from - t->b->code,
 			.guest = i,
 			.flags = (t->op_flags_host ? MAP_FLAGS_HOST : 0) |
-				 (t->spilled ? MAP_SPILLED | t->spill_reg << 4 :
-					       0),
+				 (t->spilled ? MAP_SPILLED | t->spill_reg << 4
+					     : 0),
 		};
 	}
 	if (!ended && !t->too_big)
@@ -415,8 +414,7 @@ static int finish(struct trans *t, struct work *w)
 	memcpy(b->map, w->map, w->n * sizeof(struct insn_map));
 	for (unsigned int i = 0; i < w->n; i++)
 		b->lens[i] = w->d[i].in.length;
-	engine->code_used = ALIGN_UP(
-		(uint64_t)(t->e.p - engine->rw), 16ULL);
+	engine->code_used = ALIGN_UP((uint64_t)(t->e.p - engine->rw), 16ULL);
 	return 0;
 }
 

@@ -86,8 +86,10 @@ int exec_fnstenv(struct cpu *cpu, const struct insn *i)
 	uint8_t out[ENV_MAX];
 	struct env e;
 
-	if (cpu->vendor_amd) /* where AMD's look first */
+	if (cpu->vendor_amd) { /* where AMD's look first */
+		mem_check(cpu, gva, 1, acc);
 		mem_check(cpu, gva + size - 1, 1, acc);
+	}
 	mem_check(cpu, gva, size, acc);
 	if (with_registers(i))
 		__asm__ volatile("fnsave %0" : "=m"(e));

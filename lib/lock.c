@@ -30,7 +30,7 @@ void futex_wait(uint32_t *word, uint32_t expected)
 
 void futex_wait_short(uint32_t *word, uint32_t expected)
 {
-	const struct timespec ts = { .tv_nsec = 50000 };
+	const struct timespec ts = {.tv_nsec = 50000};
 
 	futex_call(word, FUTEX_WAIT_PRIVATE, expected, &ts);
 }

@@ -39,12 +39,12 @@
 #define CR4_SMAP       0x00200000ULL
 #define CR4_PKE        0x00400000ULL
 
-#define EFER_SCE 0x001ULL
-#define EFER_LME 0x100ULL
-#define EFER_LMA 0x400ULL
-#define EFER_NXE 0x800ULL
-#define EFER_SVME 0x1000ULL
-#define EFER_FFXSR 0x4000ULL
+#define EFER_SCE      0x001ULL
+#define EFER_LME      0x100ULL
+#define EFER_LMA      0x400ULL
+#define EFER_NXE      0x800ULL
+#define EFER_SVME     0x1000ULL
+#define EFER_FFXSR    0x4000ULL
 #define EFER_AUTOIBRS 0x200000ULL
 
 #define DR6_FIXED  0xffff0ff0ULL /* bits that read as one (no RTM) */
@@ -52,13 +52,29 @@
 #define DR6_BD     0x2000ULL
 #define DR6_BS     0x4000ULL
 #define DR6_BT     0x8000ULL
-#define DR7_FIXED 0x400ULL
-#define DR7_GD    0x2000ULL
+#define DR7_FIXED  0x400ULL
+#define DR7_GD     0x2000ULL
 
 enum vector {
-	VEC_DE, VEC_DB, VEC_NMI, VEC_BP, VEC_OF, VEC_BR, VEC_UD, VEC_NM,
-	VEC_DF, VEC_COPRO, VEC_TS, VEC_NP, VEC_SS, VEC_GP, VEC_PF, VEC_MF = 16,
-	VEC_AC, VEC_MC, VEC_XM,
+	VEC_DE,
+	VEC_DB,
+	VEC_NMI,
+	VEC_BP,
+	VEC_OF,
+	VEC_BR,
+	VEC_UD,
+	VEC_NM,
+	VEC_DF,
+	VEC_COPRO,
+	VEC_TS,
+	VEC_NP,
+	VEC_SS,
+	VEC_GP,
+	VEC_PF,
+	VEC_MF = 16,
+	VEC_AC,
+	VEC_MC,
+	VEC_XM,
 };
 
 #define PF_P    0x01u

@@ -127,7 +127,7 @@ void print(const char *fmt, ...)
 	va_end(ap);
 }
 
-void check(bool good, const char *fmt, ...)
+void report(bool good, const char *fmt, ...)
 {
 	va_list ap;
 

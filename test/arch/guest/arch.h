@@ -49,9 +49,16 @@ struct trap {
 
 /* ---- arch.c ---- */
 void print(const char *fmt, ...); /* %s %x (reg_t) %d (int) */
-void check(bool good, const char *fmt, ...);
+void report(bool good, const char *fmt, ...);
 void finish(void) __attribute__((noreturn));
 void die(const char *fmt, ...) __attribute__((noreturn));
+
+/* Tests first, so that the text may show what the test left. */
+#define check(good, ...)                    \
+	do {                                \
+		bool good_ = (good);        \
+		report(good_, __VA_ARGS__); \
+	} while (0)
 
 /* Counts of one cross product; the first few mistakes are printed. */
 struct tally {

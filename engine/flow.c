@@ -587,9 +587,10 @@ static void flow_maskmov(struct trans *t)
 
 	if (t->d->in.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ &&
 	    t->cpu->vendor_amd) {
-		emit1(&t->e, 0x0f); /* movq mm0, mm0: MMX state comes first */
-		emit1(&t->e, 0x6f);
-		emit1(&t->e, 0xc0);
+		emit1(&t->e, 0x49); /* movq s1, mm0: MMX state comes first */
+		emit1(&t->e, 0x0f);
+		emit1(&t->e, 0x7e);
+		emit1(&t->e, 0xc0 | (S1 & 7));
 	}
 	decode_memref(t->d, op, &m);
 	protect(t);

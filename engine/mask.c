@@ -97,7 +97,6 @@ static bool no_suppression(const struct dinsn *d)
 {
 	switch (d->in.mnemonic) {
 	case ZYDIS_MNEMONIC_VDBPSADBW:
-	case ZYDIS_MNEMONIC_VPSHUFBITQMB:
 	case ZYDIS_MNEMONIC_VGF2P8AFFINEQB:
 	case ZYDIS_MNEMONIC_VGF2P8AFFINEINVQB:
 	case ZYDIS_MNEMONIC_VCVTNE2PS2BF16: return true;
@@ -140,6 +139,8 @@ static bool packed(ZydisMnemonic m)
 static unsigned int vector_lanes(const struct dinsn *d,
 				 const ZydisDecodedOperand *mem)
 {
+	if (d->in.mnemonic == ZYDIS_MNEMONIC_VPSHUFBITQMB)
+		return d->in.avx.vector_length / 8;
 	for (unsigned int i = 0; i < d->in.operand_count; i++)
 		if (d->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
 		    d->op[i].size >= 128)

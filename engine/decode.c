@@ -358,6 +358,21 @@ static void classify_row(struct dinsn *d)
 	}
 }
 
+/* Alone in a block, indirect transfers are done by C, faults included. */
+static void classify_alone(uint64_t mode, struct dinsn *d)
+{
+	if (!(mode & MODE_ONE))
+		return;
+	if (d->cls != K_RETN &&
+	    ((d->cls != K_JMP && d->cls != K_CALLN) ||
+	     d->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE))
+		return;
+	d->fn = d->cls == K_RETN ? exec_ret_near :
+		d->cls == K_JMP ? exec_jmp_near :
+				  exec_call_near;
+	d->cls = K_END;
+}
+
 /* Encodings that processors refuse and the decoder does not. */
 static void classify_refused(const struct cpu *cpu, struct dinsn *d)
 {
@@ -464,6 +479,9 @@ static void classify_flags(struct dinsn *d)
 	d->writes = (sure | f->undefined) & RFLAGS_ARITH;
 	d->kills = sure & ~f->undefined & RFLAGS_ARITH;
 	switch (d->in.meta.category) {
+	case ZYDIS_CATEGORY_LOGICAL: /* AF: cleared by all silicon */
+		d->kills = d->writes;
+		break;
 	case ZYDIS_CATEGORY_SHIFT:
 	case ZYDIS_CATEGORY_ROTATE:
 		d->kills = 0; /* a count of zero changes nothing */
@@ -484,6 +502,7 @@ void decode_classify(struct cpu *cpu, uint64_t mode, struct dinsn *d)
 	classify_flags(d);
 	classify_legacy_stack(mode, d);
 	classify_word(mode, d);
+	classify_alone(mode, d);
 	classify_refused(cpu, d);
 	gate_insn(cpu, mode, d);
 	if (d->cls == K_CALL && mode & MODE_WATCH)

@@ -20,12 +20,14 @@
 #include <unistd.h>
 
 #define CODE_DEFAULT (128ULL << 20)
+#define CODE_MIN     (256ULL << 10)
 #define STACK_SIZE   (256ULL << 10)
 
 static int map_code(struct engine *engine)
 {
 	void *rw, *rx;
 
+	engine->map_size = engine->code_size;
 	engine->code_fd = memfd_create("lodge-code", MFD_CLOEXEC);
 	if (engine->code_fd < 0 ||
 	    ftruncate(engine->code_fd, engine->code_size))
@@ -45,9 +47,12 @@ static int map_code(struct engine *engine)
 
 int engine_create(const struct engine_config *cfg, struct engine **out)
 {
-	struct engine *engine = calloc(1, sizeof(*engine));
+	struct engine *engine;
 	int ret;
 
+	if (cfg->code_size && cfg->code_size < CODE_MIN)
+		return -EINVAL;
+	engine = calloc(1, sizeof(*engine));
 	if (!engine)
 		return -ENOMEM;
 	engine->cfg = *cfg;
@@ -71,9 +76,9 @@ void engine_destroy(struct engine *engine)
 {
 	hostfault_unregister(engine);
 	if (engine->rx_off)
-		munmap(to_rx(engine, engine->rw), engine->code_size);
+		munmap(to_rx(engine, engine->rw), engine->map_size);
 	if (engine->rw)
-		munmap(engine->rw, engine->code_size);
+		munmap(engine->rw, engine->map_size);
 	if (engine->code_fd >= 0)
 		close(engine->code_fd);
 	page_fini(engine);
@@ -109,10 +114,23 @@ static uint8_t *bounce_slot(struct engine *engine)
 	uint8_t *p;
 
 	lock_acquire(&engine->lock);
-	p = engine->rw + engine->code_size - BOUNCE_CODE_SIZE;
-	engine->code_size -= BOUNCE_CODE_SIZE;
+	p = engine->free_slot;
+	if (p) {
+		memcpy(&engine->free_slot, p, sizeof(p));
+	} else {
+		engine->code_size -= BOUNCE_CODE_SIZE;
+		p = engine->rw + engine->code_size;
+	}
 	lock_release(&engine->lock);
 	return p;
+}
+
+static void bounce_slot_free(struct engine *engine, uint8_t *p)
+{
+	lock_acquire(&engine->lock);
+	memcpy(p, &engine->free_slot, sizeof(p));
+	engine->free_slot = p;
+	lock_release(&engine->lock);
 }
 
 static int setup_cpu(struct engine *engine, struct cpu *cpu, unsigned int id)
@@ -186,6 +204,7 @@ void engine_cpu_destroy(struct cpu *cpu)
 	engine_exclusive_end(engine);
 	slow_fini(cpu);
 	cpu_state_destroy(cpu);
+	bounce_slot_free(engine, ec->bounce_code);
 	munmap(ec->region, ec->region_size);
 }
 

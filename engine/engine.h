@@ -13,7 +13,7 @@
 struct engine;
 
 struct engine_config {
-	uint64_t code_size; /* bytes of code memory, 0: default */
+	uint64_t code_size; /* bytes of code memory, 0: default, >= 256K */
 	const struct cpu_ops *ops;
 	/*
 	 * Keep the arithmetic flags exact before every instruction, also where
@@ -24,7 +24,7 @@ struct engine_config {
 	bool exact_flags;
 };
 
-/* 0 or -ENOMEM, or -errno of the host's refusal. */
+/* 0, -ENOMEM, -EINVAL (code_size), or -errno of the host's refusal. */
 int engine_create(const struct engine_config *cfg,
 		  struct engine **out) __must_check;
 

@@ -17,6 +17,7 @@ static void ack_code(struct cpu *cpu)
 		return;
 	__atomic_and_fetch(&cpu->requests, ~CPU_REQ_CODE, __ATOMIC_SEQ_CST);
 	tlb_drop_write(cpu, NULL);
+	__atomic_store_n(&ec->storing, NULL, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&ec->code_ack, 1, __ATOMIC_RELEASE);
 	futex_wake(&ec->code_ack, 1);
 }

@@ -131,8 +131,33 @@ void flow_exit_to(struct trans *t, uint64_t rip, uint64_t mode)
 	exit_direct(t, rip, mode, t->d->live_out != 0);
 }
 
-/* S0 = offset of the target; flags are in memory. */
-static void exit_indirect(struct trans *t)
+static void cold_jc(struct trans *t, uint8_t *from, int32_t undo)
+{
+	struct cold *c = cold_add(t, COLD_JC, from);
+
+	if (c)
+		c->tag_disp = undo;
+}
+
+void flow_sign_extend(struct trans *t)
+{
+	struct emit *e = &t->e;
+
+	emit1(e, 0x49); /* shl s1, 16 */
+	emit1(e, 0xc1);
+	emit1(e, 0xe0 | (S1 & 7));
+	emit1(e, 16);
+	emit1(e, 0x49); /* sar s1, 16 */
+	emit1(e, 0xc1);
+	emit1(e, 0xf8 | (S1 & 7));
+	emit1(e, 16);
+}
+
+/*
+ * S0 = offset of the target; flags are in memory. @undo: what gives rsp its
+ * old value, should the target not be canonical.
+ */
+static void exit_indirect(struct trans *t, int32_t undo)
 {
 	int32_t jc = OFF_VIEW(t->view) + offsetof(struct tlb_view, jc);
 	struct emit *e = &t->e;
@@ -145,7 +170,7 @@ static void exit_indirect(struct trans *t)
 			    t->engine->rx_off);
 		return;
 	}
-	cold_add(t, COLD_JC, emit_poll(t));
+	cold_jc(t, emit_poll(t), undo);
 	emit_mov_rr(e, 4, S1, S0);
 	emit1(e, 0x41); /* and s1d, entries - 1 */
 	emit1(e, 0x81);
@@ -156,7 +181,7 @@ static void exit_indirect(struct trans *t)
 	emit1(e, 0xe0 | (S1 & 7));
 	emit1(e, 4);
 	emit_op_cpu_idx(e, 0x3b, S0, S1, jc + offsetof(struct jc_entry, gva));
-	cold_add(t, COLD_JC, emit_jcc(e, CC_NE));
+	cold_jc(t, emit_jcc(e, CC_NE), undo);
 	emit1(e, 0x42); /* jmp [rsp + s1 + code] */
 	emit1(e, 0xff);
 	emit1(e, 0xa4);
@@ -408,7 +433,7 @@ static void flow_jmp(struct trans *t)
 	if (t->d->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY)
 		t->flags_host = false;
 	indirect_target(t);
-	exit_indirect(t);
+	exit_indirect(t, 0);
 }
 
 static void flow_call(struct trans *t)
@@ -421,6 +446,13 @@ static void flow_call(struct trans *t)
 	if (!direct) {
 		indirect_target(t);
 		emit_st(&t->e, OFF_SCRATCH(1), S0);
+		if (t->bits == 64) { /* before the stack is written */
+			emit_mov_rr(&t->e, 8, S1, S0);
+			flow_sign_extend(t);
+			emit_op_rr(&t->e, 0x3b, 8, S1, S0);
+			cold_add(t, COLD_SLOW, emit_jcc(&t->e, CC_NE));
+			t->flags_host = false;
+		}
 	}
 	mem_addr(t, &m, size, ACC_WRITE, false);
 	store_imm(t, size, t->next_rip);
@@ -430,7 +462,7 @@ static void flow_call(struct trans *t)
 		return;
 	}
 	emit_ld(&t->e, S0, OFF_SCRATCH(1));
-	exit_indirect(t);
+	exit_indirect(t, size);
 }
 
 static void flow_ret(struct trans *t)
@@ -445,7 +477,7 @@ static void flow_ret(struct trans *t)
 	mem_addr(t, &m, size, ACC_READ, true);
 	emit_ld_at(&t->e, size, S0, S0);
 	adjust_sp(t, size + extra);
-	exit_indirect(t);
+	exit_indirect(t, -(int32_t)(size + extra));
 }
 
 static enum host_cc branch_cc(ZydisMnemonic m)
@@ -585,6 +617,7 @@ static void flow_maskmov(struct trans *t)
 	const ZydisDecodedOperand *op = decode_mem(t->d);
 	struct memref m;
 
+	emit_st(&t->e, OFF_SCRATCH(5), H_RDI);
 	if (t->d->in.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ &&
 	    t->cpu->vendor_amd) {
 		emit1(&t->e, 0x49); /* movq s1, mm0: MMX state comes first */
@@ -595,7 +628,6 @@ static void flow_maskmov(struct trans *t)
 	decode_memref(t->d, op, &m);
 	protect(t);
 	mem_addr(t, &m, op->size / 8, ACC_WRITE, true);
-	emit_st(&t->e, OFF_SCRATCH(5), H_RDI);
 	emit_mov_rr(&t->e, 8, H_RDI, S0);
 	for (unsigned int i = 0; i < t->d->in.length; i++) {
 		uint8_t b = t->d->bytes[i];

@@ -147,6 +147,9 @@ struct engine {
 	uint64_t perm_size, perm_used;
 	struct block **by_code; /* in order of their code */
 	unsigned int nblocks;
+	bool keep_code;              /* a block is being inserted */
+	uint64_t map_size;           /* of code memory, slots included */
+	uint8_t *free_slot;          /* list of bounce slots given back */
 	struct block **hash;
 	struct codepage **pages;
 	uint32_t **pageflags[4096]; /* engine/page.c */
@@ -171,6 +174,7 @@ struct engine_cpu {
 	struct lock code_lock;
 	uint32_t code_ack;
 	uint32_t invalidations;     /* by our own stores */
+	uint8_t *storing;           /* code page, store maybe still to come */
 	bool do_slow;               /* run the instruction at rip by slow.c */
 	enum cpu_exit_kind pending; /* access the client answers */
 	struct link *link;          /* exit that waits for its target */
@@ -281,6 +285,7 @@ bool flow_insn(struct trans *t, bool last); /* true: ends the block */
 void flow_exit_to(struct trans *t, uint64_t rip, uint64_t mode);
 void flow_call_exec(struct trans *t, exec_fn *fn, bool end);
 void flow_slow(struct trans *t);
+void flow_sign_extend(struct trans *t); /* bits 63-48 of S1 := bit 47 */
 void flow_jcc_exit(struct trans *t, enum host_cc cc, uint64_t rip);
 
 struct cold *cold_add(struct trans *t, enum cold_kind kind, uint8_t *from);
@@ -324,6 +329,7 @@ void page_fini(struct engine *engine);
 struct codepage *page_get(struct engine *engine, uint8_t *hva);
 uint32_t page_xid(struct engine *engine, struct codepage *p, gva_t gva);
 void page_mark_code(struct cpu *cpu, struct codepage *p);
+void page_settle(struct cpu *cpu, struct codepage *p);
 struct block *block_find(struct engine *engine, struct codepage *p,
 			 uint64_t rip, uint64_t cs_base, uint64_t mode);
 void block_insert(struct engine *engine, struct block *b);
@@ -356,6 +362,9 @@ void excl_end_self(struct cpu *cpu);
 /* Faults that come before those of the address. */
 void mask_check(struct cpu *cpu, const struct mem_rule *r, gva_t gva);
 uint64_t mask_bytes(const struct mem_rule *r, unsigned int size);
+
+/* engine/x87env.c: raise a pending exception; guest state is live */
+void x87_wait(struct cpu *cpu);
 
 /* engine/slow.c: one instruction on bounce buffers */
 struct slow;

@@ -15,7 +15,6 @@
 #include <string.h>
 
 #define MXCSR_MM BIT(17)
-#define FSW_ES   BIT(7)
 
 /* ---- alignment ---- */
 
@@ -76,13 +75,8 @@ static void find_align(const struct dinsn *d, unsigned int size,
 
 void mask_check(struct cpu *cpu, const struct mem_rule *r, gva_t gva)
 {
-	uint16_t fsw;
-
-	if (unlikely(r->x87)) {
-		__asm__ volatile("fnstsw %0" : "=m"(fsw));
-		if (fsw & FSW_ES)
-			cpu_raise(cpu, VEC_MF);
-	}
+	if (unlikely(r->x87))
+		x87_wait(cpu);
 	if (likely(!r->align || !(gva & (r->align - 1))))
 		return;
 	if (r->align_mm && xstate_host_mxcsr() & MXCSR_MM)

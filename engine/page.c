@@ -234,40 +234,6 @@ static void block_range(const struct block *b, int n, unsigned int *from,
 	*to = n ? b->end1 : b->end;
 }
 
-static void page_copy(struct engine *engine, struct codepage *p, uint64_t mask)
-{
-	if (!p->copy)
-		p->copy = perm_alloc(engine, PAGE_SIZE);
-	for (unsigned int i = 0; i < 64; i++)
-		if (mask & ~p->granules & BIT64(i))
-			memcpy(p->copy + i * 64, p->hva + i * 64, 64);
-	p->granules |= mask;
-}
-
-void block_insert(struct engine *engine, struct block *b)
-{
-	struct block **head =
-		&engine->hash[block_hash(b->page[0], b->rip, b->mode)];
-
-	/* first what may meet a host fault */
-	for (int n = 0; n < 2 && b->page[n]; n++) {
-		unsigned int from, to;
-
-		block_range(b, n, &from, &to);
-		page_copy(engine, b->page[n], granule_mask(from, to));
-	}
-	for (int n = 0; n < 2 && b->page[n]; n++) {
-		b->page_next[n] = b->page[n]->blocks;
-		b->page[n]->blocks = b;
-	}
-	b->valid = true;
-	b->hash_next = *head;
-	engine->by_code[engine->nblocks] = b;
-	__atomic_store_n(&engine->nblocks, engine->nblocks + 1,
-			 __ATOMIC_RELEASE);
-	__atomic_store_n(head, b, __ATOMIC_RELEASE);
-}
-
 bool blocks_full(const struct engine *engine)
 {
 	return engine->nblocks == MAX_BLOCKS ||
@@ -323,6 +289,12 @@ static void patch_entry(struct engine *engine, uint8_t *rx, uint8_t *stale)
 	__atomic_store_n((uint64_t *)rw, word, __ATOMIC_RELEASE);
 }
 
+/* Both halves of a crossing block may be the same host page. */
+static int block_pages(const struct block *b)
+{
+	return b->page[1] && b->page[1] != b->page[0] ? 2 : 1;
+}
+
 static void page_remove(struct engine *engine, struct block *b, int n)
 {
 	struct codepage *p = b->page[n];
@@ -331,7 +303,7 @@ static void page_remove(struct engine *engine, struct block *b, int n)
 	while (*at != b)
 		at = &(*at)->page_next[(*at)->page[0] == p ? 0 : 1];
 	*at = b->page_next[n];
-	if (!p->blocks)
+	if (!p->blocks && !engine->keep_code)
 		page_unmark(engine, p);
 }
 
@@ -356,7 +328,7 @@ void block_invalidate(struct engine *engine, struct block *b)
 	patch_entry(engine, b->ind, b->stale_ind);
 	if (b->dir && b->dir != b->ind)
 		patch_entry(engine, b->dir, b->stale_dir);
-	for (int n = 0; n < 2 && b->page[n]; n++)
+	for (int n = 0; n < block_pages(b); n++)
 		page_remove(engine, b, n);
 }
 
@@ -368,16 +340,67 @@ static unsigned int page_invalidate(struct engine *engine, struct codepage *p,
 	struct block *b, *next;
 
 	for (b = p->blocks; b; b = next) {
-		int n = b->page[0] == p ? 0 : 1;
+		bool hit = false;
 
-		next = b->page_next[n];
-		block_range(b, n, &bf, &bt);
-		if (bf >= to || bt <= from)
+		next = b->page_next[b->page[0] == p ? 0 : 1];
+		for (int n = 0; n < 2; n++) {
+			block_range(b, n, &bf, &bt);
+			hit |= b->page[n] == p && bf < to && bt > from;
+		}
+		if (!hit)
 			continue;
 		block_invalidate(engine, b);
 		count++;
 	}
 	return count;
+}
+
+/*
+ * Remember the bytes a new block was made from. Where other blocks were made
+ * of other bytes, the client changed them unnoticed: those blocks go.
+ */
+static void page_copy(struct engine *engine, struct codepage *p,
+		      unsigned int from, unsigned int to)
+{
+	uint64_t mask = granule_mask(from, to);
+
+	if (!p->copy)
+		p->copy = perm_alloc(engine, PAGE_SIZE);
+	for (unsigned int i = 0; i < 64; i++)
+		if (mask & ~p->granules & BIT64(i))
+			memcpy(p->copy + i * 64, p->hva + i * 64, 64);
+	if (p->granules & mask &&
+	    memcmp(p->copy + from, p->hva + from, to - from)) {
+		page_invalidate(engine, p, from, to);
+		memcpy(p->copy + from, p->hva + from, to - from);
+	}
+	p->granules |= mask;
+}
+
+void block_insert(struct engine *engine, struct block *b)
+{
+	struct block **head =
+		&engine->hash[block_hash(b->page[0], b->rip, b->mode)];
+
+	/* first what may meet a host fault */
+	engine->keep_code = true; /* the pages do not become empty */
+	for (int n = 0; n < 2 && b->page[n]; n++) {
+		unsigned int from, to;
+
+		block_range(b, n, &from, &to);
+		page_copy(engine, b->page[n], from, to);
+	}
+	engine->keep_code = false;
+	for (int n = 0; n < block_pages(b); n++) {
+		b->page_next[n] = b->page[n]->blocks;
+		b->page[n]->blocks = b;
+	}
+	b->valid = true;
+	b->hash_next = *head;
+	engine->by_code[engine->nblocks] = b;
+	__atomic_store_n(&engine->nblocks, engine->nblocks + 1,
+			 __ATOMIC_RELEASE);
+	__atomic_store_n(head, b, __ATOMIC_RELEASE);
 }
 
 void page_revalidate(struct engine *engine, struct codepage *p)
@@ -403,20 +426,48 @@ static bool may_cache_write(struct cpu *cpu, uint8_t *hva_page)
 	return !(old & FLAG_CODE);
 }
 
+/*
+ * The store itself comes after this returns. A translation made in between
+ * has read the old bytes: therefore the page is noted, and whoever translates
+ * code in it waits for our next safepoint and looks again (page_settle()).
+ */
 static void code_write(struct cpu *cpu, uint8_t *hva, unsigned int size)
 {
 	struct engine *engine = cpu->engine;
+	struct engine_cpu *ec = ec_of(cpu);
 	uint8_t *page = (uint8_t *)((uintptr_t)hva & PAGE_MASK);
 	struct codepage *p = page_lookup(engine, page);
-	unsigned int from = hva - page, n;
+	unsigned int from = hva - page, n = 0;
 
-	if (!p || !size || !(p->granules & granule_mask(from, from + size)))
+	if (!p || !size)
 		return;
 	engine_lock(cpu);
-	n = page_invalidate(engine, p, from, from + size);
+	if (p->granules & granule_mask(from, from + size))
+		n = page_invalidate(engine, p, from, from + size);
+	__atomic_store_n(&ec->storing, page, __ATOMIC_SEQ_CST);
 	engine_unlock(engine);
-	ec_of(cpu)->invalidations += n;
+	ec->invalidations += n;
 	cpu->stat[CPU_STAT_INVALIDATE] += n;
+}
+
+/* After code of @p was translated: stores under way may have changed it. */
+void page_settle(struct cpu *cpu, struct codepage *p)
+{
+	struct engine *engine = cpu->engine;
+	bool again = false;
+
+	for (unsigned int i = 0; i < engine->ncpus; i++) {
+		struct cpu *other = engine->cpus[i];
+
+		if (!other || other == cpu ||
+		    __atomic_load_n(&ec_of(other)->storing,
+				    __ATOMIC_SEQ_CST) != p->hva)
+			continue;
+		drop_write_of(other);
+		again = true;
+	}
+	if (again)
+		page_revalidate(engine, p);
 }
 
 const struct cpu_code_ops page_code_ops = {

@@ -98,12 +98,17 @@ static struct block *make_block(struct cpu *cpu, struct codepage *p, gva_t gva,
 	if (!b && blocks_full(engine)) {
 		*err = -ENOMEM;
 	} else if (!b) {
+		engine->keep_code = false; /* a host fault may have left it */
 		page_mark_code(cpu, p);
 		if (next)
 			page_mark_code(cpu, next);
 		b = translate(cpu, p, next, xid1, err);
-		if (b)
+		if (b) {
 			block_insert(engine, b);
+			page_settle(cpu, p);
+			if (next)
+				page_settle(cpu, next);
+		}
 		cpu->stat[CPU_STAT_TRANSLATE]++;
 	}
 	engine_unlock(engine);

@@ -234,6 +234,26 @@ static void emit_cold_mem(struct trans *t, struct cold *c)
 	emit_bind(emit_jmp(e), c->back);
 }
 
+/*
+ * A target in S0 that is not canonical faults at the jump itself: take the
+ * stack pointer back and let C do it all. (57-bit targets go there, too.)
+ */
+static void emit_canonical(struct trans *t, const struct cold *c)
+{
+	struct emit *e = &t->e;
+	uint8_t *ok;
+
+	emit_mov_rr(e, 8, S1, S0);
+	flow_sign_extend(t);
+	emit_op_rr(e, 0x3b, 8, S1, S0);
+	ok = emit_jcc(e, CC_E);
+	if (c->tag_disp)
+		emit_lea(e, 8, GSP, GSP, NOHOST, 1, c->tag_disp);
+	emit_st_imm64(e, OFF(rip), c->rip, S0);
+	emit_jmp_to(e, t->engine->leave[LEAVE_SLOW], t->engine->rx_off);
+	emit_bind(ok, e->p);
+}
+
 static void emit_cold(struct trans *t, struct cold *c)
 {
 	struct emit *e = &t->e;
@@ -262,6 +282,8 @@ static void emit_cold(struct trans *t, struct cold *c)
 			    t->engine->rx_off);
 		return;
 	case COLD_JC:
+		if (t->bits == 64)
+			emit_canonical(t, c);
 		emit_st(e, OFF(rip), S0);
 		emit_jmp_to(e, t->engine->leave[LEAVE_DISPATCH],
 			    t->engine->rx_off);
@@ -501,7 +523,7 @@ int translate_bounce(struct cpu *cpu, const uint8_t *bytes, unsigned int len,
 	ret = decode_insn(cpu, t->bits, bytes, len, cpu->rip, d);
 	if (ret)
 		return ret;
-	decode_classify(cpu, mode, d);
+	decode_classify(cpu, b.mode, d);
 	d->live_in = d->live_out = d->live_taken = RFLAGS_ARITH;
 	t->bounce = true;
 	b.code = t->e.p = ec->bounce_code;
@@ -513,8 +535,11 @@ int translate_bounce(struct cpu *cpu, const uint8_t *bytes, unsigned int len,
 	flags_restore(t);
 	out->cls = d->cls;
 	out->fn = d->fn;
-	out->lock = d->in.attributes & ZYDIS_ATTRIB_HAS_LOCK;
+	out->lock = d->in.attributes & ZYDIS_ATTRIB_HAS_LOCK ||
+		    d->in.mnemonic == ZYDIS_MNEMONIC_XCHG;
 	trans_insn(t, d, &out->insn);
+	if (d->cls == K_CALL || d->cls == K_END)
+		return 0;
 	if (!flow_insn(t, true))
 		flow_exit_to(t, d->next_rip, mode);
 	for (unsigned int i = 0; i < t->ncold; i++)

@@ -8,10 +8,13 @@
 #include "engine/exec.h"
 
 #include "cpu/mem.h"
+#include "engine/internal.h"
+#include "x86/regs.h"
 
 #include <string.h>
 
 #define ENV_MAX 108
+#define FSW_ES  BIT(7)
 
 /* 32-bit protected-mode format, what 64-bit code of the host uses. */
 struct env {
@@ -27,6 +30,15 @@ _Static_assert(sizeof(struct env) == ENV_MAX, "FSAVE image");
 struct env16 {
 	uint16_t cw, sw, tw, ip, cs, dp, ds;
 };
+
+void x87_wait(struct cpu *cpu)
+{
+	uint16_t fsw;
+
+	__asm__ volatile("fnstsw %0" : "=m"(fsw));
+	if (fsw & FSW_ES)
+		cpu_raise(cpu, VEC_MF);
+}
 
 static bool short_form(const struct insn *i)
 {
@@ -127,13 +139,16 @@ static void unpack(const struct cpu *cpu, const struct insn *i,
 	}
 }
 
+/* FLDENV and FRSTOR wait for exceptions, the others do not. */
 int exec_fldenv(struct cpu *cpu, const struct insn *i)
 {
 	unsigned int size = i->op[0].size;
-	gva_t gva = insn_linear(cpu, i, 0, size, ACC_READ);
+	gva_t gva;
 	uint8_t in[ENV_MAX];
 	struct env e;
 
+	x87_wait(cpu);
+	gva = insn_linear(cpu, i, 0, size, ACC_READ);
 	mem_read_buf(cpu, gva, in, size, mem_acc(cpu, ACC_READ));
 	unpack(cpu, i, in, &e);
 	if (with_registers(i))

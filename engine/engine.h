@@ -66,6 +66,13 @@ enum cpu_exit_kind engine_complete(struct cpu *cpu) __must_check;
 bool engine_pending(const struct cpu *cpu);
 
 /*
+ * Call @fn, which reads guest memory, outside of engine_run(). Its value, or
+ * -EFAULT when client memory was not there.
+ */
+int engine_guard(struct cpu *cpu, int (*fn)(struct cpu *cpu, void *arg),
+		 void *arg) __must_check;
+
+/*
  * Exclusive section: on return no other cpu of the engine is in guest code,
  * none enters until engine_exclusive_end(). May be called by any thread that
  * does not run a cpu of this engine at that moment, or by a cpu's thread

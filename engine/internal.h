@@ -176,6 +176,7 @@ struct engine_cpu {
 	uint32_t invalidations;     /* by our own stores */
 	uint8_t *storing;           /* code page, store maybe still to come */
 	bool do_slow;               /* run the instruction at rip by slow.c */
+	bool guard;                  /* inside engine_guard() */
 	enum cpu_exit_kind pending; /* access the client answers */
 	struct link *link;          /* exit that waits for its target */
 	uint32_t link_gen;

@@ -477,10 +477,27 @@ static bool landed(struct cpu *cpu)
 	return true;
 }
 
+int engine_guard(struct cpu *cpu, int (*fn)(struct cpu *cpu, void *arg),
+		 void *arg)
+{
+	struct engine_cpu *ec = ec_of(cpu);
+	volatile int ret = -EFAULT;
+
+	ec->guard = true;
+	hostfault_enter(cpu);
+	if (!__builtin_setjmp(cpu->jmpbuf))
+		ret = fn(cpu, arg);
+	hostfault_leave();
+	ec->guard = false;
+	return ret;
+}
+
 void run_efault(struct cpu *cpu)
 {
 	struct engine *engine = cpu->engine;
 
+	if (ec_of(cpu)->guard)
+		__builtin_longjmp(cpu->jmpbuf, 1);
 	if (__atomic_load_n(&engine->lock_owner, __ATOMIC_RELAXED) == cpu)
 		engine_unlock(engine);
 	slow_abort(cpu);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cpu/mem.h"
+#include "engine/engine.h"
 #include "kvm/handler.h"
 #include "kvm/vcpu.h"
 #include "kvm/vm.h"
@@ -45,19 +46,30 @@ int debug_set(struct call *c)
 	return 0;
 }
 
+static int translate(struct cpu *cpu, void *arg)
+{
+	struct kvm_translation *t = arg;
+	struct walk w;
+	int ret = -EFAULT;
+
+	if (mmu_canonical(cpu, t->linear_address))
+		ret = mmu_probe(cpu, t->linear_address, ACC_READ | ACC_SYSTEM,
+				&w);
+	if (!ret)
+		t->physical_address = w.gpa;
+	return ret;
+}
+
 int debug_translate(struct call *c)
 {
 	struct kvm_translation *t = c->data;
 	struct vcpu *vcpu = c->vcpu;
-	struct walk w;
-	int ret = -EFAULT;
+	int ret;
 
+	t->physical_address = UINT64_MAX;
 	pthread_rwlock_rdlock(&vcpu->vm->mem.map_lock);
-	if (mmu_canonical(vcpu->cpu, t->linear_address))
-		ret = mmu_probe(vcpu->cpu, t->linear_address,
-				ACC_READ | ACC_SYSTEM, &w);
+	ret = engine_guard(vcpu->cpu, translate, t);
 	pthread_rwlock_unlock(&vcpu->vm->mem.map_lock);
-	t->physical_address = ret ? UINT64_MAX : w.gpa;
 	t->valid = !ret;
 	t->writeable = 1;
 	t->usermode = 0;

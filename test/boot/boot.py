@@ -21,8 +21,8 @@ import subprocess
 import sys
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
-    os.path.abspath(__file__))))
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
 SKIP = 77
 # What a healthy kernel never prints.
 COMPLAINTS = re.compile(
@@ -148,6 +148,10 @@ def judge_machine(lines, opts):
     mib = int(memory[1]) / 1024
     if not opts.memory * 0.93 - 64 <= mib <= opts.memory:
         raise Failed("%d MiB of memory, not %d" % (mib, opts.memory))
+    _, flags = find(lines, r"^flags\s*: (.*)")
+    for name in opts.without:
+        if not flags or name in flags[1].split():
+            raise Failed("/proc/cpuinfo still offers " + name)
 
 
 def judge_drift(lines):
@@ -193,6 +197,8 @@ def judge(lines, status, opts):
 def command(opts, initrd):
     vmm = shlex.split(opts.vmm) if opts.vmm else \
         [opts.lodge, "run", "-accel", "lodge"]
+    if opts.refuse:
+        vmm = [sys.executable, os.path.join(HERE, "refuse.py")] + vmm
     append = "console=ttyS0 lodge.checks=%s lodge.end=%s %s" % (
         ",".join(opts.checks), opts.end, opts.append)
     return vmm + [
@@ -268,6 +274,13 @@ def options():
     ap.add_argument("--options", default="", help="more for the VMM")
     ap.add_argument("--allow", metavar="REGEX",
                     help="complaints of the kernel that are none here")
+    ap.add_argument("--mask", metavar="LIST",
+                    help="features of the host to hide from Lodge")
+    ap.add_argument("--without", default="", metavar="LIST",
+                    type=lambda s: [f for f in s.split(",") if f],
+                    help="CPU flags the guest must not see")
+    ap.add_argument("--refuse", action="store_true",
+                    help="run the VMM where containers' filters apply")
     ap.add_argument("--status", type=int, default=0,
                     help="the exit status that is right")
     ap.add_argument("--times", type=int, default=1, help="boots in a row")
@@ -279,6 +292,8 @@ def options():
 def main():
     opts = options()
     log = open(opts.log, "wb") if opts.log else None
+    if opts.mask:
+        os.environ["LODGE_MASK"] = opts.mask
     try:
         if not opts.vmm and not os.access(opts.lodge, os.X_OK):
             raise Failed("%s is not built" % opts.lodge)

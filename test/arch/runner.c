@@ -277,23 +277,23 @@ static void *vcpu_main(void *arg)
 
 static void set_cpuid(int sys, struct vcpu *v)
 {
-	static struct {
-		struct kvm_cpuid2 head;
-		struct kvm_cpuid_entry2 entry[256];
-	} c;
+	static uint64_t room[(sizeof(struct kvm_cpuid2) +
+			      256 * sizeof(struct kvm_cpuid_entry2)) /
+			     8];
+	struct kvm_cpuid2 *c = (struct kvm_cpuid2 *)room;
 
-	c.head.nent = 256;
-	must(hv_ioctl(sys, KVM_GET_SUPPORTED_CPUID, (unsigned long)&c),
+	c->nent = 256;
+	must(hv_ioctl(sys, KVM_GET_SUPPORTED_CPUID, (unsigned long)c),
 	     "KVM_GET_SUPPORTED_CPUID");
-	for (uint32_t i = 0; i < c.head.nent; i++) {
-		struct kvm_cpuid_entry2 *e = &c.head.entries[i];
+	for (uint32_t i = 0; i < c->nent; i++) {
+		struct kvm_cpuid_entry2 *e = &c->entries[i];
 
 		if (e->function == 1)
 			e->ebx = (e->ebx & 0x00ffffff) | v->id << 24;
 		if (e->function == 0xb)
 			e->edx = v->id;
 	}
-	must(hv_ioctl(v->fd, KVM_SET_CPUID2, (unsigned long)&c),
+	must(hv_ioctl(v->fd, KVM_SET_CPUID2, (unsigned long)c),
 	     "KVM_SET_CPUID2");
 }
 

@@ -497,8 +497,8 @@ static void detect(void)
 int main(void)
 {
 	detect();
-	*(uint8_t *)FRAME = 0xc3; /* for fetches: RET */
-	*(uint8_t *)0 = 0xc3;     /* the 1 GiB page is at 0 */
+	*(uint8_t *)FRAME = 0xc3;      /* for fetches: RET */
+	*(volatile uint8_t *)0 = 0xc3; /* the 1 GiB page is at 0 */
 	for (int i = 0; i < 3; i++)
 		memcpy((void *)(USER_PA + 16 * i), user_code[i], 16);
 	boot_pml4[2] = (uint64_t)pdpt2 | P | RW | US;

@@ -393,7 +393,7 @@ struct far {
 
 static struct far target;
 
-extern char far_return[], gate_return[];
+extern char far_return[];
 __asm__(".text\nfar_return: mov %cs, %eax; lret\n");
 
 static unsigned int far_cs;
@@ -405,8 +405,6 @@ static void far_call(reg_t unused, reg_t unused2)
 	__asm__ volatile("lcall *%1" : "=a"(cs) : "m"(target) : "memory");
 	far_cs = cs & 0xffff;
 }
-
-extern char far_jumped[];
 
 static void far_jump(reg_t unused, reg_t unused2)
 {
@@ -609,7 +607,6 @@ static void test_retf_outward(void)
 /* ---- 16-bit code and stacks in protected mode ---- */
 
 extern char code16[], code16_end[];
-static volatile uint32_t esp_in, esp_out, stack_val;
 __asm__(".text\n.code16\n"
 	"code16: movw $0x1234, %ax\n" /* keeps the upper half of eax */
 	" addl $0x10000, %eax\n"
@@ -647,25 +644,12 @@ static void test_stack16(void)
 	      "a 16-bit stack wraps: esp %x", (reg_t)out);
 }
 
-static void push_at(reg_t sp, reg_t unused)
-{
-	__asm__ volatile("mov %%esp, %%ebx; mov %%ss, %%ecx; mov %1, %%ss\n"
-			 "mov %0, %%esp; mov $0, %%edx\n"
-			 "movb %%dl, %%ss:(%%esp)\n"
-			 "mov %%ecx, %%ss; mov %%ebx, %%esp"
-			 :
-			 : "r"(sp), "r"(SEL_A)
-			 : "ebx", "ecx", "edx", "memory");
-}
-
-/* A stack limit: #SS(0), delivered on a task's or inner stack in real life;
- * here the handler would need the same stack, so only a plain access. */
+/* A stack limit. At CPL 3, since #SS needs a stack that works. */
 static void test_stack_limit(void)
 {
 	static uint8_t user[] = {0x50, 0xcd, USER_RETURN}; /* push eax */
 
 	memcpy((void *)USER, user, sizeof(user));
-	(void)push_at;
 	set_desc(SEL_UDATA & ~7, 0, 0xffff, DATA | DPL(3) | ATTR_D);
 	check(user_call(USER, 0x10004, 0, 0) == 12 && caught.error == 0,
 	      "PUSH beyond the stack's limit is #SS(0): %x", caught.vector);

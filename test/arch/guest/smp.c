@@ -489,7 +489,7 @@ static void test_shootdown(void)
 /* ---- code changed by another processor ---- */
 
 static uint8_t *const code = (uint8_t *)(FRAME + 0x10000);
-static volatile uint32_t version, code_bad, code_late;
+static volatile uint32_t version, code_bad;
 
 static uint32_t run_code(void)
 {

@@ -248,15 +248,7 @@ extern struct {
 	uint16_t off1;
 } idt[256];
 
-extern char error_body[];
 volatile uint32_t seen_error;
-__asm__(".text\nerror_body: pop %ebx; mov %ebx, seen_error\n"
-	"incl runs; iret; jmp error_body\n");
-
-static void gp(reg_t unused, reg_t unused2)
-{
-	__asm__ volatile("mov %w0, %%fs" : : "r"(0x2000));
-}
 
 /* The handler steps over the faulting instruction: mov fs, ax is 2 bytes
  * with its operand size prefix away. */
@@ -276,8 +268,6 @@ static void do_skip(void)
 static void test_exception_gate(void)
 {
 	prepare();
-	(void)gp;
-	(void)error_body;
 	task_b.eip = (reg_t)skip_body;
 	idt[13].sel = SEL_TSS_B;
 	idt[13].attr = 0x85;

@@ -188,6 +188,7 @@ int exec_outs(struct cpu *cpu, const struct insn *i)
 	bool rep = i->prefix & (INSN_REP | INSN_REPNE);
 	gva_t gva;
 
+	check_port(cpu, port_number(cpu, i), port_size(cpu, i));
 	if (!iterations(cpu, i))
 		return EXEC_NEXT;
 	begin(cpu, i, false, true);
@@ -206,6 +207,7 @@ int exec_ins(struct cpu *cpu, const struct insn *i)
 	struct cpu_io *io = &cpu->io;
 	gva_t gva;
 
+	check_port(cpu, port_number(cpu, i), port_size(cpu, i));
 	if (!iterations(cpu, i))
 		return EXEC_NEXT;
 	begin(cpu, i, true, true);

@@ -363,13 +363,12 @@ static void classify_alone(uint64_t mode, struct dinsn *d)
 {
 	if (!(mode & MODE_ONE))
 		return;
-	if (d->cls != K_RETN &&
-	    ((d->cls != K_JMP && d->cls != K_CALLN) ||
-	     d->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE))
+	if (d->cls != K_RETN && ((d->cls != K_JMP && d->cls != K_CALLN) ||
+				 d->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE))
 		return;
-	d->fn = d->cls == K_RETN ? exec_ret_near :
-		d->cls == K_JMP ? exec_jmp_near :
-				  exec_call_near;
+	d->fn = d->cls == K_RETN  ? exec_ret_near
+		: d->cls == K_JMP ? exec_jmp_near
+				  : exec_call_near;
 	d->cls = K_END;
 }
 

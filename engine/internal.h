@@ -147,9 +147,9 @@ struct engine {
 	uint64_t perm_size, perm_used;
 	struct block **by_code; /* in order of their code */
 	unsigned int nblocks;
-	bool keep_code;              /* a block is being inserted */
-	uint64_t map_size;           /* of code memory, slots included */
-	uint8_t *free_slot;          /* list of bounce slots given back */
+	bool keep_code;     /* a block is being inserted */
+	uint64_t map_size;  /* of code memory, slots included */
+	uint8_t *free_slot; /* list of bounce slots given back */
 	struct block **hash;
 	struct codepage **pages;
 	uint32_t **pageflags[4096]; /* engine/page.c */
@@ -176,7 +176,7 @@ struct engine_cpu {
 	uint32_t invalidations;     /* by our own stores */
 	uint8_t *storing;           /* code page, store maybe still to come */
 	bool do_slow;               /* run the instruction at rip by slow.c */
-	bool guard;                  /* inside engine_guard() */
+	bool guard;                 /* inside engine_guard() */
 	enum cpu_exit_kind pending; /* access the client answers */
 	struct link *link;          /* exit that waits for its target */
 	uint32_t link_gen;

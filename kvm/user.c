@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Fault-tolerant copies by process_vm_readv() and process_vm_writev() on this
- * very process.
+ * very process; where those are forbidden, slowly, through a pipe.
  */
 #include "kvm/user.h"
 
 #include <errno.h>
-#include <string.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "kvm/handle.h"
 
@@ -16,11 +18,35 @@ static bool forbidden(ssize_t n)
 	return n < 0 && (errno == EPERM || errno == ENOSYS || errno == EACCES);
 }
 
+/* The kernel answers EFAULT for either end. */
+static int copy_piped(void *to, const void *from, size_t size)
+{
+	int fd[2], ret = -EFAULT;
+
+	if (pipe2(fd, O_CLOEXEC))
+		return -ENOMEM;
+	while (size) {
+		size_t part = MIN(size, (size_t)PIPE_BUF);
+
+		if (write(fd[1], from, part) != (ssize_t)part ||
+		    read(fd[0], to, part) != (ssize_t)part)
+			goto out;
+		to = (uint8_t *)to + part;
+		from = (const uint8_t *)from + part;
+		size -= part;
+	}
+	ret = 0;
+out:
+	close(fd[0]);
+	close(fd[1]);
+	return ret;
+}
+
 static int copy(void *ours, uint64_t theirs, size_t size, bool write)
 {
 	struct iovec l = {ours, size};
 	struct iovec r = {(void *)(uintptr_t)theirs, size};
-	int saved = errno;
+	int saved = errno, ret;
 	ssize_t n;
 
 	if (!size)
@@ -29,15 +55,13 @@ static int copy(void *ours, uint64_t theirs, size_t size, bool write)
 		n = process_vm_writev(handle_pid(), &l, 1, &r, 1, 0);
 	else
 		n = process_vm_readv(handle_pid(), &l, 1, &r, 1, 0);
-	if (forbidden(n)) {
-		if (write)
-			memcpy(r.iov_base, ours, size);
-		else
-			memcpy(ours, r.iov_base, size);
-		n = (ssize_t)size;
-	}
+	if (forbidden(n))
+		ret = copy_piped(write ? r.iov_base : ours,
+				 write ? ours : r.iov_base, size);
+	else
+		ret = n == (ssize_t)size ? 0 : -EFAULT;
 	errno = saved;
-	return n == (ssize_t)size ? 0 : -EFAULT;
+	return ret;
 }
 
 int user_read(void *dst, uint64_t src, size_t size)

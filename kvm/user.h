@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Copying from and to the caller's memory, with -EFAULT for a bad address as
- * a kernel would answer. The kernel does the copy for us; where a seccomp
- * filter forbids that call, a bad address is the caller's own fault signal.
+ * a kernel would answer. The kernel does the copy for us, where a seccomp
+ * filter forbids the call for it by another, slower one.
  */
 #ifndef KVM_USER_H
 #define KVM_USER_H

@@ -106,12 +106,12 @@ static bool state_equal_loose(const struct state *a, const struct state *b)
 }
 
 /*
- * The host's kernel says "present" for every address of its own half, so that
+ * The host's kernel says "present" for all that no process can map, so that
  * nobody learns its layout.
  */
 void fault_normalise(struct state *st)
 {
-	if (st->vector == 14 && st->cr2 >> 63)
+	if (st->vector == 14 && st->cr2 >= 0x7ffffffff000)
 		st->error |= 1;
 }
 
@@ -120,6 +120,31 @@ bool outcome_equal(const struct outcome *a, const struct outcome *b)
 	return (state_equal(&a->st, &b->st) ||
 		state_equal_loose(&a->st, &b->st)) &&
 	       !memcmp(&a->mem, &b->mem, sizeof(a->mem));
+}
+
+unsigned int outcome_signature(const struct outcome *a, const struct outcome *b)
+{
+	const struct state *x = &a->st, *y = &b->st;
+	unsigned int sig = 0;
+
+	if (x->vector != y->vector || x->error != y->error ||
+	    x->cr2 != y->cr2 || x->rip != y->rip)
+		sig |= 0x01;
+	if (x->rflags != y->rflags)
+		sig |= 0x02;
+	if (memcmp(x->gpr, y->gpr, sizeof(x->gpr)))
+		sig |= 0x04;
+	if (x->fs_base != y->fs_base || x->gs_base != y->gs_base)
+		sig |= 0x08;
+	if (memcmp(x->xsave, y->xsave, 160))
+		sig |= 0x10;
+	if (memcmp(x->xsave + 160, y->xsave + 160, XSAVE_SIZE - 160))
+		sig |= 0x20;
+	if (memcmp(a->mem.data, b->mem.data, DATA_SIZE))
+		sig |= 0x40;
+	if (memcmp(a->mem.stack, b->mem.stack, STACK_SIZE))
+		sig |= 0x80;
+	return sig;
 }
 
 static void diff_u64(const char *name, uint64_t in, uint64_t n, uint64_t g)

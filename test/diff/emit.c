@@ -104,6 +104,12 @@ static void put_opcode_evex(struct out *out, const struct form *f,
 	unsigned int r2 = f->reg >= 0 || !(o->reg & 16);
 	unsigned int v2 = v >> 4;
 
+	/*
+	 * EVEX.X means nothing for a general register, but with it set Zen 5
+	 * reads the stack pointer from before the last PUSH, POP or CALL.
+	 */
+	if (f->rm_kind == RM_REG && !f->no_gpr && (o->rm & 7) == 4)
+		bits |= 2;
 	if (f->rm_kind == RM_VSIB)
 		v2 = !(o->mem.index & 16);
 	put(out, 0x62);

@@ -13,6 +13,7 @@
 #define RCX 1
 #define RDX 2
 #define RSP 4
+#define RDI 7
 #define RBP 5
 
 static bool frozen(const struct gen *g, uint16_t regs)
@@ -172,14 +173,27 @@ static void gen_fxsave(struct gen *g)
 		abs_form(g, 0, rex, 0x0fae, 1, gva);
 }
 
+/* rep stosb over the image: XSAVEC leaves out what is not in use, and what
+ * counts as in use is the processor's own business. */
+static void wipe(struct gen *g, uint32_t gva)
+{
+	gen_load(g, RDI, gva);
+	gen_load(g, RCX, XSAVE_SIZE - 1);
+	gen_bytes(g, "\xfc", 1);
+	gen_bytes(g, "\xf3\xaa", 2);
+}
+
 /* XSAVE or XSAVEC, then XRSTOR of the image with another mask. */
 void gen_xsave(struct gen *g)
 {
 	unsigned int rex = rng_chance(&g->rng, 50) ? 0x48 : 0;
+	bool compact = rng_chance(&g->rng, 30);
 	uint32_t gva = DATA_GVA +
 		       (rng_below(&g->rng, DATA_SIZE - XSAVE_SIZE) & ~63u);
+	uint32_t mask = rng_next(&g->rng) & xstate_mask();
 
-	if (!gen_room(g, 14) || frozen(g, BIT(RAX) | BIT(RDX)))
+	if (!gen_room(g, 18) ||
+	    frozen(g, BIT(RAX) | BIT(RDX) | BIT(RCX) | BIT(RDI)))
 		return;
 	if (rng_chance(&g->rng, 40)) {
 		gen_fxsave(g);
@@ -187,17 +201,18 @@ void gen_xsave(struct gen *g)
 	}
 	for (int i = 0; i < 8; i++) /* the header */
 		store_imm(g, true, gva + 512 + 8 * i, 0);
-	gen_load(g, RAX, rng_next(&g->rng) & (xstate_mask() | 0x7));
+	gen_load(g, RAX, mask);
 	gen_load(g, RDX, 0);
-	if (rng_chance(&g->rng, 70))
-		abs_form(g, 0, rex, 0x0fae, 4, gva);
-	else
-		abs_form(g, 0, rex, 0x0fc7, 4, gva);
+	abs_form(g, 0, rex, compact ? 0x0fc7 : 0x0fae, 4, gva);
 	clear_pointers(g, gva);
+	if (!compact) /* XSTATE_BV tells what was in use */
+		store_imm(g, true, gva + 512, mask);
 	if (rng_chance(&g->rng, 50))
 		gen_load(g, RAX, rng_next(&g->rng) & 0xff);
 	if (rng_chance(&g->rng, 70))
 		abs_form(g, 0, rex, 0x0fae, 5, gva);
+	if (compact)
+		wipe(g, gva);
 }
 
 /* FNSTENV and FNSAVE clear the same fields; FLDENV and FRSTOR follow. */

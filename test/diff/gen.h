@@ -41,7 +41,8 @@ struct gen {
 	uint8_t profile; /* index into profiles */
 	uint8_t depth;   /* of nested control flow */
 	uint8_t budget;  /* instructions left */
-	bool wild;       /* unknown addresses are fine in this instruction */
+	bool stepping; /* TF may be set: the next instruction may be the last */
+	bool wild;     /* unknown addresses are fine in this instruction */
 };
 
 struct mem_operand {

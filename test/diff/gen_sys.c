@@ -84,8 +84,10 @@ void gen_popf(struct gen *g)
 	if (!gen_room(g, 4) || frozen(g, BIT(RSP)))
 		return;
 	flags &= 0x00237fd7 & ~0x100u; /* AC and TF only on purpose */
-	if (rng_chance(&g->rng, 2))
+	if (rng_chance(&g->rng, 2)) {
 		flags |= 0x100;
+		g->stepping = true;
+	}
 	if (rng_chance(&g->rng, 70))
 		flags &= ~0x400u;
 	memcpy(p + 1, &flags, 4);
@@ -192,7 +194,7 @@ void gen_xsave(struct gen *g)
 		       (rng_below(&g->rng, DATA_SIZE - XSAVE_SIZE) & ~63u);
 	uint32_t mask = rng_next(&g->rng) & xstate_mask();
 
-	if (!gen_room(g, 18) ||
+	if (!gen_room(g, 18) || g->stepping ||
 	    frozen(g, BIT(RAX) | BIT(RDX) | BIT(RCX) | BIT(RDI)))
 		return;
 	if (rng_chance(&g->rng, 40)) {
@@ -223,7 +225,7 @@ void gen_x87_env(struct gen *g)
 	bool all = rng_chance(&g->rng, 50);
 	uint32_t gva = DATA_GVA + rng_below(&g->rng, DATA_SIZE - 128);
 
-	if (!gen_room(g, 12))
+	if (!gen_room(g, 12) || g->stepping)
 		return;
 	if (rng_chance(&g->rng, 10))
 		gva = gen_address(g, 108);

@@ -339,8 +339,8 @@ static int worker_main(const struct options *opt, struct totals *totals,
 		uint64_t seed = strtoull(opt->one, &at, 0);
 
 		gen_block(seed, *at ? strtoul(at + 1, NULL, 0) : CODE_GVA, &b);
-		block_print(&b);
 		begin_block(&b);
+		block_report(&w.checker, &b, NULL);
 		report(&w, &b, 0);
 		return 0;
 	}

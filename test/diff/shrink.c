@@ -69,17 +69,32 @@ static bool is_nop(const struct block *b, unsigned int i)
 	return true;
 }
 
-/* Another way to fail is as good, as long as silicon is of one mind. */
-static bool fails(enum verdict v, enum verdict was)
+/*
+ * What a block still shows: the same verdict, and nothing that did not differ
+ * before, so that the smaller block is not about something else.
+ */
+static bool shows(const struct checker *c, const struct block *b,
+		  const struct state *override, enum verdict want,
+		  unsigned int *sig)
 {
-	return v == was || ((v == STUCK || v == DIFFERENT) && was != UNSTABLE);
+	static struct outcome native, guest;
+	enum verdict v = block_check(c, b, override, NULL, &native, &guest);
+	unsigned int now = v == STUCK ? 0 : outcome_signature(&native, &guest);
+
+	if (v != want || (*sig && now & ~*sig))
+		return false;
+	*sig = now;
+	return true;
 }
 
 void block_shrink(const struct checker *c, struct block *b,
 		  const struct state *override, enum verdict verdict)
 {
+	unsigned int sig = 0;
 	bool changed = true;
 
+	if (!shows(c, b, override, verdict, &sig))
+		return;
 	while (changed) {
 		changed = false;
 		for (int i = b->count - 1; i >= 0; i--) {
@@ -88,9 +103,7 @@ void block_shrink(const struct checker *c, struct block *b,
 			if (is_nop(b, i))
 				continue;
 			memset(without.code + b->start[i], 0x90, b->len[i]);
-			if (!fails(block_check(c, &without, override, NULL,
-					       NULL, NULL),
-				   verdict))
+			if (!shows(c, &without, override, verdict, &sig))
 				continue;
 			*b = without;
 			changed = true;

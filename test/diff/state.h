@@ -112,6 +112,10 @@ void fault_normalise(struct state *st);
 
 bool outcome_equal(const struct outcome *a, const struct outcome *b);
 
+/* Which kinds of things differ, one bit each. */
+unsigned int outcome_signature(const struct outcome *a,
+			       const struct outcome *b);
+
 /* Print what differs, one line per register or run of bytes. */
 void outcome_diff(const struct outcome *in, const struct outcome *native,
 		  const struct outcome *guest);

@@ -99,8 +99,6 @@ int decode_insn(const struct cpu *cpu, unsigned int bits, const uint8_t *bytes,
 	d->next_rip = rip + d->in.length;
 	if (bits == 32)
 		d->next_rip &= 0xffffffff;
-	else if (bits == 16)
-		d->next_rip &= 0xffff;
 	return 0;
 }
 

@@ -296,6 +296,21 @@ static void came_back(struct cpu *cpu, uint64_t why)
 	}
 }
 
+/*
+ * The block runs beyond the limit of CS. Blocks are shared by segments that
+ * differ in limits only.
+ */
+static bool past_limit(const struct cpu *cpu, const struct block *b)
+{
+	uint64_t end = cpu->rip;
+
+	if (likely(cpu->code_bits == 64 || cpu->mode & MODE_FLAT))
+		return false;
+	for (unsigned int i = 0; i < b->ninsn; i++)
+		end += b->lens[i];
+	return end > (uint64_t)cpu->seg[SEG_CS].limit + 1;
+}
+
 static void run_one(struct cpu *cpu)
 {
 	bool held = cpu->shadow & CPU_SHADOW_MOVSS;
@@ -313,6 +328,8 @@ static void run_one(struct cpu *cpu)
 	cpu->mode_dirty = true;
 	b = get_block(cpu);
 	cpu->mode = mode;
+	if (unlikely(past_limit(cpu, b)))
+		cpu_raise_err(cpu, VEC_GP, 0);
 	if (cpu->rflags_sys & RFLAGS_TF || cpu->guest_debug & DEBUG_STEP)
 		cpu->db_pending |= DR6_BS;
 	cpu->rflags_sys &= ~(uint64_t)RFLAGS_RF;
@@ -344,6 +361,10 @@ static void run_blocks(struct cpu *cpu)
 	}
 	cpu->stat[CPU_STAT_DISPATCH]++;
 	b = get_block(cpu);
+	if (unlikely(past_limit(cpu, b))) {
+		run_one(cpu);
+		return;
+	}
 	if (l && ec->link_gen == cpu->engine->flush_gen)
 		link_block(cpu, l, b);
 	if (cpu->mode & MODE_FLAT)

@@ -306,6 +306,11 @@ static void classify_special_reg(struct dinsn *d)
 		if (r >= ZYDIS_REGISTER_ES && r <= ZYDIS_REGISTER_GS) {
 			bool to = i == 0;
 
+			if (mov && !to &&
+			    d->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY) {
+				d->cls = K_STSEG;
+				return;
+			}
 			d->cls = to && !push ? K_END : K_CALL;
 			d->fn = mov ? to ? exec_mov_to_seg : exec_mov_from_seg
 				: push ? exec_push_seg

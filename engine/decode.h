@@ -28,6 +28,7 @@ enum insn_class {
 	K_CLD,
 	K_STD,
 	K_SWAPGS,
+	K_STSEG, /* MOV m16, Sreg */
 	K_XCHG,
 	K_MASKMOV, /* implicit [rDI] store */
 };

@@ -116,7 +116,7 @@ static uint8_t *bounce_slot(struct engine *engine)
 	lock_acquire(&engine->lock);
 	p = engine->free_slot;
 	if (p) {
-		memcpy(&engine->free_slot, p, sizeof(p));
+		memcpy(&engine->free_slot, p, sizeof(engine->free_slot));
 	} else {
 		engine->code_size -= BOUNCE_CODE_SIZE;
 		p = engine->rw + engine->code_size;
@@ -128,7 +128,7 @@ static uint8_t *bounce_slot(struct engine *engine)
 static void bounce_slot_free(struct engine *engine, uint8_t *p)
 {
 	lock_acquire(&engine->lock);
-	memcpy(p, &engine->free_slot, sizeof(p));
+	memcpy(p, &engine->free_slot, sizeof(engine->free_slot));
 	engine->free_slot = p;
 	lock_release(&engine->lock);
 }

@@ -643,12 +643,29 @@ static void flow_maskmov(struct trans *t)
 	t->spill_reg = H_RDI;
 }
 
+/* MOV m16, Sreg: through the TLB, so that it may be MMIO. */
+static void flow_stseg(struct trans *t)
+{
+	const ZydisDecodedOperand *op = &t->d->op[0];
+	unsigned int seg = t->d->in.raw.modrm.reg;
+	struct memref m;
+
+	decode_memref(t->d, op, &m);
+	protect(t);
+	mem_addr(t, &m, 2, ACC_WRITE, false);
+	emit_ld32(&t->e, S1,
+		  OFF(seg) + (int32_t)(seg * sizeof(struct segment)) +
+			  (int32_t)offsetof(struct segment, sel));
+	emit_st_at(&t->e, 2, S0, S1);
+}
+
 /* Stay in the block behind an instruction the mode makes trivial. */
 static bool flow_simple(struct trans *t)
 {
 	switch (t->d->cls) {
 	case K_NOP: return true;
 	case K_LEA: flow_lea(t); return true;
+	case K_STSEG: flow_stseg(t); return true;
 	case K_PUSH: flow_push(t); return true;
 	case K_POP: flow_pop(t); return true;
 	case K_LEAVE: flow_leave(t); return true;

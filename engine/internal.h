@@ -366,6 +366,8 @@ uint64_t mask_bytes(const struct mem_rule *r, unsigned int size);
 
 /* engine/x87env.c: raise a pending exception; guest state is live */
 void x87_wait(struct cpu *cpu);
+/* The last instruction met an exception that keeps a result from memory. */
+bool x87_withheld(void);
 
 /* engine/slow.c: one instruction on bounce buffers */
 struct slow;

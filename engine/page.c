@@ -460,8 +460,8 @@ void page_settle(struct cpu *cpu, struct codepage *p)
 		struct cpu *other = engine->cpus[i];
 
 		if (!other || other == cpu ||
-		    __atomic_load_n(&ec_of(other)->storing,
-				    __ATOMIC_SEQ_CST) != p->hva)
+		    __atomic_load_n(&ec_of(other)->storing, __ATOMIC_SEQ_CST) !=
+			    p->hva)
 			continue;
 		drop_write_of(other);
 		again = true;

@@ -284,6 +284,14 @@ static void run_code(struct cpu *cpu, struct slow *s)
 	}
 }
 
+/* Stores of the x87 that an unmasked exception kept back. */
+static void drop_withheld(struct slow *s)
+{
+	for (unsigned int n = 0; n < s->bc.nrefs; n++)
+		if (s->bc.refs[n].rule.x87 && x87_withheld())
+			s->nparts[n] = 0;
+}
+
 void slow_resume(struct cpu *cpu)
 {
 	struct slow *s = ec_of(cpu)->slow;
@@ -297,6 +305,7 @@ void slow_resume(struct cpu *cpu)
 	}
 	if (s->phase == PHASE_RUN) {
 		run_code(cpu, s);
+		drop_withheld(s);
 		s->phase = PHASE_WRITE;
 	}
 	for (; s->ref < s->bc.nrefs; s->ref++)

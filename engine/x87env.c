@@ -40,6 +40,16 @@ void x87_wait(struct cpu *cpu)
 		cpu_raise(cpu, VEC_MF);
 }
 
+/* Invalid, overflow, underflow; a result that is only inexact is stored. */
+bool x87_withheld(void)
+{
+	uint16_t fsw, fcw;
+
+	__asm__ volatile("fnstsw %0" : "=m"(fsw));
+	__asm__ volatile("fnstcw %0" : "=m"(fcw));
+	return fsw & ~fcw & 0x19;
+}
+
 static bool short_form(const struct insn *i)
 {
 	return i->op[0].size == 14 || i->op[0].size == 94;

@@ -421,15 +421,6 @@ static void test_bitmap(void)
 	log_reset();
 }
 
-static void test_mmio_segment(void)
-{
-	volatile uint32_t *p = (volatile uint32_t *)(MMIO + 0x40);
-
-	__asm__ volatile("movl $0x1234, %0" : "=m"(*p));
-	__asm__ volatile("mov %%ds, %%eax; movw %%ds, %0" : "=m"(*p) : : "rax");
-	check(*p == SEL_DATA, "MOV from a segment register");
-	log_reset();
-}
 
 int main(void)
 {
@@ -448,6 +439,5 @@ int main(void)
 	test_rom();
 	test_nothing();
 	test_bitmap();
-	test_mmio_segment();
 	return 0;
 }

@@ -16,6 +16,10 @@
 
 #define MXCSR_MM BIT(17)
 
+_Static_assert(ZYDIS_BROADCAST_MODE_1_TO_2 == 1 &&
+		       ZYDIS_BROADCAST_MODE_1_TO_64 == 6,
+	       "powers of two");
+
 /* ---- alignment ---- */
 
 static bool any_alignment(ZydisMnemonic m)
@@ -153,6 +157,7 @@ static void find_k_mask(const struct dinsn *d, const ZydisDecodedOperand *op,
 		r->grain = d->op[0].element_size / 8;
 		r->grain = MIN((unsigned int)r->grain, size);
 	} else if (d->in.avx.broadcast.mode) {
+		lanes = 1u << d->in.avx.broadcast.mode; /* 1_TO_2 is 1 */
 		r->grain = size;
 	} else {
 		lanes = MIN(lanes, (unsigned int)op->element_count);
@@ -190,7 +195,8 @@ static bool waits_for_x87(const struct dinsn *d)
 	case ZYDIS_MNEMONIC_FNSTSW: return false;
 	default: break;
 	}
-	if (d->in.meta.isa_ext == ZYDIS_ISA_EXT_X87)
+	if (d->in.meta.isa_ext == ZYDIS_ISA_EXT_X87 ||
+	    d->in.meta.isa_set == ZYDIS_ISA_SET_SSE3X87)
 		return true;
 	for (unsigned int i = 0; i < d->in.operand_count_visible; i++)
 		if (d->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&

@@ -109,7 +109,7 @@ int exec_fnstenv(struct cpu *cpu, const struct insn *i)
 	struct env e;
 
 	if (cpu->vendor_amd) { /* where AMD's look first */
-		mem_check(cpu, gva, 1, acc);
+		mem_check(cpu, gva, short_form(i) ? 2 : 4, acc);
 		mem_check(cpu, gva + size - 1, 1, acc);
 	}
 	mem_check(cpu, gva, size, acc);

@@ -421,7 +421,6 @@ static void test_bitmap(void)
 	log_reset();
 }
 
-
 int main(void)
 {
 	boot_pml4[1] = (uint64_t)pdpt1 | P | RW;

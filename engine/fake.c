@@ -226,5 +226,5 @@ void fake_await(const struct fake *f, gpa_t gpa, uint32_t val)
 
 void fake_watchdog(unsigned int seconds)
 {
-	alarm(seconds);
+	alarm(seconds * 10);
 }

@@ -138,6 +138,8 @@ void mem_write_buf(struct cpu *cpu, gva_t gva, const void *buf,
 	if (n < size) {
 		b = ram(cpu, next_page(cpu, gva), size - n, acc);
 		memcpy(b, (const uint8_t *)buf + n, size - n);
+		/* where both hold code only the last one was announced */
+		tlb_before_write(cpu, a, n);
 	}
 	memcpy(a, buf, n);
 }

@@ -19,6 +19,7 @@
 #include "cpu/cpuid.h"
 #include "cpu/insn.h"
 #include "cpu/mem.h"
+#include "cpu/tlb.h"
 #include "x86/regs.h"
 
 #define FX_SIZE     512u
@@ -136,10 +137,13 @@ static void area_open(struct area *a, struct cpu *cpu, gva_t gva, uint32_t size,
 
 static void copy(struct area *a, uint8_t *hva, uint8_t *p, uint32_t n)
 {
-	if (a->kind == ACC_WRITE)
+	if (a->kind == ACC_WRITE) {
+		/* where both pages hold code only the second was announced */
+		tlb_before_write(a->cpu, hva, n);
 		memcpy(hva, p, n);
-	else
+	} else {
 		memcpy(p, hva, n);
+	}
 }
 
 static void transfer(struct area *a, uint32_t off, void *p, uint32_t n)

@@ -163,6 +163,11 @@ struct engine {
 	uint8_t *mem_stub[2]; /* slow memory access: read, write */
 	uint8_t *exec_stub;
 	struct work *work; /* translator's, under lock */
+	/*
+	 * What a block is made of: its page and the start of the next. Others
+	 * may store to both meanwhile, so they are read once.
+	 */
+	uint8_t seen[PAGE_SIZE + 64];
 };
 
 /* The engine's private part of a cpu. */
@@ -321,7 +326,7 @@ struct mem_meta {
 	uint8_t acc;
 	struct mem_rule rule;
 	uint8_t pad[6];
-};
+} __attribute__((packed));
 _Static_assert(sizeof(struct mem_meta) == 24, "stub_mem steps over it");
 
 /* engine/page.c: code pages, blocks, invalidation, code memory. */

@@ -360,7 +360,7 @@ static unsigned int page_invalidate(struct engine *engine, struct codepage *p,
  * of other bytes, the client changed them unnoticed: those blocks go.
  */
 static void page_copy(struct engine *engine, struct codepage *p,
-		      unsigned int from, unsigned int to)
+		      const uint8_t *seen, unsigned int from, unsigned int to)
 {
 	uint64_t mask = granule_mask(from, to);
 
@@ -368,11 +368,11 @@ static void page_copy(struct engine *engine, struct codepage *p,
 		p->copy = perm_alloc(engine, PAGE_SIZE);
 	for (unsigned int i = 0; i < 64; i++)
 		if (mask & ~p->granules & BIT64(i))
-			memcpy(p->copy + i * 64, p->hva + i * 64, 64);
+			memcpy(p->copy + i * 64, seen + i * 64, 64);
 	if (p->granules & mask &&
-	    memcmp(p->copy + from, p->hva + from, to - from)) {
+	    memcmp(p->copy + from, seen + from, to - from)) {
 		page_invalidate(engine, p, from, to);
-		memcpy(p->copy + from, p->hva + from, to - from);
+		memcpy(p->copy + from, seen + from, to - from);
 	}
 	p->granules |= mask;
 }
@@ -382,13 +382,13 @@ void block_insert(struct engine *engine, struct block *b)
 	struct block **head =
 		&engine->hash[block_hash(b->page[0], b->rip, b->mode)];
 
-	/* first what may meet a host fault */
 	engine->keep_code = true; /* the pages do not become empty */
 	for (int n = 0; n < 2 && b->page[n]; n++) {
 		unsigned int from, to;
 
 		block_range(b, n, &from, &to);
-		page_copy(engine, b->page[n], from, to);
+		page_copy(engine, b->page[n], engine->seen + n * PAGE_SIZE,
+			  from, to);
 	}
 	engine->keep_code = false;
 	for (int n = 0; n < block_pages(b); n++) {

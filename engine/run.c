@@ -166,9 +166,11 @@ static struct block *get_block(struct cpu *cpu)
 
 static bool doorbell(const struct cpu *cpu)
 {
-	uint16_t bell = *(volatile uint16_t *)(cpu->doorbell - 1);
+	const struct {
+		volatile uint16_t v;
+	} __attribute__((packed)) *bell = (const void *)(cpu->doorbell - 1);
 
-	return bell || __atomic_load_n(&cpu->requests, __ATOMIC_RELAXED);
+	return bell->v || __atomic_load_n(&cpu->requests, __ATOMIC_RELAXED);
 }
 
 /* True: leave with cpu->exit. */

@@ -52,7 +52,7 @@ static uint16_t peek_live(struct cpu *cpu, struct work *w, struct block *b,
 		uint64_t off = rip + b->cs_base - page;
 
 		if (off >= PAGE_SIZE ||
-		    decode_insn(cpu, bits, b->page[0]->hva + off,
+		    decode_insn(cpu, bits, cpu->engine->seen + off,
 				PAGE_SIZE - off, rip, &w->peek))
 			return live | open;
 		decode_classify(cpu, mode, &w->peek);
@@ -101,26 +101,21 @@ static bool ends_block(const struct dinsn *d, uint64_t mode)
 
 /* 0: fine; -EFAULT: the first instruction needs the next page. */
 static int decode_block(struct cpu *cpu, struct work *w, struct block *b,
-			unsigned int bits, const uint8_t *next_page)
+			unsigned int bits, bool next_page)
 {
 	unsigned int off = (b->rip + b->cs_base) & (PAGE_SIZE - 1);
 	unsigned int max = b->mode & MODE_ONE ? 1 : MAX_INSNS;
 	uint64_t rip = b->rip;
-	uint8_t joined[30];
 
 	b->start = off;
 	while (w->n < max && off < PAGE_SIZE) {
 		struct dinsn *d = &w->d[w->n];
-		const uint8_t *bytes = b->page[0]->hva + off;
+		const uint8_t *bytes = cpu->engine->seen + off;
 		unsigned int len = PAGE_SIZE - off;
 		int ret;
 
-		if (len < 15 && next_page && w->n == 0) {
-			memcpy(joined, bytes, len);
-			memcpy(joined + len, next_page, 15);
-			bytes = joined;
+		if (len < 15 && next_page && w->n == 0)
 			len += 15;
-		}
 		ret = decode_insn(cpu, bits, bytes, len, rip, d);
 		if (ret == -EFAULT) {
 			if (w->n == 0 && !next_page)
@@ -458,6 +453,9 @@ struct block *translate(struct cpu *cpu, struct codepage *page,
 	if (!w || !b || engine->code_used + BLOCK_ROOM > engine->code_size)
 		return NULL;
 	t = &w->t;
+	memcpy(engine->seen, page->hva, PAGE_SIZE);
+	if (next)
+		memcpy(engine->seen + PAGE_SIZE, next->hva, 64);
 again:
 	memset(b, 0, sizeof(*b));
 	b->rip = cpu->rip;
@@ -468,7 +466,7 @@ again:
 	w->n = 0;
 	w->flow_end = false;
 	trans_init(t, cpu, b, NULL);
-	*err = decode_block(cpu, w, b, t->bits, next ? next->hva : NULL);
+	*err = decode_block(cpu, w, b, t->bits, next != NULL);
 	if (*err)
 		return NULL;
 	if (b->end1)

@@ -10,7 +10,9 @@
 
 #include "lib/check.h"
 
+#define RAX  0
 #define RSP  4
+#define R8   8
 #define TAIL 16 /* bytes kept for the final jump */
 
 uint32_t gen_count[ZYDIS_MNEMONIC_MAX_VALUE + 1];
@@ -126,11 +128,22 @@ static int stack_delta(const struct decoded *d)
 	return sign * size;
 }
 
+/*
+ * F3 and REX.B before 90: XCHG of rAX and R8 to the processor, PAUSE to
+ * Zydis, which then lists no operands.
+ */
+static bool swaps_r8(const struct decoded *d)
+{
+	return d->insn.mnemonic == ZYDIS_MNEMONIC_PAUSE && d->insn.raw.rex.B;
+}
+
 static void track(struct gen *g, const struct decoded *d)
 {
 	int delta = stack_delta(d);
 
 	gen_count[d->insn.mnemonic]++;
+	if (swaps_r8(d))
+		g->known &= ~(BIT(RAX) | BIT(R8));
 	for (int i = 0; i < d->insn.operand_count; i++) {
 		const ZydisDecodedOperand *op = &d->op[i];
 		unsigned int reg;
@@ -191,6 +204,8 @@ static bool write_ok(struct gen *g, const struct decoded *d,
 
 static bool acceptable(struct gen *g, const struct decoded *d)
 {
+	if (swaps_r8(d) && g->frozen & (BIT(RAX) | BIT(R8)))
+		return false;
 	for (int i = 0; i < d->insn.operand_count; i++) {
 		const ZydisDecodedOperand *op = &d->op[i];
 

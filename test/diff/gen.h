@@ -42,6 +42,7 @@ struct gen {
 	uint8_t depth;   /* of nested control flow */
 	uint8_t budget;  /* instructions left */
 	bool stepping; /* TF may be set: the next instruction may be the last */
+	bool restored; /* XRSTOR was used */
 	bool wild;     /* unknown addresses are fine in this instruction */
 };
 

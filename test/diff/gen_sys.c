@@ -16,6 +16,10 @@
 #define RDI 7
 #define RBP 5
 
+/* in an XSAVE image */
+#define MXCSR  24
+#define HEADER 512
+
 static bool frozen(const struct gen *g, uint16_t regs)
 {
 	return g->frozen & regs;
@@ -175,46 +179,124 @@ static void gen_fxsave(struct gen *g)
 		abs_form(g, 0, rex, 0x0fae, 1, gva);
 }
 
-/* rep stosb over the image: XSAVEC leaves out what is not in use, and what
- * counts as in use is the processor's own business. */
-static void wipe(struct gen *g, uint32_t gva)
+/* rep stosb over the image, with what @al tells. */
+static void wipe(struct gen *g, uint32_t gva, uint8_t al)
 {
 	gen_load(g, RDI, gva);
 	gen_load(g, RCX, XSAVE_SIZE - 1);
+	gen_load(g, RAX, al);
 	gen_bytes(g, "\xfc", 1);
 	gen_bytes(g, "\xf3\xaa", 2);
 }
 
-/* XSAVE or XSAVEC, then XRSTOR of the image with another mask. */
+/* Initial values in the legacy region; all else must be zero already. */
+static void store_initial(struct gen *g, uint32_t gva)
+{
+	store_imm(g, false, gva, 0x037f);
+	store_imm(g, false, gva + MXCSR, 0x1f80);
+}
+
+static void clear_header(struct gen *g, uint32_t gva)
+{
+	for (int i = 0; i < 8; i++)
+		store_imm(g, true, gva + HEADER + 8 * i, 0);
+}
+
+/* RAX and RDX; bits that XCR0 does not have change nothing. */
+static void load_rfbm(struct gen *g, uint32_t mask)
+{
+	if (rng_chance(&g->rng, 30))
+		mask |= rng_next(&g->rng) & 0x118;
+	gen_load(g, RAX, mask);
+	gen_load(g, RDX, 0);
+}
+
+static void xrstor(struct gen *g, unsigned int rex, uint32_t gva)
+{
+	abs_form(g, 0, rex, 0x0fae, 5, gva);
+	g->restored = true;
+}
+
+/*
+ * Whether a component that holds its initial value counts as in use
+ * (XINUSE) is the processor's own business: Zen 5 says yes after some writes
+ * and no again once the host's kernel has resumed the thread. So no block
+ * shows it, wherever it is interrupted: XSTATE_BV is given to XRSTOR, which
+ * comes to the same values either way, but is cleared then; and what XSAVEC
+ * or XSAVEOPT leave out reads as the initial value because the image was
+ * filled with that before, or goes after XRSTOR has seen it.
+ */
+static void gen_xsave_compact(struct gen *g, unsigned int rex, uint32_t gva,
+			      uint32_t mask)
+{
+	bool fill = rng_chance(&g->rng, 50);
+	/* XSAVEOPT may leave out what XRSTOR loaded from the same address */
+	bool opt = fill && !g->restored && rng_chance(&g->rng, 40);
+
+	if (fill) {
+		wipe(g, gva, 0);
+		store_initial(g, gva);
+	} else {
+		clear_header(g, gva);
+	}
+	load_rfbm(g, mask);
+	abs_form(g, 0, rex, opt ? 0x0fae : 0x0fc7, opt ? 6 : 4, gva);
+	clear_pointers(g, gva);
+	if (rng_chance(&g->rng, 50))
+		gen_load(g, RAX, rng_next(&g->rng) & 0xff);
+	if (rng_chance(&g->rng, 70))
+		xrstor(g, rex, gva);
+	if (!fill) {
+		wipe(g, gva, 0x5a);
+		return;
+	}
+	store_imm(g, true, gva + HEADER, 0);
+	store_imm(g, false, gva + MXCSR + 4, 0); /* MXCSR_MASK */
+}
+
+static void gen_xsave_standard(struct gen *g, unsigned int rex, uint32_t gva,
+			       uint32_t mask)
+{
+	bool keep = rng_chance(&g->rng, 40);
+
+	clear_header(g, gva);
+	load_rfbm(g, mask);
+	abs_form(g, 0, rex, 0x0fae, 4, gva);
+	clear_pointers(g, gva);
+	if (!keep)
+		store_imm(g, true, gva + HEADER, mask);
+	if (rng_chance(&g->rng, 50) && !keep)
+		gen_load(g, RAX, rng_next(&g->rng) & 0xff);
+	if (rng_chance(&g->rng, 70))
+		xrstor(g, rex, gva);
+	if (keep)
+		store_imm(g, true, gva + HEADER, 0);
+}
+
+/* A save of any kind, then mostly XRSTOR of the image. */
 void gen_xsave(struct gen *g)
 {
 	unsigned int rex = rng_chance(&g->rng, 50) ? 0x48 : 0;
-	bool compact = rng_chance(&g->rng, 30);
 	uint32_t gva = DATA_GVA +
 		       (rng_below(&g->rng, DATA_SIZE - XSAVE_SIZE) & ~63u);
 	uint32_t mask = rng_next(&g->rng) & xstate_mask();
 
-	if (!gen_room(g, 18) || g->stepping ||
+	if (!gen_room(g, 28) || g->stepping ||
 	    frozen(g, BIT(RAX) | BIT(RDX) | BIT(RCX) | BIT(RDI)))
 		return;
 	if (rng_chance(&g->rng, 40)) {
 		gen_fxsave(g);
 		return;
 	}
-	for (int i = 0; i < 8; i++) /* the header */
-		store_imm(g, true, gva + 512 + 8 * i, 0);
-	gen_load(g, RAX, mask);
-	gen_load(g, RDX, 0);
-	abs_form(g, 0, rex, compact ? 0x0fc7 : 0x0fae, 4, gva);
-	clear_pointers(g, gva);
-	if (!compact) /* XSTATE_BV tells what was in use */
-		store_imm(g, true, gva + 512, mask);
-	if (rng_chance(&g->rng, 50))
-		gen_load(g, RAX, rng_next(&g->rng) & 0xff);
-	if (rng_chance(&g->rng, 70))
-		abs_form(g, 0, rex, 0x0fae, 5, gva);
-	if (compact)
-		wipe(g, gva);
+	if (rng_chance(&g->rng, 2)) { /* #GP: nothing is written */
+		abs_form(g, 0, rex, rng_chance(&g->rng, 50) ? 0x0fc7 : 0x0fae,
+			 4, gva + 8 + (rng_below(&g->rng, 3) << 4));
+		return;
+	}
+	if (rng_chance(&g->rng, 40))
+		gen_xsave_compact(g, rex, gva, mask);
+	else
+		gen_xsave_standard(g, rex, gva, mask);
 }
 
 /* FNSTENV and FNSAVE clear the same fields; FLDENV and FRSTOR follow. */

@@ -86,7 +86,10 @@ static uint16_t pit_read(void)
 	return lo | inb(0x42) << 8;
 }
 
-/* TSC cycles while channel 2 counts @count down, as operating systems do. */
+/*
+ * TSC cycles while channel 2 counts @count down, as operating systems do;
+ * never too few, so that the least of several is right on a busy host.
+ */
 static uint64_t pit_interval(uint16_t count)
 {
 	uint64_t t0, t1;
@@ -94,8 +97,8 @@ static uint64_t pit_interval(uint16_t count)
 	outb(0x61, (inb(0x61) & ~2) | 1);
 	outb(0x43, 0xb0); /* channel 2, mode 0 */
 	outb(0x42, count);
-	outb(0x42, count >> 8);
 	t0 = rdtsc();
+	outb(0x42, count >> 8);
 	while (!(inb(0x61) & 0x20))
 		;
 	t1 = rdtsc();

@@ -42,6 +42,7 @@ struct bus {
 	bool irqfd_started;
 	int epoll_fd, stop_fd;
 	uint64_t irqfd_next;
+	uint32_t nresample; /* irqfds with a resample eventfd */
 	struct irqfd *irqfds;
 };
 

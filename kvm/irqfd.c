@@ -5,16 +5,22 @@
  * process, as in the kernel. With a resample eventfd the GSI stays asserted
  * until its interrupt is ended; all irqfds of such a GSI share that.
  *
- * Our duplicate keeps an eventfd alive after its owner closed it, so an irqfd
- * ends by DEASSIGN or with the VM, not by close().
+ * No duplicate of the eventfd is kept: with its last descriptor closed it is
+ * gone, epoll forgets it without a word, and the irqfd has ended. That is
+ * found out when its identity is claimed again, and once a second while a
+ * line might be left asserted.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <linux/kvm.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -23,40 +29,74 @@
 #include "kvm/vm.h"
 #include "lib/lock.h"
 
-#define BATCH 16
-#define STOP  0ull /* epoll key of the stop eventfd */
+#define BATCH    16
+#define STOP     0ull /* epoll key of the stop eventfd */
+#define SWEEP_MS 1000
 
 struct irqfd {
 	struct irqfd *next;
 	uint64_t key;    /* of epoll; never used again */
 	uint64_t object; /* identity of the eventfd */
 	uint32_t gsi;
-	int fd;
+	int fd;          /* the client's descriptor when last seen */
 	int resample_fd; /* -1: edge */
 	struct irq_ack ack;
 };
 
 /* Eventfds in use by irqfds of any VM. */
+struct claim {
+	uint64_t id;
+	uint64_t key; /* of the irqfd in that epoll */
+	int epoll_fd;
+	bool opening; /* about to be handed to epoll */
+};
+
 static struct {
 	struct lock lock;
-	uint64_t *id;
+	struct claim *claim;
 	uint32_t count;
 } used;
 
-static int claim(uint64_t id)
+/* Whether epoll still knows @key: its eventfd is open somewhere. */
+static bool is_open(int epoll_fd, uint64_t key)
 {
-	uint64_t *p;
+	char path[40], line[128];
+	uint64_t data;
+	bool found = false;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", epoll_fd);
+	f = fopen(path, "re");
+	if (!f)
+		return true;
+	while (!found && fgets(line, sizeof(line), f))
+		found = sscanf(line, "tfd: %*d events: %*x data: %lx", &data) ==
+				1 &&
+			data == key;
+	fclose(f);
+	return found;
+}
+
+static int claim(const struct claim *c)
+{
+	struct claim *p;
 	int ret = 0;
 
 	lock_acquire(&used.lock);
-	for (uint32_t i = 0; i < used.count; i++)
-		if (used.id[i] == id && id != UINT64_MAX)
+	p = used.claim;
+	for (uint32_t i = 0; i < used.count && !ret; i++) {
+		if (p[i].id != c->id || c->id == UINT64_MAX)
+			continue;
+		if (p[i].opening || is_open(p[i].epoll_fd, p[i].key))
 			ret = -EBUSY;
+		else
+			p[i--] = p[--used.count];
+	}
 	if (!ret) {
-		p = realloc(used.id, (used.count + 1) * sizeof(*p));
+		p = realloc(p, (used.count + 1) * sizeof(*p));
 		if (p) {
-			used.id = p;
-			p[used.count++] = id;
+			used.claim = p;
+			p[used.count++] = *c;
 		} else {
 			ret = -ENOMEM;
 		}
@@ -65,27 +105,101 @@ static int claim(uint64_t id)
 	return ret;
 }
 
-static void unclaim(uint64_t id)
+static struct claim *find_claim(int epoll_fd, uint64_t key)
 {
+	for (uint32_t i = 0; i < used.count; i++)
+		if (used.claim[i].epoll_fd == epoll_fd &&
+		    used.claim[i].key == key)
+			return &used.claim[i];
+	return NULL;
+}
+
+static void unclaim(int epoll_fd, uint64_t key)
+{
+	struct claim *p;
+
 	lock_acquire(&used.lock);
-	for (uint32_t i = 0; i < used.count; i++) {
-		if (used.id[i] != id)
-			continue;
-		used.id[i] = used.id[--used.count];
-		break;
-	}
+	p = find_claim(epoll_fd, key);
+	if (p)
+		*p = used.claim[--used.count];
 	lock_release(&used.lock);
 }
 
-/* Take the counter; false when it was zero. */
-static bool consume(int fd)
+/* From here on epoll knows whether the claim holds. */
+static void claim_opened(int epoll_fd, uint64_t key)
 {
+	lock_acquire(&used.lock);
+	find_claim(epoll_fd, key)->opening = false;
+	lock_release(&used.lock);
+}
+
+/* Whether @fd, in slot @slot of the epoll or not, is the irqfd's eventfd. */
+static bool is_eventfd_of(const struct vm *vm, const struct irqfd *f, int fd)
+{
+	struct kcmp_epoll_slot slot = {
+		.efd = (uint32_t)vm->bus.epoll_fd,
+		.tfd = (uint32_t)f->fd,
+	};
+	int pid = handle_pid();
+	uint64_t id;
+
+	if (fd == -1)
+		return false;
+	switch (syscall(SYS_kcmp, pid, pid, KCMP_EPOLL_TFD, fd, &slot)) {
+	case 0: return true;
+	case -1: return !eventfd_identify(fd, &id) && id == f->object;
+	default: return false;
+	}
+}
+
+/* The client may have closed or reused its number: look for another one. */
+static int find_duplicate(const struct irqfd *f)
+{
+	DIR *d = opendir("/proc/self/fd");
+	const struct dirent *e;
+	int fd = -1;
+	uint64_t id;
+
+	while (d && fd < 0 && (e = readdir(d))) {
+		int n = atoi(e->d_name);
+
+		if (n != dirfd(d) && !eventfd_identify(n, &id) &&
+		    id == f->object)
+			fd = n;
+	}
+	if (d)
+		closedir(d);
+	return fd;
+}
+
+/*
+ * Take the counter; false when it was zero. The descriptor is duplicated
+ * first and looked at then, so that no other file is read from. A counter
+ * only other processes can reach stays as it is.
+ */
+static bool consume(const struct vm *vm, struct irqfd *f)
+{
+	int fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 0);
 	struct iovec v;
+	bool taken;
 	uint64_t n;
 
+	if (!is_eventfd_of(vm, f, fd)) {
+		if (fd >= 0)
+			close(fd);
+		n = (uint64_t)find_duplicate(f);
+		if ((int)n < 0)
+			return true;
+		f->fd = (int)n;
+		fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 0);
+		if (fd < 0)
+			return true;
+	}
 	v.iov_base = &n;
 	v.iov_len = sizeof(n);
-	return preadv2(fd, &v, 1, -1, RWF_NOWAIT) == sizeof(n);
+	taken = preadv2(fd, &v, 1, -1, RWF_NOWAIT) == sizeof(n);
+	close(fd);
+	return taken;
 }
 
 static void inject(struct vm *vm, const struct irqfd *f)
@@ -116,8 +230,39 @@ static void serve(struct vm *vm, uint64_t key)
 	pthread_mutex_lock(&vm->bus.irqfd_lock);
 	for (f = vm->bus.irqfds; f && f->key != key; f = f->next)
 		;
-	if (f && consume(f->fd))
+	if (f && consume(vm, f))
 		inject(vm, f);
+	pthread_mutex_unlock(&vm->bus.irqfd_lock);
+}
+
+static void forget(struct vm *vm, struct irqfd *f)
+{
+	if (f->resample_fd >= 0) {
+		pthread_mutex_lock(&vm->irq.lock);
+		irqchip_del_ack(vm, &f->ack);
+		routing_set_gsi_locked(vm, IRQ_SOURCE_RESAMPLE, f->gsi, false);
+		pthread_mutex_unlock(&vm->irq.lock);
+		close(f->resample_fd);
+		vm->bus.nresample--;
+	}
+	unclaim(vm->bus.epoll_fd, f->key);
+	free(f);
+}
+
+/* Lines that nobody will lower any more fall. */
+static void sweep(struct vm *vm)
+{
+	struct irqfd **p = &vm->bus.irqfds, *f;
+
+	pthread_mutex_lock(&vm->bus.irqfd_lock);
+	while ((f = *p)) {
+		if (f->resample_fd < 0 || is_open(vm->bus.epoll_fd, f->key)) {
+			p = &f->next;
+			continue;
+		}
+		*p = f->next;
+		forget(vm, f);
+	}
 	pthread_mutex_unlock(&vm->bus.irqfd_lock);
 }
 
@@ -128,7 +273,13 @@ static void *irqfd_thread(void *arg)
 	int n;
 
 	for (;;) {
-		n = epoll_wait(vm->bus.epoll_fd, ev, BATCH, -1);
+		int wait = __atomic_load_n(&vm->bus.nresample, __ATOMIC_RELAXED)
+				   ? SWEEP_MS
+				   : -1;
+
+		n = epoll_wait(vm->bus.epoll_fd, ev, BATCH, wait);
+		if (n == 0)
+			sweep(vm);
 		for (int i = 0; i < n; i++) {
 			if (ev[i].data.u64 == STOP)
 				return NULL;
@@ -143,8 +294,15 @@ static int watch(struct bus *bus, int fd, uint64_t key)
 		.events = key == STOP ? EPOLLIN : EPOLLIN | EPOLLET,
 		.data.u64 = key,
 	};
+	int op = EPOLL_CTL_ADD;
 
-	return epoll_ctl(bus->epoll_fd, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;
+	if (!epoll_ctl(bus->epoll_fd, op, fd, &ev))
+		return 0;
+	/* An irqfd that was ended by another number of its eventfd. */
+	if (errno == EEXIST && key != STOP &&
+	    !epoll_ctl(bus->epoll_fd, EPOLL_CTL_MOD, fd, &ev))
+		return 0;
+	return -errno;
 }
 
 static int start(struct vm *vm)
@@ -170,20 +328,6 @@ static int start(struct vm *vm)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	bus->irqfd_started = !ret;
 	return ret;
-}
-
-static void forget(struct vm *vm, struct irqfd *f)
-{
-	if (f->resample_fd >= 0) {
-		pthread_mutex_lock(&vm->irq.lock);
-		irqchip_del_ack(vm, &f->ack);
-		routing_set_gsi_locked(vm, IRQ_SOURCE_RESAMPLE, f->gsi, false);
-		pthread_mutex_unlock(&vm->irq.lock);
-		close(f->resample_fd);
-	}
-	close(f->fd);
-	unclaim(f->object);
-	free(f);
 }
 
 void irqfd_destroy(struct vm *vm)
@@ -216,26 +360,56 @@ static void listen_for_end(struct vm *vm, struct irqfd *f)
 	pthread_mutex_unlock(&vm->irq.lock);
 }
 
-/* Lock held. The irqfd's resources are all there but for the claim. */
+static bool is_object(int fd, uint64_t object)
+{
+	uint64_t now;
+
+	return !eventfd_identify(fd, &now) && now == object;
+}
+
+/* Claim the eventfd and watch it. */
+static int open_irqfd(struct vm *vm, const struct irqfd *f)
+{
+	struct claim c = {
+		.id = f->object,
+		.key = f->key,
+		.epoll_fd = vm->bus.epoll_fd,
+		.opening = true,
+	};
+	int ret = claim(&c);
+
+	if (ret)
+		return ret;
+	ret = watch(&vm->bus, f->fd, f->key);
+	if (!ret && !is_object(f->fd, f->object)) {
+		epoll_ctl(c.epoll_fd, EPOLL_CTL_DEL, f->fd, NULL);
+		ret = -EBADF; /* closed meanwhile */
+	}
+	if (ret)
+		unclaim(c.epoll_fd, c.key);
+	else
+		claim_opened(c.epoll_fd, c.key);
+	return ret == -EPERM ? -EBADF : ret;
+}
+
+/* Lock held. */
 static int add(struct vm *vm, struct irqfd *f)
 {
 	int ret = start(vm);
 
-	if (!ret)
-		ret = claim(f->object);
 	if (ret)
 		return ret;
 	f->key = ++vm->bus.irqfd_next;
-	ret = watch(&vm->bus, f->fd, f->key);
-	if (ret) {
-		unclaim(f->object);
+	ret = open_irqfd(vm, f);
+	if (ret)
 		return ret;
-	}
 	f->next = vm->bus.irqfds;
 	vm->bus.irqfds = f;
+	if (f->resample_fd >= 0)
+		vm->bus.nresample++;
 	listen_for_end(vm, f);
 	/* What was written before the assignment counts once. */
-	if (consume(f->fd))
+	if (consume(vm, f))
 		inject(vm, f);
 	return 0;
 }
@@ -250,7 +424,7 @@ static int assign(struct vm *vm, const struct kvm_irqfd *a, uint64_t object)
 		return ret;
 	f->gsi = a->gsi;
 	f->object = object;
-	f->fd = -1;
+	f->fd = (int)a->fd;
 	f->resample_fd = -1;
 	if (a->flags & KVM_IRQFD_FLAG_RESAMPLE) {
 		ret = eventfd_identify((int)a->resamplefd, &other);
@@ -258,19 +432,12 @@ static int assign(struct vm *vm, const struct kvm_irqfd *a, uint64_t object)
 			goto undo;
 		f->resample_fd = fcntl((int)a->resamplefd, F_DUPFD_CLOEXEC, 0);
 	}
-	f->fd = fcntl((int)a->fd, F_DUPFD_CLOEXEC, 0);
-	if (f->fd < 0) {
-		ret = -errno;
-		goto undo;
-	}
 	pthread_mutex_lock(&vm->bus.irqfd_lock);
 	ret = add(vm, f);
 	pthread_mutex_unlock(&vm->bus.irqfd_lock);
 	if (!ret)
 		return 0;
 undo:
-	if (f->fd >= 0)
-		close(f->fd);
 	if (f->resample_fd >= 0)
 		close(f->resample_fd);
 	free(f);
@@ -285,7 +452,9 @@ static int deassign(struct vm *vm, uint32_t gsi, uint64_t object)
 	while ((f = *p)) {
 		if (f->gsi == gsi && f->object == object) {
 			*p = f->next;
-			epoll_ctl(vm->bus.epoll_fd, EPOLL_CTL_DEL, f->fd, NULL);
+			if (is_object(f->fd, object))
+				epoll_ctl(vm->bus.epoll_fd, EPOLL_CTL_DEL,
+					  f->fd, NULL);
 			forget(vm, f);
 		} else {
 			p = &f->next;

@@ -366,6 +366,70 @@ static void test_irqfd(void **state)
 	close(e);
 }
 
+/* Closed everywhere, an eventfd is nobody's any more. */
+static void test_irqfd_hangup(void **state)
+{
+	int e = new_eventfd(), d = dup(e), again;
+	struct kvm_irqfd f = {.fd = (uint32_t)e, .gsi = 5};
+	struct abi a;
+
+	(void)state;
+	open_ioapic(&a, 0x50);
+	OK(a.vm, KVM_IRQFD, &f);
+	close(e); /* its duplicate keeps it */
+	assert_int_equal(eventfd(0, EFD_NONBLOCK), e);
+	signal_fd(d);
+	expect_irq(&a, 1);
+	assert_int_equal(drain(d), 0);
+	signal_fd(e); /* another one by now */
+	expect_silence(&a);
+	assert_int_equal(drain(e), 1);
+	f.fd = (uint32_t)d;
+	FAILS(a.vm, KVM_IRQFD, &f, EBUSY);
+	close(d);
+	/* The kernel gives the identity of one that is gone to the next. */
+	for (int i = 0; i < 64; i++) {
+		again = new_eventfd();
+		f.fd = (uint32_t)again;
+		OK(a.vm, KVM_IRQFD, &f);
+		signal_fd(again);
+		expect_irq(&a, 2 + (uint64_t)i);
+		close(again);
+	}
+	abi_close(&a);
+	close(e);
+}
+
+/* The line of a resample irqfd falls with it. */
+static void test_resample_hangup(void **state)
+{
+	int e = new_eventfd(), r = new_eventfd();
+	struct kvm_irqfd f = {.fd = (uint32_t)e,
+			      .gsi = 5,
+			      .flags = KVM_IRQFD_FLAG_RESAMPLE,
+			      .resamplefd = (uint32_t)r};
+	struct kvm_irqchip c = {.chip_id = KVM_IRQCHIP_IOAPIC};
+	struct abi a;
+
+	(void)state;
+	open_ioapic(&a, 0x18050); /* masked: asserted for good */
+	OK(a.vm, KVM_IRQFD, &f);
+	signal_fd(e);
+	for (int i = 0; i < 2000 && !(c.chip.ioapic.irr & 1 << 5); i++) {
+		nap(1000000);
+		OK(a.vm, KVM_GET_IRQCHIP, &c);
+	}
+	assert_true(c.chip.ioapic.irr & 1 << 5);
+	close(e);
+	for (int i = 0; i < 5000 && (c.chip.ioapic.irr & 1 << 5); i++) {
+		nap(1000000);
+		OK(a.vm, KVM_GET_IRQCHIP, &c);
+	}
+	assert_false(c.chip.ioapic.irr & 1 << 5);
+	abi_close(&a);
+	close(r);
+}
+
 /* Asserted until the guest's EOI, which the resample eventfd tells of. */
 static void test_resample(void **state)
 {
@@ -615,7 +679,9 @@ int main(void)
 		cmocka_unit_test(test_level),
 		cmocka_unit_test(test_irqfd_rules),
 		cmocka_unit_test(test_irqfd),
+		cmocka_unit_test(test_irqfd_hangup),
 		cmocka_unit_test(test_resample),
+		cmocka_unit_test(test_resample_hangup),
 		cmocka_unit_test(test_msi),
 		cmocka_unit_test(test_nmi),
 		cmocka_unit_test(test_sipi),

@@ -123,6 +123,7 @@ static void run_due(struct vm_timer *t)
 static void *timer_thread(void *arg)
 {
 	struct vm_timer *t = arg;
+	uint64_t until;
 	uint32_t word;
 
 	/* Wake up on time: the default slack is 50 us. */
@@ -131,10 +132,11 @@ static void *timer_thread(void *arg)
 	lock_acquire(&t->lock);
 	while (!t->stop) {
 		run_due(t);
-		t->sleeping_until = t->count ? t->heap[0]->deadline : NEVER;
-		word = t->word;
+		until = t->count ? t->heap[0]->deadline : NEVER;
+		t->sleeping_until = until;
+		word = __atomic_load_n(&t->word, __ATOMIC_SEQ_CST);
 		lock_release(&t->lock);
-		timer_wait(&t->word, word, t->sleeping_until);
+		timer_wait(&t->word, word, until);
 		lock_acquire(&t->lock);
 	}
 	lock_release(&t->lock);

@@ -431,8 +431,8 @@ static bool uses_gpr(const struct dinsn *d, unsigned int guest)
 	return false;
 }
 
-/* AH..BH cannot be encoded beside r10: borrow a low register as address. */
-static void borrow_low(struct trans *t, struct fields *f)
+/* A register that can be named beside AH..BH, its value put aside. */
+static unsigned int borrow_low(struct trans *t)
 {
 	static const uint8_t low[] = {H_RBX, H_RSI, H_RDI, H_RDX, H_RCX};
 
@@ -440,13 +440,27 @@ static void borrow_low(struct trans *t, struct fields *f)
 		if (uses_gpr(t->d, low[i]))
 			continue;
 		emit_st(&t->e, OFF_SCRATCH(5), low[i]);
-		emit_mov_rr(&t->e, 8, low[i], S0);
-		f->mem_base = low[i];
 		t->spilled = true;
 		t->spill_reg = low[i];
-		return;
+		return low[i];
 	}
 	t->too_big = true;
+	return NOHOST;
+}
+
+/*
+ * AH..BH cannot be encoded beside r10, where an address is, nor beside the
+ * guest's rsp (MOVZX, MOVSX and CRC32): a low register stands in.
+ */
+static void settle_high8(struct trans *t, struct fields *f)
+{
+	if (f->mem) {
+		f->mem_base = borrow_low(t);
+		emit_mov_rr(&t->e, 8, f->mem_base, S0);
+	} else if (f->reg == GSP) {
+		f->reg = borrow_low(t);
+		emit_mov_rr(&t->e, 8, f->reg, GSP);
+	}
 }
 
 static void set_flags_state(struct trans *t)
@@ -516,6 +530,7 @@ void copy_insn(struct trans *t)
 {
 	const struct dinsn *d = t->d;
 	struct copy c = {0};
+	bool rsp;
 
 	scan_operands(t, &c);
 	if (c.f.mem)
@@ -528,10 +543,13 @@ void copy_insn(struct trans *t)
 			emit_ld(&t->e, c.h[i].host, OFF_GPR(c.h[i].guest));
 	if (c.bit_size)
 		emit_ld(&t->e, S1, OFF_SCRATCH(5));
-	if (c.f.high8 && c.f.mem)
-		borrow_low(t, &c.f);
+	rsp = c.f.high8 && !c.f.mem && c.f.reg == GSP;
+	if (c.f.high8)
+		settle_high8(t, &c.f);
 	t->op_flags_host = t->flags_host;
 	emit_encoded(t, &c.f);
+	if (rsp)
+		emit_mov_rr(&t->e, 8, GSP, t->spill_reg);
 	if (t->spilled)
 		emit_ld(&t->e, t->spill_reg, OFF_SCRATCH(5));
 	for (unsigned int i = 0; i < c.nh; i++)

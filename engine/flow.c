@@ -617,6 +617,7 @@ static void flow_maskmov(struct trans *t)
 	const ZydisDecodedOperand *op = decode_mem(t->d);
 	struct memref m;
 
+	protect(t); /* before MOVQ may raise #MF */
 	emit_st(&t->e, OFF_SCRATCH(5), H_RDI);
 	if (t->d->in.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ &&
 	    t->cpu->vendor_amd) {
@@ -626,7 +627,6 @@ static void flow_maskmov(struct trans *t)
 		emit1(&t->e, 0xc0 | (S1 & 7));
 	}
 	decode_memref(t->d, op, &m);
-	protect(t);
 	mem_addr(t, &m, op->size / 8, ACC_WRITE, true);
 	emit_mov_rr(&t->e, 8, H_RDI, S0);
 	for (unsigned int i = 0; i < t->d->in.length; i++) {

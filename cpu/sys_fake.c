@@ -309,13 +309,19 @@ void fake_insn(struct insn *i, unsigned int opsize)
 	i->next_rip = fake->cpu.rip + i->len;
 }
 
-/* The landing pad needs a frame of its own that stays until it is used. */
+/*
+ * The landing pad needs a frame of its own that stays until it is used: no
+ * tail call.
+ */
 __attribute__((noinline)) int fake_exec(exec_fn *fn, const struct insn *i)
 {
+	volatile int res;
+
 	fake->cpu.raised.valid = false;
 	if (__builtin_setjmp(fake->cpu.jmpbuf))
 		return FAULTED;
-	return fn(&fake->cpu, i);
+	res = fn(&fake->cpu, i);
+	return res;
 }
 
 static int deliver(struct cpu *cpu, const struct insn *i)

@@ -16,6 +16,7 @@ static const struct {
 	int (*main)(int argc, char **argv);
 } commands[] = {
 	{"run", "run a virtual machine in this terminal", cmd_run},
+	{"kvm", "run a program that uses /dev/kvm on Lodge's own", cmd_kvm},
 };
 
 static void print_help(FILE *f)

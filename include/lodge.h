@@ -50,6 +50,16 @@ LODGE_API int lodge_open(void);
 LODGE_API int lodge_ioctl(int fd, unsigned long request, unsigned long arg);
 
 /*
+ * KVM_RUN for clients whose signal handlers have to end it, as any handler
+ * does in a kernel. While the vCPU may run, *@token holds what lodge_kick()
+ * takes; it is NULL before and after. lodge_kick() is LODGE_KICK for a handler
+ * that interrupts the thread inside lodge_run(): it takes no lock and calls
+ * nothing that is not safe there.
+ */
+LODGE_API int lodge_run(int fd, unsigned long arg, void *volatile *token);
+LODGE_API void lodge_kick(void *token);
+
+/*
  * Map @len bytes of a handle from offset @off and store the address in *@out.
  * For a vCPU, [0, KVM_GET_VCPU_MMAP_SIZE) holds struct kvm_run, the PIO data
  * and the coalesced ring. Returns 0 or -errno; *@out is untouched on failure.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The front door: the five functions of include/lodge.h.
+ * The front door: the functions of include/lodge.h.
  */
 #include "include/lodge.h"
 
@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "kvm/call.h"
+#include "kvm/handler.h"
 #include "kvm/system.h"
 #include "kvm/vcpu.h"
 
@@ -29,6 +30,31 @@ int lodge_ioctl(int fd, unsigned long request, unsigned long arg)
 	ret = call_dispatch(obj, (uint32_t)request, arg);
 	object_unref(obj);
 	return ret;
+}
+
+int lodge_run(int fd, unsigned long arg, void *volatile *token)
+{
+	struct object *obj;
+	int ret;
+
+	ret = handle_get(fd, true, &obj);
+	if (ret)
+		return ret;
+	if (obj->kind == OBJECT_VCPU)
+		*token = container_of(obj, struct vcpu, obj);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	ret = call_dispatch(obj, KVM_RUN, arg);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	*token = NULL;
+	object_unref(obj);
+	return ret;
+}
+
+void lodge_kick(void *token)
+{
+	struct call c = {.vcpu = token};
+
+	run_kick(&c);
 }
 
 int lodge_mmap(int fd, size_t len, int prot, int flags, uint64_t off,

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Module parameters, as a host has them that runs this KVM: values that
+ * clients and the upstream tests look at to learn what to expect. There is no
+ * page splitting, no two-dimensional paging of the kernel's kind to say yes
+ * for; what a guest is offered otherwise is KVM_CHECK_EXTENSION's to say.
+ */
+#include "shim/shim.h"
+
+#include <cpuid.h>
+#include <string.h>
+
+#define ROOT "/sys/module/"
+
+enum module { MODULE_KVM, MODULE_INTEL, MODULE_AMD };
+
+static const char *const modules[] = {
+	[MODULE_KVM] = "kvm",
+	[MODULE_INTEL] = "kvm_intel",
+	[MODULE_AMD] = "kvm_amd",
+};
+
+static const struct {
+	enum module module;
+	const char *name;
+	const char *text;
+} params[] = {
+	{MODULE_KVM, "eager_page_split", "N\n"},
+	{MODULE_KVM, "enable_pmu", "N\n"},
+	{MODULE_KVM, "enable_vmware_backdoor", "N\n"},
+	{MODULE_KVM, "force_emulation_prefix", "0\n"},
+	{MODULE_KVM, "halt_poll_ns", "20000\n"},
+	{MODULE_KVM, "ignore_msrs", "N\n"},
+	{MODULE_KVM, "kvmclock_periodic_sync", "Y\n"},
+	{MODULE_KVM, "mmio_caching", "N\n"},
+	{MODULE_KVM, "nx_huge_pages", "N\n"},
+	{MODULE_KVM, "nx_huge_pages_recovery_period_ms", "0\n"},
+	{MODULE_KVM, "nx_huge_pages_recovery_ratio", "0\n"},
+	{MODULE_KVM, "report_ignored_msrs", "Y\n"},
+	{MODULE_KVM, "tdp_mmu", "N\n"},
+	{MODULE_KVM, "vector_hashing", "N\n"},
+	{MODULE_INTEL, "enable_apicv", "N\n"},
+	{MODULE_INTEL, "ept", "Y\n"},
+	{MODULE_INTEL, "nested", "N\n"},
+	{MODULE_INTEL, "unrestricted_guest", "Y\n"},
+	{MODULE_INTEL, "vpid", "Y\n"},
+	{MODULE_AMD, "avic", "N\n"},
+	{MODULE_AMD, "lbrv", "0\n"},
+	{MODULE_AMD, "nested", "0\n"},
+	{MODULE_AMD, "npt", "Y\n"},
+	{MODULE_AMD, "nrips", "1\n"},
+	{MODULE_AMD, "sev", "N\n"},
+	{MODULE_AMD, "sev_es", "N\n"},
+	{MODULE_AMD, "sev_snp", "N\n"},
+	{MODULE_AMD, "vgif", "0\n"},
+	{MODULE_AMD, "vls", "0\n"},
+};
+
+static enum { VENDOR_UNKNOWN, VENDOR_INTEL, VENDOR_OTHER } vendor;
+
+bool param_host_is_intel(void)
+{
+	unsigned int a, b, c, d;
+
+	__cpuid(0, a, b, c, d);
+	return b == signature_INTEL_ebx;
+}
+
+bool param_is_intel(void)
+{
+	const char *want;
+
+	if (vendor == VENDOR_UNKNOWN) {
+		want = getenv("LODGE_VENDOR");
+		if (want && *want)
+			vendor = !strcmp(want, "intel") ? VENDOR_INTEL
+							: VENDOR_OTHER;
+		else
+			vendor = param_host_is_intel() ? VENDOR_INTEL
+						       : VENDOR_OTHER;
+	}
+	return vendor == VENDOR_INTEL;
+}
+
+static bool is_hidden(enum module m)
+{
+	if (m == MODULE_KVM)
+		return false;
+	return param_is_intel() != (m == MODULE_INTEL);
+}
+
+/* What follows the name of a module. */
+static enum path_kind find_below(enum module m, const char *rest,
+				 const char **text)
+{
+	if (is_hidden(m))
+		return PATH_NONE;
+	if (!*rest || !strcmp(rest, "/parameters"))
+		return PATH_DIR;
+	if (strncmp(rest, "/parameters/", 12))
+		return PATH_OTHER;
+	for (size_t i = 0; i < ARRAY_SIZE(params); i++) {
+		if (params[i].module != m || strcmp(params[i].name, rest + 12))
+			continue;
+		*text = params[i].text;
+		return PATH_PARAM;
+	}
+	return PATH_NONE;
+}
+
+enum path_kind param_find(const char *path, const char **text)
+{
+	size_t n;
+
+	if (strncmp(path, ROOT, sizeof(ROOT) - 1))
+		return PATH_OTHER;
+	path += sizeof(ROOT) - 1;
+	n = strcspn(path, "/");
+	for (size_t m = 0; m < ARRAY_SIZE(modules); m++)
+		if (strlen(modules[m]) == n && !memcmp(modules[m], path, n))
+			return find_below((enum module)m, path + n, text);
+	return PATH_OTHER;
+}

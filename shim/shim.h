@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The shim is loaded before libc and takes the place of the calls a client of
+ * /dev/kvm makes. Nothing is loaded, made or started before a client opens
+ * that file; then liblodge is, bound to libc directly, so that none of its
+ * own calls come back here.
+ *
+ * Every function libc has keeps libc's contract, errno included.
+ */
+#ifndef SHIM_SHIM_H
+#define SHIM_SHIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/util.h"
+#include "shim/libc.h"
+
+#define SHIM_API __attribute__((visibility("default")))
+
+/* ---- init.c: what comes after us ---- */
+
+struct real {
+#define REAL(name) __typeof__(name) *name;
+#include "shim/real.def"
+#undef REAL
+};
+
+/* libc's own functions, or those of the next preloaded library. */
+const struct real *real(void);
+
+/* Start-up, also from calls that come before the constructors. */
+void shim_init(void);
+
+/* Our own file, as LD_PRELOAD has to name it; "" when unknown. */
+const char *shim_path(void);
+
+/* A client's result: -errno becomes errno and -1. */
+long shim_return(long ret);
+
+/* ---- fd.c: which descriptors are KVM's ---- */
+
+enum fd_kind { FD_FOREIGN, FD_SYSTEM, FD_VM, FD_VCPU, FD_OTHER };
+
+/* Any thread, no lock, signal handlers as well. */
+enum fd_kind fd_kind(int fd);
+void fd_set_kind(int fd, enum fd_kind kind);
+
+/* What lies behind a KVM descriptor in client memory for traces, or NULL. */
+void *fd_run(int fd);
+void fd_set_run(int fd, void *run);
+
+/* True in a child of vfork(), whose memory is still its parent's. */
+bool fd_borrowed(void);
+
+/* ---- lib.c: liblodge ---- */
+
+struct lib {
+	int (*open)(void);
+	int (*ioctl)(int fd, unsigned long request, unsigned long arg);
+	int (*run)(int fd, unsigned long arg, void *volatile *token);
+	void (*kick)(void *token);
+	int (*mmap)(int fd, size_t len, int prot, int flags, uint64_t off,
+		    void **out);
+	int (*close)(int fd);
+};
+
+/* The library, loaded now if need be; NULL after a message when it cannot. */
+const struct lib *lib_load(void);
+
+/* The library if it is loaded. */
+const struct lib *lib_get(void);
+
+/* ---- path.c, param.c: names that mean something else here ---- */
+
+enum path_kind { PATH_OTHER, PATH_KVM, PATH_PARAM, PATH_DIR, PATH_NONE };
+
+/*
+ * What @path means: the KVM, a module parameter, a folder above one, or
+ * nothing although the host may have it. @param: text of a parameter.
+ */
+enum path_kind path_kind(int dir, const char *path, const char **param);
+
+/* "" or NULL, which both stand for the descriptor beside them. */
+bool path_is_empty(const char *path);
+
+/* As path_kind() for an absolute path without "." or doubled slashes. */
+enum path_kind param_find(const char *path, const char **text);
+
+/* Whether the client is to see Intel's processor; whether it is one. */
+bool param_is_intel(void);
+bool param_host_is_intel(void);
+
+/* ---- open.c ---- */
+
+/* open() of one of our paths; a descriptor or -errno. */
+int open_special(enum path_kind kind, const char *param, int flags);
+
+/* ---- ioctl.c ---- */
+
+long ioctl_call(int fd, unsigned long request, unsigned long arg);
+
+/* ---- signal.c ---- */
+
+/* Own the signals of hardware faults; before liblodge takes them over. */
+void signal_take_faults(void);
+
+/* What one thread in KVM_RUN needs. */
+#define SIGNAL_DEFER 16
+
+struct thread {
+	void *volatile token; /* of lodge_kick() while KVM_RUN is going on */
+	bool faults_open;     /* fault signals are never blocked here */
+	uint64_t hidden;      /* of those, what the client thinks blocked */
+	volatile uint32_t ndeferred;
+	siginfo_t deferred[SIGNAL_DEFER];
+};
+
+/* The calling thread's. */
+struct thread *thread_self(void);
+
+/* Before a thread's first KVM_RUN. */
+void signal_enter_thread(struct thread *t);
+
+/* After KVM_RUN: deliver the signals that came meanwhile. */
+void signal_replay(struct thread *t);
+
+/* rt_sigaction() as the client means it. */
+int signal_action(int sig, const struct sigaction *act, struct sigaction *old);
+
+/* ---- cpuid.c ---- */
+
+/* Make CPUID fault where that can be done; constructor. */
+void cpuid_init(void);
+bool cpuid_faults(void);
+
+/* Answer a faulting CPUID; true when it was one. Signal handler. */
+bool cpuid_emulate(void *ucontext);
+
+/* Around code that has to see the processor as it is. */
+void cpuid_open(void);
+void cpuid_close(void);
+
+/* ---- trace.c ---- */
+
+void trace_init(void);
+bool trace_on(void);
+void trace_ioctl(int fd, enum fd_kind kind, unsigned long request,
+		 unsigned long arg, long ret, uint64_t start_ns);
+uint64_t trace_clock(void);
+
+#endif

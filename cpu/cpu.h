@@ -181,6 +181,7 @@ struct cpu {
 	struct cpu_io io;
 	struct cpu_io_pending io_pending;
 	struct cpu_mmio mmio;
+	struct cpu_mmlog *mmlog; /* of a running exec_*; NULL: no MMIO now */
 	struct cpu_msr_access msr;
 	struct cpu_debug_exit debug_exit;
 	gpa_t fault_gpa;
@@ -239,6 +240,11 @@ struct cpu_code_ops {
 	bool (*may_cache_write)(struct cpu *cpu, uint8_t *hva_page);
 	/* [hva, hva + size) is about to be stored to; drop translations. */
 	void (*write)(struct cpu *cpu, uint8_t *hva, unsigned int size);
+	/*
+	 * MMIO without a log. Leaves to begin the instruction again with one,
+	 * or returns: it cannot be done. May be NULL.
+	 */
+	void (*mmio)(struct cpu *cpu);
 };
 
 enum cpu_stat {

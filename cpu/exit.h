@@ -52,6 +52,20 @@ struct cpu_mmio {
 	bool write;
 	uint8_t data[8];
 };
+
+/*
+ * MMIO of the instruction that a C function carries out. A load from MMIO
+ * leaves the function; it runs again from its start once the client has
+ * answered and finds the answer here. Stores are only noted, and leave one by
+ * one when the function is through or waits for a load. cpu/mem.h.
+ */
+#define CPU_MMLOG_MAX 512 /* the largest XSAVE area in pieces of 8, and more */
+struct cpu_mmlog {
+	uint16_t count; /* accesses known, in their order */
+	uint16_t done;  /* of them, seen by the client */
+	uint16_t next;  /* the one the function comes to now */
+	struct cpu_mmio access[CPU_MMLOG_MAX];
+};
 struct cpu_msr_access {
 	uint32_t index;
 	bool write;

@@ -8,6 +8,10 @@
  * Where rip is at the exit: at IN, OUT and INS; behind OUTS that is done and
  * behind OUT to port 0x7e. A client that moves rip away from IN, OUT or INS
  * cancels the rest.
+ *
+ * Elements in MMIO go one by one, so that port and memory accesses alternate
+ * as they do on a bus. OUTS loads its element before the port is touched, INS
+ * stores its after that: neither order asks for a port access twice.
  */
 #include "cpu/debug.h"
 #include "cpu/insn.h"
@@ -144,7 +148,7 @@ static uint64_t iterations(const struct cpu *cpu, const struct insn *i)
 	return cpu->gpr[REG_RCX] & addr_mask(i->addrsize);
 }
 
-/* How many elements from @off one exit takes: buffer, page, segment. */
+/* How many elements from @off one exit takes: buffer, page, segment, RAM. */
 static unsigned int batch(struct cpu *cpu, const struct insn *i,
 			  enum cpu_seg seg, uint64_t off, unsigned int kind)
 {
@@ -160,7 +164,8 @@ static unsigned int batch(struct cpu *cpu, const struct insn *i,
 	n = MIN(n, page);
 	if (wrap < n)
 		n = wrap + 1;
-	if (!mem_in_segment(cpu, seg, off, n * size, kind))
+	if (!mem_in_segment(cpu, seg, off, n * size, kind) ||
+	    !mem_hva(cpu, gva, n * size, mem_acc(cpu, kind), NULL))
 		return 1;
 	return n;
 }

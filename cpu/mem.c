@@ -2,9 +2,12 @@
 /*
  * Guest memory for C functions: segmentation checks, then the software TLB,
  * then a miss. SDM 3A 5.3 "Limit Checking", 5.4 "Type Checking", 3.3.7.1
- * "Canonical Addressing". MMIO cannot be reached from here: instructions with
- * memory operands run it through the engine; a descriptor table or a stack in
- * MMIO ends as an internal error.
+ * "Canonical Addressing".
+ *
+ * MMIO goes through the log of cpu/exit.h, in pieces as KVM's emulator cuts
+ * them: 8 bytes from the first one on, none across a page. Without a log, in
+ * the delivery of events and in task switches, it is an internal error, which
+ * is KVM's answer there.
  */
 #include "cpu/mem.h"
 #include <errno.h>
@@ -19,9 +22,103 @@
 
 static void __noreturn mmio_error(struct cpu *cpu, gpa_t gpa)
 {
+	if (!cpu->mmlog && cpu->code && cpu->code->mmio)
+		cpu->code->mmio(cpu);
 	cpu_internal_error(
 		cpu, cpu->event.valid ? ERROR_DELIVERY : ERROR_EMULATION, gpa);
 }
+
+/* ---- MMIO ---- */
+
+void mem_mmio_exit(struct cpu *cpu, const struct cpu_mmlog *log)
+{
+	cpu->mmio = log->access[log->done];
+	cpu->stat[CPU_STAT_MMIO]++;
+	cpu_exit_to_kvm(cpu, CPU_EXIT_MMIO);
+}
+
+void mem_mmio_seen(const struct cpu *cpu, struct cpu_mmlog *log)
+{
+	struct cpu_mmio *m = &log->access[log->done++];
+
+	if (!m->write)
+		memcpy(m->data, cpu->mmio.data, sizeof(m->data));
+}
+
+void mem_mmio_taken(struct cpu *cpu)
+{
+	struct cpu_mmlog *l = cpu->mmlog;
+
+	if (!l || !l->next || l->done < l->next)
+		return;
+	l->count -= l->next;
+	l->done -= l->next;
+	memmove(l->access, l->access + l->next,
+		l->count * sizeof(l->access[0]));
+	l->next = 0;
+}
+
+static bool same_access(const struct cpu_mmio *a, const struct cpu_mmio *b)
+{
+	return a->gpa == b->gpa && a->len == b->len && a->write == b->write &&
+	       (!a->write || !memcmp(a->data, b->data, a->len));
+}
+
+/*
+ * The next access of the function: known from an earlier run, or new. Where
+ * registers or RAM have changed since, the rest of the log is void.
+ */
+static void mmio_note(struct cpu *cpu, const struct cpu_mmio *m)
+{
+	struct cpu_mmlog *l = cpu->mmlog;
+
+	if (!l || l->next == CPU_MMLOG_MAX)
+		mmio_error(cpu, m->gpa);
+	if (l->next == l->count || !same_access(&l->access[l->next], m)) {
+		l->access[l->next] = *m;
+		l->done = MIN(l->done, l->next);
+		l->count = l->next + 1;
+	}
+	l->next++;
+}
+
+static unsigned int piece(unsigned int size, unsigned int off)
+{
+	return MIN(size - off, 8u);
+}
+
+static void mmio_write(struct cpu *cpu, gpa_t gpa, const uint8_t *buf,
+		       unsigned int size)
+{
+	for (unsigned int off = 0; off < size; off += 8) {
+		struct cpu_mmio m = {
+			.gpa = gpa + off,
+			.len = piece(size, off),
+			.write = true,
+		};
+
+		memcpy(m.data, buf + off, m.len);
+		mmio_note(cpu, &m);
+	}
+}
+
+static void mmio_read(struct cpu *cpu, gpa_t gpa, uint8_t *buf,
+		      unsigned int size)
+{
+	const struct cpu_mmlog *l = cpu->mmlog;
+	const struct cpu_mmio *first;
+
+	for (unsigned int off = 0; off < size; off += 8)
+		mmio_note(cpu, &(struct cpu_mmio){.gpa = gpa + off,
+						  .len = piece(size, off)});
+	if (l->done < l->next)
+		mem_mmio_exit(cpu, l);
+	first = &l->access[l->next - (size + 7) / 8];
+	for (unsigned int off = 0; off < size; off += 8)
+		memcpy(buf + off, first[off / 8].data, piece(size, off));
+}
+
+/* ---- linear addresses ---- */
 
 uint8_t *mem_hva(struct cpu *cpu, gva_t gva, unsigned int size,
 		 unsigned int acc, gpa_t *gpa)
@@ -39,18 +136,6 @@ uint8_t *mem_hva(struct cpu *cpu, gva_t gva, unsigned int size,
 	if (!res.hva && gpa)
 		*gpa = res.gpa;
 	return res.hva;
-}
-
-/* As mem_hva() where MMIO is not expected. */
-static uint8_t *ram(struct cpu *cpu, gva_t gva, unsigned int size,
-		    unsigned int acc)
-{
-	gpa_t gpa;
-	uint8_t *p = mem_hva(cpu, gva, size, acc, &gpa);
-
-	if (unlikely(!p))
-		mmio_error(cpu, gpa);
-	return p;
 }
 
 /* Bytes of [gva, gva + size) in the first page. */
@@ -100,57 +185,98 @@ uint64_t mem_read(struct cpu *cpu, gva_t gva, unsigned int size,
 		  unsigned int acc)
 {
 	uint64_t val = 0;
+	const uint8_t *p;
+	gpa_t gpa;
 
-	if (likely(first_part(gva, size) == size))
-		return load(ram(cpu, gva, size, acc), size);
-	mem_read_buf(cpu, gva, &val, size, acc);
+	if (unlikely(first_part(gva, size) != size)) {
+		mem_read_buf(cpu, gva, &val, size, acc);
+		return val;
+	}
+	p = mem_hva(cpu, gva, size, acc, &gpa);
+	if (likely(p))
+		return load(p, size);
+	mmio_read(cpu, gpa, (uint8_t *)&val, size);
 	return val;
 }
 
 void mem_write(struct cpu *cpu, gva_t gva, unsigned int size, uint64_t val,
 	       unsigned int acc)
 {
-	if (likely(first_part(gva, size) == size))
-		store(ram(cpu, gva, size, acc), size, val);
-	else
+	uint8_t *p;
+	gpa_t gpa;
+
+	if (unlikely(first_part(gva, size) != size)) {
 		mem_write_buf(cpu, gva, &val, size, acc);
+		return;
+	}
+	p = mem_hva(cpu, gva, size, acc, &gpa);
+	if (likely(p))
+		store(p, size, val);
+	else
+		mmio_write(cpu, gpa, (const uint8_t *)&val, size);
 }
 
+/* Both pages are translated before the first byte is moved. */
 void mem_read_buf(struct cpu *cpu, gva_t gva, void *buf, unsigned int size,
 		  unsigned int acc)
 {
 	unsigned int n = first_part(gva, size);
-	const uint8_t *a = ram(cpu, gva, n, acc), *b;
+	gpa_t gpa_a, gpa_b = 0;
+	const uint8_t *a = mem_hva(cpu, gva, n, acc, &gpa_a), *b = NULL;
 
-	if (n < size) {
-		b = ram(cpu, next_page(cpu, gva), size - n, acc);
+	if (n < size)
+		b = mem_hva(cpu, next_page(cpu, gva), size - n, acc, &gpa_b);
+	if (likely(a))
+		memcpy(buf, a, n);
+	else
+		mmio_read(cpu, gpa_a, buf, n);
+	if (b)
 		memcpy((uint8_t *)buf + n, b, size - n);
-	}
-	memcpy(buf, a, n);
+	else if (n < size)
+		mmio_read(cpu, gpa_b, (uint8_t *)buf + n, size - n);
 }
 
 void mem_write_buf(struct cpu *cpu, gva_t gva, const void *buf,
 		   unsigned int size, unsigned int acc)
 {
 	unsigned int n = first_part(gva, size);
-	uint8_t *a = ram(cpu, gva, n, acc), *b;
+	gpa_t gpa_a, gpa_b = 0;
+	uint8_t *a = mem_hva(cpu, gva, n, acc, &gpa_a), *b = NULL;
 
-	if (n < size) {
-		b = ram(cpu, next_page(cpu, gva), size - n, acc);
-		memcpy(b, (const uint8_t *)buf + n, size - n);
-		/* where both hold code only the last one was announced */
+	if (n < size)
+		b = mem_hva(cpu, next_page(cpu, gva), size - n, acc, &gpa_b);
+	if (unlikely(!a))
+		mmio_write(cpu, gpa_a, buf, n);
+	if (n < size && !b)
+		mmio_write(cpu, gpa_b, (const uint8_t *)buf + n, size - n);
+	/* where both hold code only the last one was announced */
+	if (a && b)
 		tlb_before_write(cpu, a, n);
-	}
-	memcpy(a, buf, n);
+	if (a)
+		memcpy(a, buf, n);
+	if (b)
+		memcpy(b, (const uint8_t *)buf + n, size - n);
+}
+
+/* Without a log the instruction must not get far: see mmio_error(). */
+static void check_part(struct cpu *cpu, gva_t gva, unsigned int size,
+		       unsigned int acc)
+{
+	gpa_t gpa;
+
+	if (unlikely(!mem_hva(cpu, gva, size, acc, &gpa)) && !cpu->mmlog)
+		mmio_error(cpu, gpa);
 }
 
 void mem_check(struct cpu *cpu, gva_t gva, unsigned int size, unsigned int acc)
 {
 	unsigned int n = first_part(gva, size);
 
-	mem_hva(cpu, gva, n, acc, NULL);
+	if (n < size) /* faults come in the order of addresses */
+		mem_hva(cpu, gva, n, acc, NULL);
 	if (n < size)
-		mem_hva(cpu, next_page(cpu, gva), size - n, acc, NULL);
+		check_part(cpu, next_page(cpu, gva), size - n, acc);
+	check_part(cpu, gva, n, acc);
 }
 
 /* ---- segmentation ---- */

@@ -4,6 +4,12 @@
  * segmentation, already truncated to 32 bits outside 64-bit mode). Functions
  * without _try leave by cpu_raise_pf() (or #GP for non-canonical addresses)
  * before anything was changed.
+ *
+ * MMIO: while cpu->mmlog is set, loads of mem_read*() may leave by
+ * CPU_EXIT_MMIO, and the caller is called again from its start with the
+ * answers in the log; stores of mem_write*() go on. What may be loaded from
+ * MMIO has to come before what changes registers, just as what may fault.
+ * Without a log MMIO is an internal error.
  */
 #ifndef CPU_MEM_H
 #define CPU_MEM_H
@@ -77,6 +83,18 @@ void mem_read_buf(struct cpu *cpu, gva_t gva, void *buf, unsigned int size,
 		  unsigned int acc);
 void mem_write_buf(struct cpu *cpu, gva_t gva, const void *buf,
 		   unsigned int size, unsigned int acc);
+
+/* Leave for the first access of the log that the client has not seen. */
+void mem_mmio_exit(struct cpu *cpu, const struct cpu_mmlog *log) __noreturn;
+
+/* The client has seen that one; cpu->mmio holds its answer. */
+void mem_mmio_seen(const struct cpu *cpu, struct cpu_mmlog *log);
+
+/*
+ * What was loaded so far is in registers and will not be asked for again when
+ * the function runs anew.
+ */
+void mem_mmio_taken(struct cpu *cpu);
 
 /* Raise now whatever an access of @size bytes would raise. */
 void mem_check(struct cpu *cpu, gva_t gva, unsigned int size, unsigned int acc);

@@ -65,7 +65,7 @@ int exec_popa(struct cpu *cpu, const struct insn *i)
 	uint64_t val[8], sp = cpu->gpr[REG_RSP];
 	unsigned int n, size = i->opsize;
 
-	for (n = 0; n < 8; n++)
+	for (n = 8; n-- > 0;)
 		val[n] = stack_load(cpu, sp + (7 - n) * size, size);
 	for (n = 0; n < 8; n++)
 		if (n != REG_RSP)

@@ -63,9 +63,9 @@ static gva_t stack_linear(struct cpu *cpu, const struct stackref *st,
 	return st->mask == ~0ULL ? off : (uint32_t)(st->base + off);
 }
 
-/* The frame is cut in two by the end of the stack's address space. */
-static void push_wrapped(struct cpu *cpu, const struct stackref *st,
-			 const uint64_t *val, unsigned int n, unsigned int size)
+/* One by one: cut in two by the end of the address space, or in MMIO. */
+static void push_each(struct cpu *cpu, const struct stackref *st,
+		      const uint64_t *val, unsigned int n, unsigned int size)
 {
 	const unsigned int acc = st->acc | ACC_WRITE;
 	gva_t gva[STACKREF_MAX];
@@ -78,6 +78,15 @@ static void push_wrapped(struct cpu *cpu, const struct stackref *st,
 	}
 	for (i = 0; i < n; i++)
 		mem_write(cpu, gva[i], size, val[i], acc);
+}
+
+static bool in_mmio(struct cpu *cpu, gva_t gva, unsigned int size,
+		    unsigned int acc)
+{
+	gva_t last = (gva + size - 1) & ~0xfffULL;
+
+	return cpu->mmlog && (!mem_hva(cpu, gva, 1, acc, NULL) ||
+			      !mem_hva(cpu, MAX(gva, last), 1, acc, NULL));
 }
 
 static void store(uint8_t *p, uint64_t val, unsigned int size)
@@ -101,9 +110,14 @@ void stackref_push(struct cpu *cpu, struct stackref *st, const uint64_t *val,
 	if (((sp + total - 1) & st->mask) < sp ||
 	    (st->mask != ~0ULL &&
 	     (st->base + sp) % BIT64(32) + total > BIT64(32))) {
-		push_wrapped(cpu, st, val, n, size);
+		push_each(cpu, st, val, n, size);
 	} else {
 		gva = stack_linear(cpu, st, sp, total);
+		if (unlikely(in_mmio(cpu, gva, total, st->acc | ACC_WRITE))) {
+			push_each(cpu, st, val, n, size);
+			st->sp = sp;
+			return;
+		}
 		for (i = 0; i < n; i++)
 			store(buf + total - (i + 1) * size, val[i], size);
 		mem_write_buf(cpu, gva, buf, total, st->acc | ACC_WRITE);

@@ -3,7 +3,8 @@
  * Hardware task switches with 16 and 32-bit TSSs. SDM 3A "Task Switching"
  * (7.3), whose table gives the checks and which context they fault in: what
  * is wrong with the TSS itself faults in the old task, what is wrong with its
- * contents in the new one. Long mode has no task switches.
+ * contents in the new one. Long mode has no task switches. Tables, TSSs and
+ * stacks in MMIO are an internal error.
  */
 #include "cpu/crop.h"
 #include "cpu/debug.h"
@@ -242,6 +243,7 @@ bool task_switch(struct cpu *cpu, const struct task_request *req)
 	struct tss_image t;
 	struct seg_desc d;
 
+	cpu->mmlog = NULL; /* registers change on the way: no second run */
 	check_request(cpu, req, &d);
 	read_image(cpu, desc_base(d.lo), d.lo >> 40 & 8, &t);
 	write_tables(cpu, req, &d);

@@ -9,6 +9,7 @@
 #include "engine/engine.h"
 
 #include "engine/internal.h"
+#include "engine/slow.h"
 
 #include "cpu/reset.h"
 #include "lib/check.h"

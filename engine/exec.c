@@ -39,9 +39,11 @@ int exec_pop(struct cpu *cpu, const struct insn *i)
 	uint64_t after = cpu->gpr[REG_RSP];
 
 	if (i->op[0].kind == OPND_MEM) {
-		gva_t gva = insn_linear(cpu, i, 0, i->opsize, ACC_WRITE);
+		uint64_t off = insn_ea(cpu, i, 0);
+		gva_t gva;
 
 		cpu->gpr[REG_RSP] = rsp;
+		gva = mem_linear(cpu, i->op[0].seg, off, i->opsize, ACC_WRITE);
 		mem_write(cpu, gva, i->opsize, val, mem_acc(cpu, ACC_WRITE));
 		cpu->gpr[REG_RSP] = after;
 		return EXEC_NEXT;

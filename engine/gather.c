@@ -108,6 +108,7 @@ static void commit(struct gather *g, unsigned int size)
 	else
 		vec_write(g->mask_reg, g->vmask, size);
 	g->changed = false;
+	mem_mmio_taken(g->cpu);
 }
 
 static uint64_t offset(const struct gather *g, unsigned int n)

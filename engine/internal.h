@@ -185,7 +185,7 @@ struct engine_cpu {
 	enum cpu_exit_kind pending; /* access the client answers */
 	struct link *link;          /* exit that waits for its target */
 	uint32_t link_gen;
-	struct slow *slow; /* instruction on a bounce buffer */
+	struct slow *slow; /* engine/slow.h */
 };
 
 static inline struct engine_cpu *ec_of(struct cpu *cpu)
@@ -373,20 +373,6 @@ uint64_t mask_bytes(const struct mem_rule *r, unsigned int size);
 void x87_wait(struct cpu *cpu);
 /* The last instruction met an exception that keeps a result from memory. */
 bool x87_withheld(void);
-
-/* engine/slow.c: one instruction on bounce buffers */
-struct slow;
-int slow_init(struct cpu *cpu);
-void slow_fini(struct cpu *cpu);
-bool slow_active(const struct cpu *cpu);
-/* At cpu->rip; may raise or exit. Non-NULL: this C function does it all. */
-struct insn_call *slow_start(struct cpu *cpu);
-/* One iteration of a string instruction. */
-void slow_string(struct cpu *cpu, const struct insn *i);
-void slow_resume(struct cpu *cpu);
-void slow_drop(struct cpu *cpu);
-/* Client memory was not there: give up, with the exclusive section. */
-void slow_abort(struct cpu *cpu);
 
 /* engine/run.c */
 /* Instruction bytes at rip; raises faults. Returns how many, at most 15. */

@@ -12,6 +12,7 @@
  * freed in exclusive sections).
  */
 #include "engine/internal.h"
+#include "engine/slow.h"
 
 #include "lib/check.h"
 
@@ -473,6 +474,7 @@ void page_settle(struct cpu *cpu, struct codepage *p)
 const struct cpu_code_ops page_code_ops = {
 	.may_cache_write = may_cache_write,
 	.write = code_write,
+	.mmio = slow_mmio,
 };
 
 void page_invalidate_range(struct engine *engine, const uint8_t *hva,

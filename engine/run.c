@@ -4,7 +4,7 @@
  * at rip, run it, see why it came back. It runs on the caller's stack; faults
  * raised anywhere below, in C functions or in translated code, land here.
  */
-#include "engine/internal.h"
+#include "engine/slow.h"
 
 #include "cpu/debug.h"
 #include "cpu/msr.h"
@@ -22,6 +22,17 @@ static gva_t code_gva(const struct cpu *cpu)
 	return (cpu->seg[SEG_CS].base + cpu->rip) & 0xffffffff;
 }
 
+/*
+ * Code in MMIO. KVM's emulator cannot fetch it either: an exit, which the
+ * guest's user mode must not be able to cause.
+ */
+static void __noreturn fetch_error(struct cpu *cpu, gva_t gva)
+{
+	if (cpu->cpl)
+		cpu_raise(cpu, VEC_UD);
+	cpu_internal_error(cpu, 1, gva);
+}
+
 /* Execute entry of the page of @gva, with codepage and id filled in. */
 struct codepage *run_code_page(struct cpu *cpu, gva_t gva, uint32_t *xid)
 {
@@ -33,7 +44,7 @@ struct codepage *run_code_page(struct cpu *cpu, gva_t gva, uint32_t *xid)
 	if (x->gva != (gva & PAGE_MASK) || !v->xid[i]) {
 		x = tlb_fill_exec(cpu, gva);
 		if (!x)
-			cpu_internal_error(cpu, 1, gva);
+			fetch_error(cpu, gva);
 		engine_lock(cpu);
 		x->page = page_get(engine, (uint8_t *)x->hva);
 		v->xid[i] = page_xid(engine, x->page, gva & PAGE_MASK);
@@ -236,12 +247,13 @@ static void again(struct cpu *cpu)
 /* A C function did an instruction: where to go on. */
 static void exec_call(struct cpu *cpu, const struct insn_call *c)
 {
-	switch (c->fn(cpu, &c->insn)) {
+	switch (slow_exec(cpu, c)) {
 	case EXEC_NEXT: cpu->rip = c->insn.next_rip; break;
 	case EXEC_JUMP: break;
 	case EXEC_AGAIN: again(cpu); break;
 	case EXEC_SLOW: slow_string(cpu, &c->insn); break;
 	}
+	slow_drain(cpu);
 }
 
 static void link_block(struct cpu *cpu, struct link *l, struct block *b)
@@ -425,6 +437,22 @@ static void loop_body(struct cpu *cpu)
 	}
 }
 
+static void complete_io(struct cpu *cpu)
+{
+	if (slow_io_complete(cpu) == EXEC_AGAIN &&
+	    cpu->rip == cpu->io_pending.rip)
+		again(cpu);
+	slow_drain(cpu);
+}
+
+static void complete_mmio(struct cpu *cpu)
+{
+	const struct insn_call *c = slow_resume(cpu);
+
+	if (c)
+		exec_call(cpu, c);
+}
+
 /* Finish the access the client answered. */
 static void complete(struct cpu *cpu)
 {
@@ -433,12 +461,8 @@ static void complete(struct cpu *cpu)
 
 	ec->pending = CPU_EXIT_NONE;
 	switch (pending) {
-	case CPU_EXIT_IO:
-		if (io_complete(cpu) == EXEC_AGAIN &&
-		    cpu->rip == cpu->io_pending.rip)
-			again(cpu);
-		break;
-	case CPU_EXIT_MMIO: slow_resume(cpu); break;
+	case CPU_EXIT_IO: complete_io(cpu); break;
+	case CPU_EXIT_MMIO: complete_mmio(cpu); break;
 	case CPU_EXIT_MSR: msr_complete(cpu); break;
 	default: return;
 	}
@@ -480,6 +504,7 @@ static bool landed(struct cpu *cpu)
 
 	if (ec->do_slow)
 		return true;
+	slow_left(cpu);
 	if (!ev.valid) {
 		exit_traps(cpu);
 		return false;
@@ -497,6 +522,7 @@ static bool landed(struct cpu *cpu)
 	} else {
 		cpu->event = ev;
 	}
+	slow_drain(cpu); /* what was stored before the fault */
 	return true;
 }
 

@@ -7,11 +7,19 @@
  * the first byte is read, so faults are precise. MMIO pieces leave to the
  * kvm room and come back: everything needed is in struct slow, nothing on a
  * stack (KVM API "KVM_EXIT_MMIO": pending operations complete at re-entry).
+ *
+ * Also the C functions that meet MMIO, by the log of cpu/exit.h. As in KVM,
+ * an instruction that waits for a load has changed nothing and completes at
+ * its own rip whatever rip the client sets meanwhile; one whose stores are on
+ * their way is complete, rip included.
  */
-#include "engine/decode.h"
+#include "engine/slow.h"
 
+#include "cpu/physmap.h"
 #include "cpu/xstate.h"
+#include "engine/decode.h"
 #include "engine/exec.h"
+#include "lib/check.h"
 #include "x86/regs.h"
 
 #include <errno.h>
@@ -27,7 +35,14 @@ struct part {
 	uint64_t bytes;
 };
 
-enum phase { PHASE_IDLE, PHASE_READ, PHASE_RUN, PHASE_WRITE };
+enum phase {
+	PHASE_IDLE,
+	PHASE_READ, /* operands on bounce buffers */
+	PHASE_RUN,
+	PHASE_WRITE,
+	PHASE_EXEC,  /* a C function waits for loads in its log */
+	PHASE_DRAIN, /* it is through, its stores leave */
+};
 
 struct slow {
 	uint8_t buf[MAX_BOUNCE][BOUNCE_SIZE + 64] __attribute__((aligned(64)));
@@ -42,6 +57,8 @@ struct slow {
 	uint8_t ref, p;
 	uint16_t done, piece;
 	uint64_t mode;
+	const struct insn_call *running; /* C function that may use the log */
+	struct cpu_mmlog log;
 };
 
 int slow_init(struct cpu *cpu)
@@ -61,9 +78,9 @@ void slow_fini(struct cpu *cpu)
 		munmap(ec_of(cpu)->slow, sizeof(struct slow));
 }
 
-bool slow_active(const struct cpu *cpu)
+static void forget(struct slow *s)
 {
-	return ec_of((struct cpu *)cpu)->slow->phase != PHASE_IDLE;
+	s->log.count = s->log.done = s->log.next = 0;
 }
 
 void slow_drop(struct cpu *cpu)
@@ -76,6 +93,7 @@ void slow_abort(struct cpu *cpu)
 	struct slow *s = ec_of(cpu)->slow;
 
 	s->phase = PHASE_IDLE;
+	forget(s);
 	if (s->exclusive)
 		excl_end_self(cpu);
 	s->exclusive = false;
@@ -200,12 +218,12 @@ static bool all_ram(const struct slow *s)
 	return true;
 }
 
-/* An MMIO piece: at most 8 bytes, not across an 8-byte boundary. */
+/* An MMIO piece: at most 8 bytes from where the last one ended, as KVM's. */
 static void mmio_piece(struct cpu *cpu, struct slow *s, struct part *p,
 		       bool write)
 {
 	gpa_t gpa = p->gpa + s->done;
-	unsigned int len = MIN(p->len - s->done, 8 - (int)(gpa & 7));
+	unsigned int len = MIN(p->len - s->done, 8);
 
 	for (unsigned int i = 1; i < len && p->masked; i++)
 		if (!(p->bytes >> (s->done + i) & 1))
@@ -292,10 +310,9 @@ static void drop_withheld(struct slow *s)
 			s->nparts[n] = 0;
 }
 
-void slow_resume(struct cpu *cpu)
+/* From the phase it is in to the end, or to the next piece in MMIO. */
+static void operands(struct cpu *cpu, struct slow *s)
 {
-	struct slow *s = ec_of(cpu)->slow;
-
 	if (s->phase == PHASE_READ) {
 		for (; s->ref < s->bc.nrefs; s->ref++)
 			if (s->bc.refs[s->ref].reads)
@@ -314,6 +331,34 @@ void slow_resume(struct cpu *cpu)
 	s->phase = PHASE_IDLE;
 }
 
+/*
+ * The client was away: memory slots may be others now, and dirty pages were
+ * perhaps collected.
+ */
+static void reach_again(struct cpu *cpu, struct part *p, bool write)
+{
+	const struct phys_range *r = tlb_range(cpu, p->gpa);
+
+	p->hva = NULL;
+	if (!r || (write && r->flags & PHYS_READONLY))
+		return;
+	p->hva = r->hva + (p->gpa - r->gpa);
+	if (write && r->flags & PHYS_DIRTY)
+		cpu->ops->mark_dirty(cpu, p->gpa);
+}
+
+static void resume_operands(struct cpu *cpu, struct slow *s)
+{
+	for (unsigned int n = 0; n < s->bc.nrefs; n++)
+		for (unsigned int p = 0; p < s->nparts[n]; p++)
+			if (s->part[n][p].hva)
+				reach_again(cpu, &s->part[n][p],
+					    s->bc.refs[n].acc == ACC_WRITE);
+	if (s->phase != PHASE_WRITE)
+		touch(s);
+	operands(cpu, s);
+}
+
 static void begin(struct cpu *cpu, struct slow *s)
 {
 	resolve(cpu, s);
@@ -324,12 +369,12 @@ static void begin(struct cpu *cpu, struct slow *s)
 	s->exclusive = s->bc.lock && cpu->engine->ncpus > 1 && all_ram(s);
 	if (s->exclusive) {
 		excl_begin_self(cpu);
-		slow_resume(cpu);
+		operands(cpu, s);
 		excl_end_self(cpu);
 		s->exclusive = false;
 		return;
 	}
-	slow_resume(cpu);
+	operands(cpu, s);
 }
 
 static int translate_slow(struct cpu *cpu, struct slow *s, const uint8_t *bytes,
@@ -512,4 +557,105 @@ static void string_element(struct cpu *cpu, struct slow *s)
 	}
 	if (!more)
 		cpu->rip = i->next_rip;
+}
+
+/* ---- C functions that meet MMIO ---- */
+
+int slow_exec(struct cpu *cpu, const struct insn_call *c)
+{
+	struct slow *s = ec_of(cpu)->slow;
+	int ret;
+
+	s->running = c;
+	cpu->mmlog = &s->log;
+	ret = c->fn(cpu, &c->insn);
+	cpu->mmlog = NULL;
+	s->running = NULL;
+	return ret;
+}
+
+/* Nothing of it can leave for a load: INS stores, IN has no operand. */
+int slow_io_complete(struct cpu *cpu)
+{
+	static const struct insn_call io;
+	struct slow *s = ec_of(cpu)->slow;
+	int ret;
+
+	s->running = &io;
+	cpu->mmlog = &s->log;
+	ret = io_complete(cpu);
+	cpu->mmlog = NULL;
+	s->running = NULL;
+	return ret;
+}
+
+/* Translated code called the function itself, which has no log then. */
+void slow_mmio(struct cpu *cpu)
+{
+	struct engine_cpu *ec = ec_of(cpu);
+
+	if (ec->slow->running || ec->guard || cpu->event.valid)
+		return;
+	cpu->db_pending &= ~DR6_BREAKS; /* looked for again */
+	ec->do_slow = true;
+	__builtin_longjmp(cpu->jmpbuf, 1);
+}
+
+void slow_drain(struct cpu *cpu)
+{
+	struct slow *s = ec_of(cpu)->slow;
+	struct cpu_mmlog *l = &s->log;
+
+	if (likely(!l->count))
+		return;
+	l->count = l->next; /* what the last run did not come to is void */
+	l->done = MIN(l->done, l->count);
+	if (l->done < l->count) {
+		s->phase = PHASE_DRAIN;
+		mem_mmio_exit(cpu, l);
+	}
+	s->phase = PHASE_IDLE;
+	forget(s);
+}
+
+void slow_left(struct cpu *cpu)
+{
+	struct slow *s = ec_of(cpu)->slow;
+	const struct insn_call *c = s->running;
+
+	if (!c)
+		return;
+	s->running = NULL;
+	cpu->mmlog = NULL;
+	if (cpu->raised.valid)
+		return; /* its stores, if any, come first: slow_drain() */
+	if (cpu->exit != CPU_EXIT_MMIO) {
+		forget(s);
+		return;
+	}
+	ASSERT(c->fn);
+	if (c != &s->call)
+		s->call = *c; /* the block may be gone when it comes back */
+	s->phase = PHASE_EXEC;
+}
+
+const struct insn_call *slow_resume(struct cpu *cpu)
+{
+	struct slow *s = ec_of(cpu)->slow;
+	struct cpu_mmlog *l = &s->log;
+
+	switch (s->phase) {
+	case PHASE_EXEC:
+		mem_mmio_seen(cpu, l);
+		if (l->done < l->count)
+			mem_mmio_exit(cpu, l);
+		l->next = 0;
+		s->phase = PHASE_IDLE;
+		return &s->call;
+	case PHASE_DRAIN:
+		mem_mmio_seen(cpu, l);
+		slow_drain(cpu);
+		return NULL;
+	default: resume_operands(cpu, s); return NULL;
+	}
 }

@@ -4,7 +4,7 @@
  * order and number of accesses, string forms, read-modify-write, operands
  * that straddle RAM and device. The test device logs every access.
  */
-#include "test/arch/guest/arch.h"
+#include "test/arch/guest/devlog.h"
 
 #define MMIO ((volatile uint8_t *)(reg_t)DEV_MMIO)
 
@@ -19,47 +19,6 @@ static uint64_t pdpt1[512] __attribute__((aligned(4096)));
 static uint64_t pd1[512] __attribute__((aligned(4096)));
 static uint64_t pt1[512] __attribute__((aligned(4096)));
 static uint8_t buf[4096];
-
-static void log_reset(void)
-{
-	outb(DEV_LOG_RESET, 0);
-}
-
-/* The log is @n entries, all alike but for the offset that grows by @step. */
-static bool logged(unsigned int n, uint32_t kind, unsigned int size,
-		   uint32_t off, int step)
-{
-	bool same = inl(DEV_LOG_COUNT) == n;
-
-	for (unsigned int i = 0; i < n; i++) {
-		uint32_t want = kind | LOG_SIZE(size) |
-				LOG_OFFSET(off + step * (int)i);
-		uint32_t got = inl(DEV_LOG_READ);
-
-		if (got != want && same)
-			print("# access %d: want %x got %x\n", (int)i,
-			      (reg_t)want, (reg_t)got);
-		same &= got == want;
-	}
-	log_reset();
-	return same;
-}
-
-/* Bytes that came in pieces: all of [off, off + n) once, in order. */
-static bool covered(uint32_t kind, uint32_t off, unsigned int n)
-{
-	uint32_t count = inl(DEV_LOG_COUNT), at = off;
-	bool same = true;
-
-	while (count--) {
-		uint32_t e = inl(DEV_LOG_READ);
-
-		same &= (e & 0xf0000000) == kind && (e & 0xffff) == at;
-		at += e >> 16 & 0xff;
-	}
-	log_reset();
-	return same && at == off + n;
-}
 
 /* ---- ports ---- */
 

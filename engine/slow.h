@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Instructions that need more than translated code has inlined: one at a time
+ * on bounce buffers, and C functions that meet MMIO.
+ */
+#ifndef ENGINE_SLOW_H
+#define ENGINE_SLOW_H
+
+#include "engine/internal.h"
+
+int slow_init(struct cpu *cpu);
+void slow_fini(struct cpu *cpu);
+
+/* At cpu->rip; may raise or exit. Non-NULL: this C function does it all. */
+struct insn_call *slow_start(struct cpu *cpu);
+/* One iteration of a string instruction. */
+void slow_string(struct cpu *cpu, const struct insn *i);
+/* After CPU_EXIT_MMIO. Non-NULL: this C function has to run again. */
+const struct insn_call *slow_resume(struct cpu *cpu);
+void slow_drop(struct cpu *cpu);
+/* A C function, or the rest of a port access, that may reach MMIO. */
+int slow_exec(struct cpu *cpu, const struct insn_call *c);
+int slow_io_complete(struct cpu *cpu);
+/* The instruction is over and rip is set: stores to MMIO may leave now. */
+void slow_drain(struct cpu *cpu);
+/* cpu_code_ops.mmio */
+void slow_mmio(struct cpu *cpu);
+/* A C function was left by a fault or an exit. */
+void slow_left(struct cpu *cpu);
+/* Client memory was not there: give up, with the exclusive section. */
+void slow_abort(struct cpu *cpu);
+
+#endif

@@ -38,6 +38,8 @@ struct irq_msg {
 	bool redir_hint;   /* MSI: any one of the destinations will do */
 };
 
+#define IRQ_MSI_LEVEL BIT(15) /* of an MSI's data: trigger mode */
+
 /*
  * Decode an MSI write. @wide: bits 8-31 of the destination are in bits
  * 40-63 of @addr (KVM_X2APIC_API_USE_32BIT_IDS), else 8 bits only.
@@ -53,7 +55,7 @@ static inline void irq_msg_from_msi(struct irq_msg *m, uint64_t addr,
 	m->shorthand = IRQ_TO_DEST;
 	m->logical = addr & BIT(2);
 	m->redir_hint = addr & BIT(3);
-	m->level_trig = data & BIT(15);
+	m->level_trig = data & IRQ_MSI_LEVEL;
 	m->assert_ = true;
 }
 

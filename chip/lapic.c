@@ -192,6 +192,12 @@ int lapic_highest_isr(const struct lapic *l)
 	return highest(l, LAPIC_ISR);
 }
 
+bool lapic_in_progress(const struct lapic *l, uint8_t vector)
+{
+	return vector_test(l, LAPIC_IRR, vector) ||
+	       vector_test(l, LAPIC_ISR, vector);
+}
+
 int lapic_pending(const struct lapic *l)
 {
 	int irr;

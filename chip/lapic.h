@@ -150,6 +150,8 @@ int lapic_pending(const struct lapic *l);
 /* Highest bit of IRR / ISR, or -1; PPR is not looked at. */
 int lapic_highest_irr(const struct lapic *l);
 int lapic_highest_isr(const struct lapic *l);
+/* @vector is requested or in service. Any thread. */
+bool lapic_in_progress(const struct lapic *l, uint8_t vector);
 /* The CPU takes @vector: IRR to ISR, PPR follows. */
 void lapic_ack(struct lapic *l, uint8_t vector);
 /* EOI register write, or a PV EOI that the guest did. */

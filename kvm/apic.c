@@ -82,7 +82,7 @@ static void apic_eoi(void *ctx, uint8_t vector, bool level)
 {
 	struct vcpu *vcpu = ctx;
 
-	irqchip_eoi(vcpu->vm, vector, level);
+	irqchip_eoi(vcpu, vector, level);
 }
 
 static void apic_local(void *ctx, enum irq_delivery delivery)
@@ -224,9 +224,22 @@ bool apic_mmio(struct vcpu *vcpu, uint64_t gpa, bool write, void *data,
 	return true;
 }
 
+/* The PIC's interrupt; without a PIC of ours, the vector of KVM_INTERRUPT. */
 static bool pic_pending(struct vcpu *vcpu)
 {
-	return lapic_accepts_pic(&vcpu->lapic) && irqchip_pic_pending(vcpu->vm);
+	if (!lapic_accepts_pic(&vcpu->lapic))
+		return false;
+	if (irqchip_present(&vcpu->vm->irq))
+		return irqchip_pic_pending(vcpu->vm);
+	return vcpu->user_irq >= 0;
+}
+
+static int take_user_irq(struct vcpu *vcpu)
+{
+	int vector = vcpu->user_irq;
+
+	vcpu->user_irq = -1;
+	return vector;
 }
 
 bool apic_has_interrupt(struct vcpu *vcpu)
@@ -240,13 +253,12 @@ int apic_take_interrupt(struct vcpu *vcpu)
 {
 	int vector;
 
-	if (!vcpu->has_lapic) {
-		vector = vcpu->user_irq;
-		vcpu->user_irq = -1;
-		return vector;
-	}
+	if (!vcpu->has_lapic)
+		return take_user_irq(vcpu);
 	if (pic_pending(vcpu))
-		return irqchip_pic_ack(vcpu->vm);
+		return irqchip_present(&vcpu->vm->irq)
+			       ? irqchip_pic_ack(vcpu->vm)
+			       : take_user_irq(vcpu);
 	vector = lapic_pending(&vcpu->lapic);
 	if (vector >= 0)
 		lapic_ack(&vcpu->lapic, (uint8_t)vector);

@@ -22,6 +22,7 @@ struct cap {
 
 static const struct cap caps[] = {
 	{KVM_CAP_IRQCHIP, 1}, /* its number is 0: "none" in a row */
+	{KVM_CAP_SPLIT_IRQCHIP, 1},
 	{KVM_CAP_HLT, 1},
 	{KVM_CAP_NR_MEMSLOTS, MEMSLOT_COUNT},
 	{KVM_CAP_NOP_IO_DELAY, 1},

@@ -126,7 +126,7 @@ int events_get(struct call *c)
 
 	if (cpu->event.valid)
 		get_event(vcpu, &cpu->event, e);
-	if (!e->interrupt.injected && vcpu->user_irq >= 0) {
+	if (!e->interrupt.injected && !vcpu->has_lapic && vcpu->user_irq >= 0) {
 		e->interrupt.injected = 1;
 		e->interrupt.nr = (uint8_t)vcpu->user_irq;
 	}
@@ -206,7 +206,8 @@ static void set_event(struct vcpu *vcpu, const struct kvm_vcpu_events *e)
 		ev = (struct cpu_event){0};
 	}
 	vcpu->cpu->event = ev;
-	vcpu->user_irq = -1;
+	if (!vcpu->has_lapic)
+		vcpu->user_irq = -1;
 }
 
 int events_set(struct call *c)
@@ -247,14 +248,17 @@ int events_set(struct call *c)
 
 /* ---- injection ---- */
 
+/* With local APICs alone this is the client's PIC. */
 int events_interrupt(struct call *c)
 {
 	const struct kvm_interrupt *i = c->data;
 
 	if (i->irq >= 256)
 		return -EINVAL;
-	if (c->vcpu->has_lapic)
+	if (irqchip_present(&c->vm->irq))
 		return -ENXIO;
+	if (c->vcpu->has_lapic && c->vcpu->user_irq >= 0)
+		return -EEXIST;
 	c->vcpu->user_irq = (int)i->irq;
 	c->vcpu->acquire = true;
 	return 0;

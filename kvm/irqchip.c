@@ -76,11 +76,45 @@ static void irqchip_pic_eoi(void *ctx, unsigned int pin)
 		pin);
 }
 
+static bool in_progress(const struct vm *vm, uint8_t vector)
+{
+	for (uint32_t i = 0; i < vm_vcpus(vm); i++)
+		if (lapic_in_progress(&vm->vcpus[i]->lapic, vector))
+			return true;
+	return false;
+}
+
+/* A vector whose route changed is waited for until it has been ended. */
+static void watch_split(struct vm *vm)
+{
+	struct irqchip *chip = &vm->irq;
+	uint64_t vectors[4] = {0};
+	const struct route *r;
+
+	for (uint32_t i = 0; i < chip->nroutes; i++) {
+		r = &chip->routes[i];
+		if (r->gsi < chip->reserved_gsis && r->msi &&
+		    (r->data & IRQ_MSI_LEVEL))
+			vectors[(r->data & 0xff) / 64] |= BIT64(r->data & 63);
+	}
+	for (unsigned int v = 0; v < 256; v++)
+		if ((chip->split_eoi[v / 64] >> v % 64 & 1) &&
+		    in_progress(vm, (uint8_t)v))
+			vectors[v / 64] |= BIT64(v % 64);
+	for (int i = 0; i < 4; i++)
+		__atomic_store_n(&chip->split_eoi[i], vectors[i],
+				 __ATOMIC_RELAXED);
+}
+
 void irqchip_watch(struct vm *vm)
 {
 	struct irqchip *chip = &vm->irq;
 	uint64_t vectors[4] = {0};
 
+	if (!irqchip_present(chip)) {
+		watch_split(vm);
+		return;
+	}
 	chip->edge_pins = 0;
 	for (const struct irq_ack *a = chip->acks; a; a = a->next)
 		for (uint8_t pin = 0; pin < IOAPIC_PINS; pin++)
@@ -126,10 +160,18 @@ void irqchip_del_ack(struct vm *vm, struct irq_ack *a)
 	irqchip_watch(vm);
 }
 
-void irqchip_eoi(struct vm *vm, uint8_t vector, bool level)
+void irqchip_eoi(struct vcpu *vcpu, uint8_t vector, bool level)
 {
-	struct irqchip *chip = &vm->irq;
+	struct irqchip *chip = &vcpu->vm->irq;
 
+	if (!irqchip_present(chip)) {
+		if (level && (__atomic_load_n(&chip->split_eoi[vector / 64],
+					      __ATOMIC_RELAXED) >>
+				      vector % 64 &
+			      1))
+			vcpu->ioapic_eoi = vector;
+		return;
+	}
 	pthread_mutex_lock(&chip->lock);
 	if (level)
 		ioapic_eoi(&chip->ioapic, vector);
@@ -277,7 +319,7 @@ int irqchip_create(struct call *c)
 	struct chip_pin intr = {.set = irqchip_intr, .ctx = vm};
 	int ret;
 
-	if (irqchip_present(&vm->irq))
+	if (irqchip_has_lapics(&vm->irq))
 		return -EEXIST;
 	if (vm->created)
 		return -EINVAL;
@@ -286,7 +328,18 @@ int irqchip_create(struct call *c)
 	ret = routing_default(vm);
 	if (ret)
 		return ret;
-	__atomic_store_n(&vm->irq.present, true, __ATOMIC_RELEASE);
+	__atomic_store_n(&vm->irq.mode, IRQ_MODE_FULL, __ATOMIC_RELEASE);
+	return 0;
+}
+
+int irqchip_split(struct vm *vm, uint64_t reserved_gsis)
+{
+	if (reserved_gsis > IRQ_MAX_GSI)
+		return -EINVAL;
+	if (irqchip_has_lapics(&vm->irq) || vm->created)
+		return -EEXIST;
+	vm->irq.reserved_gsis = (uint32_t)reserved_gsis;
+	__atomic_store_n(&vm->irq.mode, IRQ_MODE_SPLIT, __ATOMIC_RELEASE);
 	return 0;
 }
 

@@ -4,6 +4,10 @@
  * that leads a GSI to their pins or to a message. Everything here is under
  * `lock`, which may be taken while a vCPU's mutex is held and never the other
  * way; local APICs need no lock to be sent to.
+ *
+ * Split: only the local APICs are ours. The client has PIC and IOAPIC; the
+ * first routes stand for the pins of its IOAPIC, and it is told of the end of
+ * their level-triggered messages.
  */
 #ifndef KVM_IRQCHIP_H
 #define KVM_IRQCHIP_H
@@ -41,8 +45,10 @@ struct irq_ack {
 	struct irq_ack *next;
 };
 
+enum irq_mode { IRQ_MODE_NONE, IRQ_MODE_FULL, IRQ_MODE_SPLIT };
+
 struct irqchip {
-	bool present; /* atomic: chips and local APICs are the VM's */
+	uint32_t mode; /* atomic: enum irq_mode; chosen once */
 	pthread_mutex_t lock;
 	struct pic pic;
 	struct ioapic ioapic;
@@ -57,14 +63,28 @@ struct irqchip {
 	uint32_t edge_pins;   /* IOAPIC pins whose EOI somebody waits for */
 	struct route *routes; /* sorted by gsi */
 	uint32_t nroutes;
+	uint32_t reserved_gsis; /* split: pins of the client's IOAPIC */
+	uint64_t split_eoi[4];  /* atomic: vectors the client waits for */
 };
 
 void irqchip_init(struct irqchip *chip);
 void irqchip_destroy(struct irqchip *chip);
 
+static inline enum irq_mode irqchip_mode(const struct irqchip *chip)
+{
+	return __atomic_load_n(&chip->mode, __ATOMIC_ACQUIRE);
+}
+
+/* PIC and IOAPIC are here. */
 static inline bool irqchip_present(const struct irqchip *chip)
 {
-	return __atomic_load_n(&chip->present, __ATOMIC_ACQUIRE);
+	return irqchip_mode(chip) == IRQ_MODE_FULL;
+}
+
+/* Local APICs are here, whoever has the others. */
+static inline bool irqchip_has_lapics(const struct irqchip *chip)
+{
+	return irqchip_mode(chip) != IRQ_MODE_NONE;
 }
 
 /* irqchip.c: a guest's port or memory access; false: nobody is there */
@@ -73,8 +93,11 @@ bool irqchip_port(struct vm *vm, uint16_t port, bool in, void *data,
 bool irqchip_mmio(struct vm *vm, uint64_t gpa, bool write, void *data,
 		  unsigned int len);
 
-/* A local APIC ended @vector. */
-void irqchip_eoi(struct vm *vm, uint8_t vector, bool level);
+/* The vCPU's local APIC ended @vector. */
+void irqchip_eoi(struct vcpu *vcpu, uint8_t vector, bool level);
+
+/* KVM_CAP_SPLIT_IRQCHIP; vm->lock held. 0, -EINVAL or -EEXIST. */
+int irqchip_split(struct vm *vm, uint64_t reserved_gsis) __must_check;
 
 /* The PIC wants the CPU / the CPU takes its vector. */
 bool irqchip_pic_pending(struct vm *vm);
@@ -84,7 +107,7 @@ uint8_t irqchip_pic_ack(struct vm *vm);
 void irqchip_add_ack(struct vm *vm, struct irq_ack *a);
 void irqchip_del_ack(struct vm *vm, struct irq_ack *a);
 
-/* Tell local APICs again which vectors somebody waits for; lock held. */
+/* Work out again whose EOI somebody waits for; lock held. */
 void irqchip_watch(struct vm *vm);
 
 /* routing.c */

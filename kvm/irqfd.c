@@ -476,6 +476,9 @@ int irqfd_ioctl(struct call *c)
 	if (a->gsi >= IRQ_MAX_GSI)
 		return -EINVAL;
 	if (!(a->flags & KVM_IRQFD_FLAG_DEASSIGN) &&
+	    !irqchip_has_lapics(&c->vm->irq))
+		return -EINVAL;
+	if ((a->flags & KVM_IRQFD_FLAG_RESAMPLE) &&
 	    !irqchip_present(&c->vm->irq))
 		return -EINVAL;
 	ret = eventfd_identify((int)a->fd, &object);

@@ -134,11 +134,12 @@ int routing_default(struct vm *vm)
 	return 0;
 }
 
-static int convert_pin(const struct kvm_irq_routing_entry *e, struct route *r)
+static int convert_pin(const struct vm *vm,
+		       const struct kvm_irq_routing_entry *e, struct route *r)
 {
 	uint32_t pin = e->u.irqchip.pin;
 
-	if (e->flags)
+	if (e->flags || !irqchip_present(&vm->irq))
 		return -EINVAL;
 	switch (e->u.irqchip.irqchip) {
 	case KVM_IRQCHIP_PIC_MASTER:
@@ -166,7 +167,7 @@ static int convert(const struct vm *vm, const struct kvm_irq_routing_entry *e,
 		return -EINVAL;
 	r->gsi = e->gsi;
 	if (e->type == KVM_IRQ_ROUTING_IRQCHIP)
-		return convert_pin(e, r);
+		return convert_pin(vm, e, r);
 	if (e->type != KVM_IRQ_ROUTING_MSI ||
 	    (e->flags & ~(uint32_t)KVM_MSI_VALID_DEVID))
 		return -EINVAL;
@@ -195,7 +196,7 @@ int routing_set(struct call *c)
 	struct route *r, *old;
 	int ret = 0;
 
-	if (!irqchip_present(chip) || in->flags)
+	if (!irqchip_has_lapics(chip) || in->flags)
 		return -EINVAL;
 	r = calloc(MAX(c->count, 1u), sizeof(*r));
 	if (!r)
@@ -225,7 +226,7 @@ int routing_irq_line(struct call *c)
 {
 	const struct kvm_irq_level *l = c->data;
 
-	if (!irqchip_present(&c->vm->irq))
+	if (!irqchip_has_lapics(&c->vm->irq))
 		return -ENXIO;
 	routing_set_gsi(c->vm, IRQ_SOURCE_USER, l->irq, l->level);
 	return 0;
@@ -235,7 +236,7 @@ int routing_irq_line_status(struct call *c)
 {
 	struct kvm_irq_level *l = c->data;
 
-	if (!irqchip_present(&c->vm->irq))
+	if (!irqchip_has_lapics(&c->vm->irq))
 		return -ENXIO;
 	l->status = routing_set_gsi(c->vm, IRQ_SOURCE_USER, l->irq, l->level);
 	return 0;
@@ -245,7 +246,7 @@ int routing_signal_msi(struct call *c)
 {
 	const struct kvm_msi *m = c->data;
 
-	if (!irqchip_present(&c->vm->irq) ||
+	if (!irqchip_has_lapics(&c->vm->irq) ||
 	    (m->flags & ~(uint32_t)KVM_MSI_VALID_DEVID))
 		return -EINVAL;
 	if (c->vm->x2apic_wide && (m->address_hi & 0xff))

@@ -158,6 +158,20 @@ static bool has_event(struct vcpu *vcpu)
 	return cpu->iflag && apic_has_interrupt(vcpu);
 }
 
+/* There is room for an interrupt of the client's PIC. */
+static bool accepts_user_irq(const struct vcpu *vcpu)
+{
+	return vcpu->user_irq < 0 &&
+	       (!vcpu->has_lapic || lapic_accepts_pic(&vcpu->lapic));
+}
+
+/* The client has a PIC and wants to know when its interrupt can be taken. */
+static bool wants_window(const struct vcpu *vcpu)
+{
+	return vcpu->run->request_interrupt_window &&
+	       !irqchip_present(&vcpu->vm->irq) && accepts_user_irq(vcpu);
+}
+
 /* Hand one event over; note whether more wait for their moment. */
 static void inject(struct vcpu *vcpu)
 {
@@ -184,7 +198,7 @@ static void inject(struct vcpu *vcpu)
 		}
 		waiting |= apic_has_interrupt(vcpu);
 	}
-	if (vcpu->run->request_interrupt_window && !vcpu->has_lapic)
+	if (wants_window(vcpu))
 		waiting = true;
 	cpu->irq_blocked = waiting;
 }
@@ -300,8 +314,30 @@ static int run_uninitialized(struct vcpu *vcpu)
 
 static bool window_open(const struct vcpu *vcpu)
 {
-	return !vcpu->has_lapic && vcpu->user_irq < 0 &&
-	       cpu_irq_allowed(vcpu->cpu);
+	return accepts_user_irq(vcpu) && cpu_irq_allowed(vcpu->cpu);
+}
+
+/* Finish an access that needs nobody else. 1, or as exit_handle(). */
+static int finish_access(struct vcpu *vcpu)
+{
+	int ret = 1;
+
+	while (ret > 0 && engine_pending(vcpu->cpu))
+		ret = exit_handle(vcpu, engine_complete(vcpu->cpu));
+	return ret;
+}
+
+/* The instruction that ended the interrupt is complete when this is told. */
+static int report_eoi(struct vcpu *vcpu)
+{
+	int ret = finish_access(vcpu);
+
+	if (ret <= 0)
+		return ret;
+	vcpu->run->exit_reason = KVM_EXIT_IOAPIC_EOI;
+	vcpu->run->eoi.vector = (uint8_t)vcpu->ioapic_eoi;
+	vcpu->ioapic_eoi = -1;
+	return 0;
 }
 
 /* The client may have written where translated code came from. */
@@ -338,6 +374,8 @@ static int enter(struct vcpu *vcpu)
 		pv_eoi_collect(vcpu);
 		expire_timer(vcpu);
 	}
+	if (vcpu->ioapic_eoi >= 0)
+		return report_eoi(vcpu);
 	inject(vcpu);
 	if (vcpu->has_lapic)
 		pv_eoi_offer(vcpu);
@@ -356,7 +394,7 @@ static int run_loop(struct vcpu *vcpu)
 			ret = wait_runnable(vcpu);
 			continue;
 		}
-		if (vcpu->run->request_interrupt_window && window_open(vcpu)) {
+		if (wants_window(vcpu) && window_open(vcpu)) {
 			vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
 			return 0;
 		}
@@ -368,12 +406,8 @@ static int run_loop(struct vcpu *vcpu)
 /* The access the client answered may need another one: see that through. */
 static int finish_exit(struct vcpu *vcpu)
 {
-	int ret = 1;
-
 	exit_fetch(vcpu);
-	while (ret > 0 && engine_pending(vcpu->cpu))
-		ret = exit_handle(vcpu, engine_complete(vcpu->cpu));
-	return ret;
+	return finish_access(vcpu);
 }
 
 static int run_checked(struct vcpu *vcpu, bool immediate)
@@ -417,7 +451,7 @@ int run_ioctl(struct call *c)
 	run->flags = 0;
 	run->cr8 = cpu->cr8;
 	run->apic_base = cpu->apic_base;
-	run->ready_for_interrupt_injection = vcpu->has_lapic ||
+	run->ready_for_interrupt_injection = irqchip_present(&c->vm->irq) ||
 					     window_open(vcpu);
 	return ret;
 }

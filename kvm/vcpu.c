@@ -59,6 +59,7 @@ static struct vcpu *vcpu_alloc(struct vm *vm, uint32_t id)
 		.vm = vm,
 		.id = id,
 		.user_irq = -1,
+		.ioapic_eoi = -1,
 		.deadline = CHIP_NEVER,
 		.timer = {.deadline = UINT64_MAX, .fire = vcpu_timer_fire},
 		.mp_state = KVM_MP_STATE_RUNNABLE,
@@ -87,7 +88,7 @@ static int vcpu_setup(struct vcpu *vcpu, int fd)
 	vcpu->cpu->apic_base = LAPIC_DEFAULT_BASE | LAPIC_BASE_ENABLE;
 	if (vcpu->id == vm->boot_cpu_id)
 		vcpu->cpu->apic_base |= LAPIC_BASE_BSP;
-	if (irqchip_present(&vm->irq)) {
+	if (irqchip_has_lapics(&vm->irq)) {
 		ret = timer_reserve(&vm->timer);
 		if (ret)
 			return ret;

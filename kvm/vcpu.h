@@ -49,6 +49,7 @@ struct vcpu {
 	bool has_lapic;
 	bool lapic_timer_moved; /* ask lapic_deadline() again */
 	int user_irq;           /* vector of KVM_INTERRUPT, -1 none */
+	int ioapic_eoi;         /* vector to report the end of, -1 none */
 	struct lapic lapic;
 	uint64_t deadline;            /* of the LAPIC timer, ns */
 	uint64_t deadline_tsc_offset; /* it was computed with */

@@ -118,12 +118,11 @@ static uint8_t shadow_get(const struct cpu *cpu)
 	       (cpu->shadow & CPU_SHADOW_MOVSS ? KVM_X86_SHADOW_INT_MOV_SS : 0);
 }
 
-int events_get(struct call *c)
+void events_save(struct vcpu *vcpu, struct kvm_vcpu_events *e)
 {
-	struct vcpu *vcpu = c->vcpu;
-	struct kvm_vcpu_events *e = c->data;
 	struct cpu *cpu = vcpu->cpu;
 
+	memset(e, 0, sizeof(*e));
 	if (cpu->event.valid)
 		get_event(vcpu, &cpu->event, e);
 	if (!e->interrupt.injected && !vcpu->has_lapic && vcpu->user_irq >= 0) {
@@ -143,6 +142,11 @@ int events_get(struct call *c)
 		e->triple_fault.pending = vcpu->shutdown;
 		e->flags |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
 	}
+}
+
+int events_get(struct call *c)
+{
+	events_save(c->vcpu, c->data);
 	return 0;
 }
 
@@ -210,10 +214,8 @@ static void set_event(struct vcpu *vcpu, const struct kvm_vcpu_events *e)
 		vcpu->user_irq = -1;
 }
 
-int events_set(struct call *c)
+int events_load(struct vcpu *vcpu, struct kvm_vcpu_events *e)
 {
-	struct kvm_vcpu_events *e = c->data;
-	struct vcpu *vcpu = c->vcpu;
 	struct cpu *cpu = vcpu->cpu;
 	int ret = check_events(vcpu, e);
 
@@ -244,6 +246,11 @@ int events_set(struct call *c)
 		vcpu->shutdown = e->triple_fault.pending;
 	cpu_request(cpu, CPU_REQ_EVENT);
 	return 0;
+}
+
+int events_set(struct call *c)
+{
+	return events_load(c->vcpu, c->data);
 }
 
 /* ---- injection ---- */

@@ -3,6 +3,8 @@
  * General and system registers, vector state and XCR0 in the layouts of the
  * KVM ABI. Rules for control registers are cpu/crop's.
  */
+#include "kvm/regs.h"
+
 #include <errno.h>
 #include <linux/kvm.h>
 #include <stdlib.h>
@@ -24,12 +26,12 @@ _Static_assert(offsetof(struct kvm_sregs, interrupt_bitmap) ==
 
 #define BITMAP_WORDS 4
 
-int regs_get(struct call *c)
+void regs_save(const struct vcpu *vcpu, struct kvm_regs *r)
 {
-	const struct cpu *cpu = c->vcpu->cpu;
+	const struct cpu *cpu = vcpu->cpu;
 	const uint64_t *g = cpu->gpr;
 
-	*(struct kvm_regs *)c->data = (struct kvm_regs){
+	*r = (struct kvm_regs){
 		.rax = g[REG_RAX],
 		.rbx = g[REG_RBX],
 		.rcx = g[REG_RCX],
@@ -49,6 +51,11 @@ int regs_get(struct call *c)
 		.rip = cpu->rip,
 		.rflags = cpu_rflags(cpu),
 	};
+}
+
+int regs_get(struct call *c)
+{
+	regs_save(c->vcpu, c->data);
 	return 0;
 }
 
@@ -59,10 +66,9 @@ static bool is_exception(const struct cpu_event *ev)
 		ev->kind == EVENT_SOFT_EXC);
 }
 
-int regs_set(struct call *c)
+void regs_load(struct vcpu *vcpu, const struct kvm_regs *r)
 {
-	const struct kvm_regs *r = c->data;
-	struct cpu *cpu = c->vcpu->cpu;
+	struct cpu *cpu = vcpu->cpu;
 	uint64_t *g = cpu->gpr;
 
 	g[REG_RAX] = r->rax;
@@ -85,7 +91,12 @@ int regs_set(struct call *c)
 	cpu_set_rflags(cpu, r->rflags);
 	if (is_exception(&cpu->event) && !cpu->event.injected)
 		cpu->event.valid = false;
-	c->vcpu->acquire = true;
+	vcpu->acquire = true;
+}
+
+int regs_set(struct call *c)
+{
+	regs_load(c->vcpu, c->data);
 	return 0;
 }
 
@@ -206,22 +217,26 @@ static int common_set(struct vcpu *vcpu, const struct kvm_sregs *s,
 	return 0;
 }
 
-int sregs_get(struct call *c)
+void sregs_save(struct vcpu *vcpu, struct kvm_sregs *s)
 {
-	struct kvm_sregs *s = c->data;
-	const struct cpu_event *ev = &c->vcpu->cpu->event;
+	const struct cpu_event *ev = &vcpu->cpu->event;
 
-	common_get(c->vcpu, s);
+	memset(s, 0, sizeof(*s));
+	common_get(vcpu, s);
 	if (ev->valid && ev->kind == EVENT_IRQ)
 		s->interrupt_bitmap[ev->vector / 64] |= BIT64(ev->vector % 64);
+}
+
+int sregs_get(struct call *c)
+{
+	sregs_save(c->vcpu, c->data);
 	return 0;
 }
 
-int sregs_set(struct call *c)
+int sregs_load(struct vcpu *vcpu, const struct kvm_sregs *s)
 {
-	const struct kvm_sregs *s = c->data;
-	struct cpu *cpu = c->vcpu->cpu;
-	int ret = common_set(c->vcpu, s, NULL);
+	struct cpu *cpu = vcpu->cpu;
+	int ret = common_set(vcpu, s, NULL);
 
 	for (unsigned int i = 0; !ret && i < BITMAP_WORDS; i++) {
 		if (!s->interrupt_bitmap[i])
@@ -234,6 +249,11 @@ int sregs_set(struct call *c)
 		break;
 	}
 	return ret;
+}
+
+int sregs_set(struct call *c)
+{
+	return sregs_load(c->vcpu, c->data);
 }
 
 static bool uses_pae(uint64_t cr0, uint64_t cr4, uint64_t efer)

@@ -27,6 +27,7 @@
 #include "kvm/apic.h"
 #include "kvm/events.h"
 #include "kvm/handler.h"
+#include "kvm/regs.h"
 #include "kvm/vcpu.h"
 #include "kvm/vm.h"
 
@@ -417,8 +418,9 @@ static int run_checked(struct vcpu *vcpu, bool immediate)
 
 	if (vcpu->mp_state == KVM_MP_STATE_UNINITIALIZED)
 		return immediate ? -EINTR : run_uninitialized(vcpu);
-	if (run->kvm_valid_regs || run->kvm_dirty_regs)
-		return -EINVAL;
+	ret = sync_load(vcpu);
+	if (ret)
+		return ret;
 	if (!vcpu->has_lapic) {
 		if (run->cr8 > 15)
 			return -EINVAL;
@@ -447,6 +449,7 @@ int run_ioctl(struct call *c)
 		return -EINVAL;
 	immediate = __atomic_load_n(&run->immediate_exit, __ATOMIC_SEQ_CST);
 	ret = run_checked(vcpu, immediate);
+	sync_store(vcpu);
 	run->if_flag = cpu->iflag;
 	run->flags = 0;
 	run->cr8 = cpu->cr8;

@@ -73,14 +73,15 @@ static void test_capabilities(void **state)
 		{KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, 3},
 		{KVM_CAP_X86_USER_SPACE_MSR, 7},
 		{KVM_CAP_X86_MSR_FILTER, 1},
+		{KVM_CAP_SPLIT_IRQCHIP, 1},
+		{KVM_CAP_SYNC_REGS, 7},
+		{KVM_CAP_X86_ROBUST_SINGLESTEP, 1},
 		/* not there, so not announced */
-		{KVM_CAP_SPLIT_IRQCHIP, 0},
 		{KVM_CAP_NESTED_STATE, 0},
 		{KVM_CAP_X86_SMM, 0},
 		{KVM_CAP_XEN_HVM, 0},
 		{KVM_CAP_HYPERV, 0},
 		{KVM_CAP_BINARY_STATS_FD, 0},
-		{KVM_CAP_SYNC_REGS, 0},
 		{KVM_CAP_TSC_CONTROL, 0},
 		{KVM_CAP_DIRTY_LOG_RING, 0},
 		{KVM_CAP_ASYNC_PF, 0},
@@ -186,7 +187,7 @@ static void test_vcpu(void **state)
 	FAILS(a.vcpu, KVM_GET_LAPIC, &lapic, EINVAL);
 	FAILS(a.vcpu, KVM_KVMCLOCK_CTRL, 0, EINVAL);
 	FAILS(a.vcpu, KVM_SET_TSC_KHZ, 1000, EINVAL);
-	a.run->kvm_valid_regs = 1;
+	a.run->kvm_valid_regs = 8;
 	FAILS(a.vcpu, KVM_RUN, 0, EINVAL);
 	a.run->kvm_valid_regs = 0;
 

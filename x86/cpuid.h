@@ -61,6 +61,29 @@ enum cpuid_word {
 	CPUID_WORDS
 };
 
+/* Words that only CPU models use; MSRs that list features are among them. */
+enum cpuid_model_word {
+	W_7_1_ECX = CPUID_WORDS,
+	W_12_EAX,
+	W_12_EBX,
+	W_12_1_EAX,
+	W_14_ECX,
+	W_1E_1_EAX,
+	W_24_EBX,
+	W_24_1_ECX,
+	W_29_EBX,
+	W_KVM_EDX,
+	W_8_7_EBX,
+	W_8_A_EDX,
+	W_8_22_EAX,
+	W_C_1_EDX,
+	W_ARCH_CAP,
+	W_ARCH_CAP_HI,
+	W_CORE_CAP,
+	W_PERF_CAP,
+	CPUID_MODEL_WORDS
+};
+
 #define FEAT_BIT(word, bit) ((word)*32 + (bit))
 
 /* FEAT_NONE stands where no feature is needed. */
@@ -68,8 +91,10 @@ enum feature {
 	FEAT_NONE = 0xffff,
 #define FEATURE(id, name, word, bit, kind, xcr0, needs) \
 	FEAT_##id = FEAT_BIT(W_##word, bit),
+#define FEATURE_NAME(id, name, word, bit) FEAT_##id = FEAT_BIT(W_##word, bit),
 #include "x86/feature.def"
 #undef FEATURE
+#undef FEATURE_NAME
 };
 
 #endif

@@ -177,7 +177,8 @@ static bool wants_window(const struct vcpu *vcpu)
 static void inject(struct vcpu *vcpu)
 {
 	struct cpu *cpu = vcpu->cpu;
-	bool waiting = false;
+	/* in the middle of an instruction its own traps would come later */
+	bool whole = !engine_pending(cpu), waiting = false;
 	int vector;
 
 	cpu->nmi_pending = false;
@@ -185,14 +186,14 @@ static void inject(struct vcpu *vcpu)
 	if (cpu->guest_debug & KVM_GUESTDBG_BLOCKIRQ)
 		return;
 	cpu->nmi_pending = __atomic_load_n(&vcpu->nmi, __ATOMIC_SEQ_CST);
-	if (cpu->nmi_pending && cpu_nmi_allowed(cpu)) {
+	if (cpu->nmi_pending && whole && cpu_nmi_allowed(cpu)) {
 		cpu_queue_nmi(cpu);
 		cpu->nmi_pending = __atomic_sub_fetch(&vcpu->nmi, 1,
 						      __ATOMIC_SEQ_CST);
 	}
 	waiting = cpu->nmi_pending;
 	if (apic_has_interrupt(vcpu)) {
-		if (cpu_irq_allowed(cpu)) {
+		if (whole && cpu_irq_allowed(cpu)) {
 			vector = apic_take_interrupt(vcpu);
 			if (vector >= 0)
 				cpu_queue_irq(cpu, (uint8_t)vector);

@@ -206,6 +206,40 @@ static void test_interrupt(void **state)
 	abi_close(&a);
 }
 
+/*
+ * A store to a chip that raises an interrupt, single-stepped: the trap is the
+ * instruction's and comes first, the interrupt is not lost.
+ */
+ABI_GUEST(stepped, "mov $0xfee00000, %ebx\n"
+		   "movl $0x1ff, 0xf0(%rbx)\n"
+		   "xor %ecx, %ecx; xor %edx, %edx; sti\n"
+		   "pushf; orl $0x100, (%rsp); popf\n"
+		   "movl $0x40020, 0x300(%rbx)\n" /* to itself: 0x20 */
+		   "nop; nop; out %al, $0x10\n");
+ABI_GUEST(on_step, "shl $4, %rcx; inc %rcx; andl $~0x100, 16(%rsp); iretq\n");
+ABI_GUEST(on_irq, "mov %rcx, %rdx; shl $4, %rcx; add $2, %rcx\n"
+		  "movl $0, 0xb0(%rbx); iretq\n");
+
+static void test_step(void **state)
+{
+	struct abi a;
+
+	(void)state;
+	abi_open(&a, ABI_IRQCHIP);
+	abi_set_cpuid(&a, a.vcpu);
+	ABI_START(&a, a.vcpu, stepped);
+	abi_idt(&a, a.vcpu);
+	abi_gate(&a, 1, 0x4000);
+	abi_gate(&a, 0x20, 0x5000);
+	memcpy(a.ram + 0x4000, abi_on_step,
+	       (size_t)(abi_on_step_end - abi_on_step));
+	memcpy(a.ram + 0x5000, abi_on_irq,
+	       (size_t)(abi_on_irq_end - abi_on_irq));
+	abi_run(&a, KVM_EXIT_IO);
+	assert_int_equal(abi_regs(a.vcpu).rcx, 0x12);
+	abi_close(&a);
+}
+
 /* What the client does to memory slots counts for the rest. */
 ABI_GUEST(moves, "mov $0x3f000000, %esi\n"
 		 "mov $0x800000, %edi\n"
@@ -340,6 +374,7 @@ int main(void)
 		cmocka_unit_test(test_store_moved),
 		cmocka_unit_test(test_port_strings),
 		cmocka_unit_test(test_interrupt),
+		cmocka_unit_test(test_step),
 		cmocka_unit_test(test_slots),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_task),

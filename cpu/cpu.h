@@ -199,7 +199,8 @@ struct cpu {
 	void *owner;      /* the kvm room's vcpu */
 	const struct cpu_ops *ops;
 	const struct cpu_code_ops *code; /* the engine's */
-	uint64_t stat[32];               /* counters, enum cpu_stat */
+	uint64_t *stat;                  /* counters, enum cpu_stat */
+	uint64_t stat_own[16];           /* where they are at first */
 	uint64_t msr_next_rip;           /* after the access in msr */
 	bool msr_filter;          /* ask ops->msr_denied() about each MSR */
 	uint8_t msr_exits;        /* CPU_MSR_*: reasons to exit, not #GP */

@@ -146,6 +146,7 @@ static inline struct fake *fake_new(void)
 	f->cpu.phys = &f->map;
 	f->cpu.doorbell = &f->doorbell;
 	f->cpu.ops = &fake_ops;
+	f->cpu.stat = f->cpu.stat_own;
 	f->cpu.code = &fake_code;
 	f->cpu.maxphyaddr = 40;
 	f->cpu.page1g = true;

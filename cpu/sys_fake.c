@@ -101,6 +101,7 @@ int fake_setup(void **state)
 	ASSERT(fake);
 	fake->cpu.tlb = calloc(1, sizeof(*fake->cpu.tlb));
 	ASSERT(fake->cpu.tlb);
+	fake->cpu.stat = fake->cpu.stat_own;
 	for (v = 0; v < VIEW_COUNT; v++) {
 		for (k = 0; k < TLB_ENTRIES; k++) {
 			/* never equal in the index bits */

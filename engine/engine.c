@@ -147,6 +147,7 @@ static int setup_cpu(struct engine *engine, struct cpu *cpu, unsigned int id)
 	cpu->phys = &engine->phys;
 	cpu->ops = engine->cfg.ops;
 	cpu->code = &page_code_ops;
+	cpu->stat = cpu->stat_own;
 	ec->engine = engine;
 	ec->bounce_code = bounce_slot(engine);
 	ret = slow_init(cpu);

@@ -133,6 +133,7 @@ static bool ring_put(struct vm *vm, bool pio, uint64_t addr, const void *data,
 		e->pio = pio;
 		memcpy(e->data, data, len);
 		__atomic_store_n(&ring->last, next, __ATOMIC_RELEASE);
+		stats_count(vm, VM_STAT_COALESCED);
 		put = true;
 	}
 	pthread_mutex_unlock(&vm->bus.ring_lock);
@@ -153,6 +154,7 @@ bool bus_serve_write(struct vm *vm, bool pio, uint64_t addr, const void *data,
 		if (!event_hit(&bus->events[i], pio, addr, data, len))
 			continue;
 		eventfd_signal(bus->events[i].fd);
+		stats_count(vm, VM_STAT_IOEVENTFD);
 		done = true;
 	}
 	if (!done && in_zone(bus, pio, addr, len))

@@ -95,6 +95,7 @@ static int exit_efault(struct vcpu *vcpu)
 
 static int exit_hlt(struct vcpu *vcpu)
 {
+	vcpu->cpu->stat[CPU_STAT_HLT]++;
 	if (vcpu->has_lapic) {
 		vcpu->mp_state = KVM_MP_STATE_HALTED;
 		return 1;

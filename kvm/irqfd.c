@@ -204,6 +204,7 @@ static bool consume(const struct vm *vm, struct irqfd *f)
 
 static void inject(struct vm *vm, const struct irqfd *f)
 {
+	stats_count(vm, VM_STAT_IRQFD);
 	if (f->resample_fd >= 0) {
 		routing_set_gsi(vm, IRQ_SOURCE_RESAMPLE, f->gsi, true);
 		return;

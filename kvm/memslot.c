@@ -261,6 +261,7 @@ static void publish(struct vm *vm, uint32_t id, struct memslot *old,
 	engine_set_physmap(vm->engine, &m->map);
 	pthread_rwlock_unlock(&m->map_lock);
 	engine_exclusive_end(vm->engine);
+	stats_count(vm, VM_STAT_MEMSLOT);
 	if (old && (!s || s->bitmap != old->bitmap))
 		free(old->bitmap);
 	free(old);
@@ -412,6 +413,7 @@ int vm_get_dirty_log(struct call *c)
 {
 	int ret;
 
+	stats_count(c->vm, VM_STAT_DIRTY_LOG);
 	pthread_mutex_lock(&c->vm->mem.lock);
 	ret = get_log(c->vm, c->data);
 	pthread_mutex_unlock(&c->vm->mem.lock);

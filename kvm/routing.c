@@ -218,6 +218,7 @@ int routing_set(struct call *c)
 	chip->nroutes = c->count;
 	irqchip_watch(c->vm);
 	pthread_mutex_unlock(&chip->lock);
+	stats_count(c->vm, VM_STAT_ROUTING);
 	free(old);
 	return 0;
 }

@@ -34,6 +34,7 @@ void vcpu_free(struct vcpu *vcpu)
 	if (vcpu->run)
 		munmap(vcpu->run, OWN_PAGES * PAGE_SIZE);
 	pv_destroy(vcpu);
+	stats_destroy(&vcpu->stats);
 	pthread_mutex_destroy(&vcpu->mutex);
 	free(vcpu);
 }
@@ -80,6 +81,9 @@ static int vcpu_setup(struct vcpu *vcpu, int fd)
 	struct vm *vm = vcpu->vm;
 	int ret = engine_cpu_create(vm->engine, vcpu->id, fd, &vcpu->cpu);
 
+	if (ret)
+		return ret;
+	ret = stats_create_vcpu(vcpu);
 	if (ret)
 		return ret;
 	vcpu->cpu->owner = vcpu;

@@ -14,6 +14,7 @@
 #include "cpu/cpu.h"
 #include "kvm/handle.h"
 #include "kvm/pv.h"
+#include "kvm/stats.h"
 #include "kvm/timer.h"
 
 struct vm;
@@ -56,6 +57,7 @@ struct vcpu {
 	struct timer_item timer;
 	bool timer_reserved;
 	struct pv pv;
+	struct stats stats;
 	uint32_t tsc_khz; /* as the client was told */
 	uint64_t mcg_cap;
 	uint32_t poll_skip; /* sleeps to go without looking out before */

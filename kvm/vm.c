@@ -45,6 +45,7 @@ static void vm_release(struct object *obj)
 	if (vm->engine)
 		engine_destroy(vm->engine);
 	irqchip_destroy(&vm->irq);
+	stats_destroy(&vm->stats);
 	memslots_destroy(&vm->mem);
 	filter_free(vm->filter);
 	if (vm->ring)
@@ -60,6 +61,8 @@ static int setup(struct vm *vm)
 	struct engine_config cfg = {.ops = &dirty_cpu_ops};
 	int ret = make_ring(vm);
 
+	if (!ret)
+		ret = stats_create_vm(vm);
 	if (!ret)
 		ret = engine_create(&cfg, &vm->engine);
 	if (ret)

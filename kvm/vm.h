@@ -12,6 +12,7 @@
 #include "kvm/handle.h"
 #include "kvm/irqchip.h"
 #include "kvm/memslot.h"
+#include "kvm/stats.h"
 #include "kvm/timer.h"
 
 /* Quirks a client may turn off, those of CPU_QUIRK_* and the APIC's. */
@@ -54,6 +55,7 @@ struct vm {
 	struct bus bus;
 	struct vm_clock clock;
 	struct vm_timer timer;
+	struct stats stats;
 	int ring_fd; /* page 2 of every vCPU mapping */
 	struct kvm_coalesced_mmio_ring *ring;
 };

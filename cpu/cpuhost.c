@@ -143,8 +143,22 @@ static void host_read(void)
 		bit_clear(host.words, FEAT_XSAVE);
 }
 
+/*
+ * Clients ask the processor itself where a component lies in an XSAVE image
+ * (QEMU does); one it has no place for would overlap another there.
+ */
+static bool host_has_component(unsigned int n)
+{
+	uint32_t r[4];
+
+	host_leaf(CPUID_XSTATE, n, r);
+	return r[0] != 0;
+}
+
 static bool row_offered(const struct feature_row *row)
 {
+	if (row->feature == FEAT_PKU && !host_has_component(XF_PKRU))
+		return false;
 	if (row->kind == EMULATED)
 		return true;
 	return row->kind == NATIVE && bit_test(host.words, row->feature) &&

@@ -2,17 +2,18 @@
 /*
  * Where things lie, natively and in the guest. Everything a block can name is
  * at the same linear address with the same permission on both sides; only the
- * page a block ends at differs in content. Used by C and assembly.
+ * page a block ends at differs in content. Used by C and assembly. SAVE and
+ * RET have addresses that do not look like any operand, numbers included.
  */
 #ifndef DIFF_LAYOUT_H
 #define DIFF_LAYOUT_H
 
 /* Native only: registers before and after, not mapped in the guest. */
-#define SAVE_GVA  0x0ffe0000
+#define SAVE_GVA  0x35a6d000
 #define SAVE_SIZE 0x3000
 
 /* Where blocks end: a stub natively, INT 0x80 in the guest. */
-#define RET_GVA  0x0fff0000
+#define RET_GVA  0x36c95000
 #define RET_SIZE 0x1000
 
 #define CODE_GVA  0x10000000 /* read and execute */

@@ -11,6 +11,7 @@
 #include "cpu/xstate.h"
 #include "include/lodge.h"
 #include "include/uapi/kvm_new.h"
+#include "kvm/dirty.h"
 #include "kvm/handler.h"
 #include "kvm/system.h"
 #include "kvm/vm.h"
@@ -53,6 +54,9 @@ static const struct cap caps[] = {
 	{KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1},
 	{KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
 	 KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET},
+	{KVM_CAP_DIRTY_LOG_RING, DIRTY_RING_MAX * sizeof(struct kvm_dirty_gfn)},
+	{KVM_CAP_DIRTY_LOG_RING_ACQ_REL,
+	 DIRTY_RING_MAX * sizeof(struct kvm_dirty_gfn)},
 	{KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_INVAL |
 					     KVM_MSR_EXIT_REASON_UNKNOWN |
 					     KVM_MSR_EXIT_REASON_FILTER},

@@ -13,13 +13,45 @@
 #include "kvm/vcpu.h"
 #include "kvm/vm.h"
 
+bool dirty_ring_full(const struct dirty_ring *r)
+{
+	uint32_t used;
+
+	if (likely(!r->gfn))
+		return false;
+	used = __atomic_load_n(&r->next, __ATOMIC_RELAXED) -
+	       __atomic_load_n(&r->reset, __ATOMIC_ACQUIRE);
+	return used >= r->size - DIRTY_RING_RESERVE;
+}
+
+/* An entry may be taken by the client as soon as its flags say so. */
+static void push(struct vcpu *vcpu, uint32_t slot, uint64_t page)
+{
+	struct dirty_ring *r = &vcpu->ring;
+	struct kvm_dirty_gfn *e = &r->gfn[r->next & (r->size - 1)];
+
+	if (r->next - __atomic_load_n(&r->reset, __ATOMIC_ACQUIRE) == r->size) {
+		/* The reserve was too small: better no VM than a lost page. */
+		__atomic_store_n(&vcpu->vm->dead, true, __ATOMIC_RELAXED);
+		cpu_request(vcpu->cpu, CPU_REQ_EXIT);
+		return;
+	}
+	e->slot = slot;
+	e->offset = page;
+	__atomic_store_n(&e->flags, KVM_DIRTY_GFN_F_DIRTY, __ATOMIC_RELEASE);
+	__atomic_store_n(&r->next, r->next + 1, __ATOMIC_RELAXED);
+	if (dirty_ring_full(r))
+		cpu_request(vcpu->cpu, CPU_REQ_EXIT);
+}
+
+/* With rings the bitmap says which pages are in one of them. */
 static void dirty_mark(struct cpu *cpu, gpa_t gpa)
 {
-	const struct vcpu *vcpu = cpu->owner;
+	struct vcpu *vcpu = cpu->owner;
 	const struct memslots *m = &vcpu->vm->mem;
 	const struct phys_range *r = physmap_find(&m->map, gpa);
 	const struct memslot *s;
-	uint64_t page;
+	uint64_t page, bit, old;
 
 	if (!r || r->slot >= m->nid)
 		return;
@@ -27,8 +59,10 @@ static void dirty_mark(struct cpu *cpu, gpa_t gpa)
 	if (!s || !s->bitmap)
 		return;
 	page = (gpa - s->gpa) >> 12;
-	__atomic_fetch_or(&s->bitmap[page / 64], BIT64(page % 64),
-			  __ATOMIC_RELAXED);
+	bit = BIT64(page % 64);
+	old = __atomic_fetch_or(&s->bitmap[page / 64], bit, __ATOMIC_ACQ_REL);
+	if (vcpu->ring.gfn && !(old & bit))
+		push(vcpu, r->slot, page);
 }
 
 /* The x2APIC's MSRs are never filtered. */

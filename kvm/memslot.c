@@ -2,7 +2,7 @@
 /*
  * KVM_SET_USER_MEMORY_REGION, KVM_GET_DIRTY_LOG and KVM_CLEAR_DIRTY_LOG.
  * Checks come in the kernel's order, because callers probe by their errno.
- * Left out: guest_memfd slots, the second address space (no SMM), the ring.
+ * Left out: guest_memfd slots, the second address space (no SMM).
  */
 #include "kvm/memslot.h"
 
@@ -214,7 +214,7 @@ static uint64_t *bitmap_new(const struct memslots *m, uint64_t size)
 {
 	uint64_t *b = calloc(bitmap_words(size), sizeof(*b));
 
-	if (b && (m->manual & KVM_DIRTY_LOG_INITIALLY_SET))
+	if (b && !m->ring && (m->manual & KVM_DIRTY_LOG_INITIALLY_SET))
 		for (uint64_t i = 0; i < size / PAGE; i++)
 			b[i / 64] |= BIT64(i % 64);
 	return b;
@@ -351,6 +351,8 @@ int vm_set_memory_region2(struct call *c)
 /* The slot of a dirty-log call; its lock is held. */
 static int logged_slot(struct memslots *m, uint32_t id, struct memslot **out)
 {
+	if (m->ring)
+		return -ENXIO;
 	if (id >> 16 || id >= MEMSLOT_COUNT)
 		return -EINVAL;
 	*out = slot_of(m, id);
@@ -427,6 +429,8 @@ static int clear_log(struct vm *vm, const struct kvm_clear_dirty_log *log)
 	size_t words = ((size_t)log->num_pages + 63) / 64;
 	int ret;
 
+	if (vm->mem.ring)
+		return -ENXIO;
 	if (log->slot >> 16 || log->slot >= MEMSLOT_COUNT || first % 64)
 		return -EINVAL;
 	ret = logged_slot(&vm->mem, log->slot, &s);

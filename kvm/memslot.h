@@ -26,7 +26,8 @@ struct memslot {
 	uint64_t size; /* bytes */
 	uint64_t hva;
 	uint32_t flags;   /* KVM_MEM_* */
-	uint64_t *bitmap; /* dirty pages, atomic; NULL: not logged */
+	uint64_t *bitmap; /* dirty pages, atomic; NULL: not logged; with rings
+			     those that are in one */
 };
 
 struct memslots {
@@ -37,6 +38,7 @@ struct memslots {
 	struct phys_range *ranges; /* sorted, room for cap */
 	uint32_t cap;
 	struct physmap map;
+	bool ring;       /* dirty pages are told in rings, not in bitmaps */
 	uint64_t manual; /* KVM_DIRTY_LOG_* of MANUAL_DIRTY_LOG_PROTECT2 */
 };
 

@@ -329,7 +329,7 @@ static int finish_access(struct vcpu *vcpu)
 	return ret;
 }
 
-/* The instruction that ended the interrupt is complete when this is told. */
+/* Whatever the instruction did is complete when the client is told. */
 static int report_eoi(struct vcpu *vcpu)
 {
 	int ret = finish_access(vcpu);
@@ -340,6 +340,15 @@ static int report_eoi(struct vcpu *vcpu)
 	vcpu->run->eoi.vector = (uint8_t)vcpu->ioapic_eoi;
 	vcpu->ioapic_eoi = -1;
 	return 0;
+}
+
+static int report_ring(struct vcpu *vcpu)
+{
+	int ret = finish_access(vcpu);
+
+	if (ret > 0)
+		vcpu->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
+	return MIN(ret, 0);
 }
 
 /* The client may have written where translated code came from. */
@@ -362,6 +371,8 @@ static int enter(struct vcpu *vcpu)
 	__atomic_and_fetch(&cpu->requests,
 			   ~(uint32_t)(CPU_REQ_EVENT | CPU_REQ_EXIT),
 			   __ATOMIC_SEQ_CST);
+	if (vm_is_dead(vcpu->vm))
+		return -EIO;
 	if (wants_out(vcpu))
 		return interrupted(vcpu);
 	if (__atomic_load_n(&vcpu->pending, __ATOMIC_SEQ_CST)) {
@@ -378,6 +389,8 @@ static int enter(struct vcpu *vcpu)
 	}
 	if (vcpu->ioapic_eoi >= 0)
 		return report_eoi(vcpu);
+	if (dirty_ring_full(&vcpu->ring))
+		return report_ring(vcpu);
 	inject(vcpu);
 	if (vcpu->has_lapic)
 		pv_eoi_offer(vcpu);

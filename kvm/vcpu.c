@@ -33,6 +33,7 @@ void vcpu_free(struct vcpu *vcpu)
 		engine_cpu_destroy(vcpu->cpu);
 	if (vcpu->run)
 		munmap(vcpu->run, OWN_PAGES * PAGE_SIZE);
+	ring_unmap(vcpu);
 	pv_destroy(vcpu);
 	stats_destroy(&vcpu->stats);
 	pthread_mutex_destroy(&vcpu->mutex);
@@ -132,11 +133,33 @@ static int vcpu_map_and_setup(struct vcpu *vcpu, int fd)
 	if (!ret) {
 		vcpu->run = p;
 		vcpu->pio = (uint8_t *)p + PAGE_SIZE;
-		ret = vcpu_setup(vcpu, map_fd >= 0 ? map_fd : fd);
+		ret = ring_map(vcpu, map_fd >= 0 ? map_fd : fd);
 	}
+	if (!ret)
+		ret = vcpu_setup(vcpu, map_fd >= 0 ? map_fd : fd);
 	if (map_fd >= 0)
 		close(map_fd);
 	return ret;
+}
+
+/* Pages at fixed places; what is between them stays empty. */
+static size_t file_size(const struct vm *vm)
+{
+	if (!vm->ring_bytes)
+		return VCPU_MMAP_PAGES * PAGE_SIZE;
+	return KVM_DIRTY_LOG_PAGE_OFFSET * PAGE_SIZE + vm->ring_bytes;
+}
+
+/* The client and we write to the ring: a private copy makes no sense. */
+static bool may_map(const struct vm *vm, const struct vcpu_mapping *m)
+{
+	uint64_t first = m->off / PAGE_SIZE;
+	uint64_t last = first + (m->len - 1) / PAGE_SIZE;
+	uint64_t end = KVM_DIRTY_LOG_PAGE_OFFSET + vm->ring_bytes / PAGE_SIZE;
+
+	if (last < KVM_DIRTY_LOG_PAGE_OFFSET || first >= end)
+		return true;
+	return (m->flags & MAP_SHARED) && !(m->prot & PROT_EXEC);
 }
 
 static int create_locked(struct vm *vm, uint32_t id)
@@ -151,7 +174,7 @@ static int create_locked(struct vm *vm, uint32_t id)
 	if (!vcpu)
 		return -ENOMEM;
 	snprintf(name, sizeof(name), "kvm-vcpu:%u", id);
-	fd = handle_open(&vcpu->obj, name, VCPU_MMAP_PAGES * PAGE_SIZE);
+	fd = handle_open(&vcpu->obj, name, file_size(vm));
 	if (fd < 0) {
 		vcpu_free(vcpu);
 		return fd;
@@ -193,10 +216,12 @@ int vcpu_mmap(const struct vcpu *vcpu, int fd, const struct vcpu_mapping *m,
 {
 	const uint64_t ring = KVM_COALESCED_MMIO_PAGE_OFFSET * PAGE_SIZE;
 	int flags = m->flags & ~(MAP_FIXED | MAP_FIXED_NOREPLACE);
-	int map_fd = handle_reopen(fd);
-	int ret = 0;
+	int map_fd, ret = 0;
 	void *p;
 
+	if (!may_map(vcpu->vm, m))
+		return -EINVAL;
+	map_fd = handle_reopen(fd);
 	p = mmap(NULL, m->len, m->prot, flags, map_fd >= 0 ? map_fd : fd,
 		 (off_t)m->off);
 	if (p == MAP_FAILED)

@@ -12,6 +12,7 @@
 
 #include "chip/lapic.h"
 #include "cpu/cpu.h"
+#include "kvm/dirty.h"
 #include "kvm/handle.h"
 #include "kvm/pv.h"
 #include "kvm/stats.h"
@@ -33,6 +34,7 @@ struct vcpu {
 	struct cpu *cpu;
 	struct kvm_run *run; /* as the client maps it */
 	uint8_t *pio;        /* the page after it */
+	struct dirty_ring ring;
 
 	/* ---- atomic ---- */
 	uint32_t blocked; /* the thread waits in run_block() */

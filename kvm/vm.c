@@ -16,6 +16,7 @@
 #include "kvm/dirty.h"
 #include "kvm/filter.h"
 #include "kvm/handler.h"
+#include "include/uapi/kvm_new.h"
 #include "kvm/vcpu.h"
 
 static int make_ring(struct vm *vm)
@@ -195,6 +196,8 @@ static int enable(struct vm *vm, const struct kvm_enable_cap *cap)
 	switch (cap->cap) {
 	case KVM_CAP_MAX_VCPU_ID: return enable_max_vcpu_id(vm, arg);
 	case KVM_CAP_X2APIC_API: return enable_x2apic_api(vm, arg);
+	case KVM_CAP_DIRTY_LOG_RING:
+	case KVM_CAP_DIRTY_LOG_RING_ACQ_REL: return ring_enable(vm, arg);
 	case KVM_CAP_SPLIT_IRQCHIP: return irqchip_split(vm, arg);
 	case KVM_CAP_EXCEPTION_PAYLOAD: vm->exception_payload = arg; return 0;
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:

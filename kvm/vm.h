@@ -46,6 +46,7 @@ struct vm {
 	bool x2apic_no_bcast;    /* ..._DISABLE_BROADCAST_QUIRK */
 	bool triple_fault_event; /* KVM_CAP_X86_TRIPLE_FAULT_EVENT is on */
 	uint64_t disabled_quirks;
+	uint32_t ring_bytes; /* of each vCPU's dirty ring, 0: bitmaps */
 	uint8_t msr_exits; /* KVM_MSR_EXIT_REASON_* that leave to the client */
 	uint32_t writes;   /* atomic: counts hints that guest RAM changed */
 	struct filter *filter; /* of MSRs; changes with the guest stopped */

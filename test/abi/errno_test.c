@@ -75,6 +75,7 @@ static void test_capabilities(void **state)
 		{KVM_CAP_X86_MSR_FILTER, 1},
 		{KVM_CAP_SPLIT_IRQCHIP, 1},
 		{KVM_CAP_SYNC_REGS, 7},
+		{KVM_CAP_DIRTY_LOG_RING, 1 << 20},
 		{KVM_CAP_BINARY_STATS_FD, 1},
 		{KVM_CAP_X86_ROBUST_SINGLESTEP, 1},
 		/* not there, so not announced */
@@ -83,7 +84,6 @@ static void test_capabilities(void **state)
 		{KVM_CAP_XEN_HVM, 0},
 		{KVM_CAP_HYPERV, 0},
 		{KVM_CAP_TSC_CONTROL, 0},
-		{KVM_CAP_DIRTY_LOG_RING, 0},
 		{KVM_CAP_ASYNC_PF, 0},
 		{99999, 0},
 	};

@@ -9,6 +9,9 @@
 /* cmd_run.c: run a machine */
 int cmd_run(int argc, char **argv);
 
+/* cmd_test.c: run a suite of tests */
+int cmd_test(int argc, char **argv);
+
 /* cmd_kvm.c: run a program that uses /dev/kvm */
 int cmd_kvm(int argc, char **argv);
 

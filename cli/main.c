@@ -16,6 +16,7 @@ static const struct {
 	int (*main)(int argc, char **argv);
 } commands[] = {
 	{"run", "run a virtual machine in this terminal", cmd_run},
+	{"test", "run a suite of tests on one or more monitors", cmd_test},
 	{"kvm", "run a program that uses /dev/kvm on Lodge's own", cmd_kvm},
 };
 

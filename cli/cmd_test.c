@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `lodge test`: options, which tests on which targets, what is printed.
+ */
+#include <errno.h>
+#include <fnmatch.h>
+#include <getopt.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "suite/report.h"
+#include "vmm/exitcode.h"
+
+#define MAX_TARGETS 8
+#define MAX_WORDS   64
+
+struct options {
+	struct suite_run run;
+	struct suite_target target[MAX_TARGETS];
+	size_t targets;
+	const char *vmm[MAX_TARGETS];
+	size_t vmms;
+	const char *accel;
+	const char *group[MAX_WORDS];
+	size_t groups;
+	bool all, list, merge;
+	const char *json; /* "": to standard output */
+	const char *tap, *junit;
+	unsigned int shard, shards; /* from 1; 0: none */
+	char **args;
+	size_t nargs;
+};
+
+enum {
+	OPT_ALL = 256,
+	OPT_TIMEOUT,
+	OPT_OVERALL,
+	OPT_RETRIES,
+	OPT_LOGS,
+	OPT_DIR,
+	OPT_ENV,
+	OPT_ARCH,
+	OPT_MACHINE,
+	OPT_SHARD,
+	OPT_MERGE,
+	OPT_LIST,
+	OPT_JSON,
+	OPT_TAP,
+	OPT_JUNIT,
+	OPT_VMM,
+	OPT_ACCEL
+};
+
+static const struct option long_options[] = {
+	{"vmm", required_argument, NULL, OPT_VMM},
+	{"accel", required_argument, NULL, OPT_ACCEL},
+	{"group", required_argument, NULL, 'g'},
+	{"all", no_argument, NULL, OPT_ALL},
+	{"jobs", required_argument, NULL, 'j'},
+	{"timeout", required_argument, NULL, OPT_TIMEOUT},
+	{"overall", required_argument, NULL, OPT_OVERALL},
+	{"retries", required_argument, NULL, OPT_RETRIES},
+	{"logs", required_argument, NULL, OPT_LOGS},
+	{"dir", required_argument, NULL, OPT_DIR},
+	{"env", required_argument, NULL, OPT_ENV},
+	{"arch", required_argument, NULL, OPT_ARCH},
+	{"machine", required_argument, NULL, OPT_MACHINE},
+	{"shard", required_argument, NULL, OPT_SHARD},
+	{"merge", no_argument, NULL, OPT_MERGE},
+	{"list", no_argument, NULL, OPT_LIST},
+	{"json", optional_argument, NULL, OPT_JSON},
+	{"tap", required_argument, NULL, OPT_TAP},
+	{"junit", required_argument, NULL, OPT_JUNIT},
+	{"help", no_argument, NULL, 'h'},
+	{NULL, 0, NULL, 0},
+};
+
+static const char help[] =
+	"usage: lodge test [OPTION]... UNITTESTS.CFG [NAME]...\n"
+	"       lodge test --merge [OPTION]... RESULTS.JSON...\n"
+	"\n"
+	"Runs a suite in the format of kvm-unit-tests on one or more "
+	"monitors.\n"
+	"NAMEs are file name patterns; without, all tests but those of group\n"
+	"'nodefault'.\n"
+	"\n"
+	"  --vmm VMM[:ACCEL]  lodge, qemu or kvmtool; again for more columns\n"
+	"  --accel ACCEL      lodge, kvm or tcg, for those that name none\n"
+	"  -g, --group GROUP  only tests of the group; may be repeated\n"
+	"  --all              group 'nodefault' too\n"
+	"  -j, --jobs N       tests at a time (as many as CPUs)\n"
+	"  --timeout TIME     of a test that names none: 90, 90s, 2m; 0: none "
+	"(90s)\n"
+	"  --overall TIME     of the whole run (none)\n"
+	"  --retries N        run again what failed, up to N times (0)\n"
+	"  --logs DIR         a file per test and monitor (logs)\n"
+	"  --dir DIR          of the tests' files (where UNITTESTS.CFG is)\n"
+	"  --env FILE         environment handed to the tests as initrd\n"
+	"  --arch ARCH        x86_64 or i386 (x86_64)\n"
+	"  --machine TYPE     machine type (the monitor's own)\n"
+	"  --shard K/N        every Nth test, from the Kth\n"
+	"  --list             print the tests, with --json all they say\n"
+	"  --json[=FILE]      results for programs and for --merge\n"
+	"  --tap FILE         results as TAP\n"
+	"  --junit FILE       results as JUnit's XML\n"
+	"  --merge            print and write what several runs found\n"
+	"\n"
+	"Exit status: 0 all passed or were skipped, 1 some failed or none "
+	"ran,\n"
+	"2 usage, 4 a file or program is missing, 128+N ended by signal N.\n";
+
+static int usage(const char *fmt, const char *what)
+{
+	fprintf(stderr, "lodge test: ");
+	fprintf(stderr, fmt, what);
+	fprintf(stderr, "; `lodge test --help` tells more\n");
+	return EXITCODE_USAGE;
+}
+
+static int fail(const struct err *e)
+{
+	fprintf(stderr, "lodge test: %s\n", e->msg);
+	return EXITCODE_START;
+}
+
+/* ---- options ---- */
+
+static bool set_count(unsigned int *n, const char *text, unsigned int min)
+{
+	char *end;
+	unsigned long v = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || v < min || v > 4096)
+		return false;
+	*n = (unsigned int)v;
+	return true;
+}
+
+static bool set_shard(struct options *o, const char *text)
+{
+	char *end;
+
+	o->shard = (unsigned int)strtoul(text, &end, 10);
+	if (*end != '/')
+		return false;
+	return set_count(&o->shards, end + 1, 1) && o->shard >= 1 &&
+	       o->shard <= o->shards;
+}
+
+static bool set_duration(double *v, const char *text)
+{
+	*v = suite_duration(text);
+	return *v >= 0;
+}
+
+static bool add_word(const char **list, size_t *n, size_t max, const char *word)
+{
+	if (*n == max)
+		return false;
+	list[(*n)++] = word;
+	return true;
+}
+
+static bool set_arch(struct options *o, const char *arg)
+{
+	o->run.setup.arch = arg;
+	return !strcmp(arg, "x86_64") || !strcmp(arg, "i386");
+}
+
+/* False: the value is wrong. */
+static bool set_option(struct options *o, int opt, const char *arg)
+{
+	struct suite_run *r = &o->run;
+
+	switch (opt) {
+	case OPT_VMM: return add_word(o->vmm, &o->vmms, MAX_TARGETS, arg);
+	case 'g': return add_word(o->group, &o->groups, MAX_WORDS, arg);
+	case 'j': return set_count(&r->jobs, arg, 1);
+	case OPT_RETRIES: return set_count(&r->retries, arg, 0);
+	case OPT_TIMEOUT: return set_duration(&r->timeout, arg);
+	case OPT_OVERALL: return set_duration(&r->overall, arg);
+	case OPT_SHARD: return set_shard(o, arg);
+	case OPT_ARCH: return set_arch(o, arg);
+	case OPT_ACCEL: o->accel = arg; break;
+	case OPT_ALL: o->all = true; break;
+	case OPT_LOGS: r->logs = arg; break;
+	case OPT_DIR: r->setup.dir = arg; break;
+	case OPT_ENV: r->setup.env = arg; break;
+	case OPT_MACHINE: r->setup.machine = arg; break;
+	case OPT_MERGE: o->merge = true; break;
+	case OPT_LIST: o->list = true; break;
+	case OPT_JSON: o->json = arg ? arg : ""; break;
+	case OPT_TAP: o->tap = arg; break;
+	case OPT_JUNIT: o->junit = arg; break;
+	}
+	return true;
+}
+
+static const char *option_name(int opt)
+{
+	const struct option *l;
+
+	for (l = long_options; l->name; l++)
+		if (l->val == opt)
+			return l->name;
+	return "?";
+}
+
+static int set_targets(struct options *o)
+{
+	struct err e = {0};
+	size_t i;
+
+	if (!o->vmms)
+		add_word(o->vmm, &o->vmms, MAX_TARGETS, "lodge");
+	for (i = 0; i < o->vmms; i++)
+		if (suite_target_parse(&o->target[i], o->vmm[i], o->accel, &e))
+			return usage("--vmm: %s", e.msg);
+	o->targets = o->vmms;
+	return 0;
+}
+
+/* 0, or the exit status plus one. */
+static int parse(struct options *o, int argc, char **argv)
+{
+	char text[256];
+	int opt;
+
+	optind = 0; /* argv[0] is the subcommand's name */
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, "g:j:h", long_options, NULL)) !=
+	       -1) {
+		if (opt == 'h') {
+			fputs(help, stdout);
+			return EXITCODE_OK + 1;
+		}
+		if (opt == '?')
+			return usage("'%s' is unknown or lacks its value",
+				     argv[optind - 1]) +
+			       1;
+		if (set_option(o, opt, optarg))
+			continue;
+		snprintf(text, sizeof(text), "--%s does not take '%s'",
+			 option_name(opt), optarg);
+		return usage("%s", text) + 1;
+	}
+	o->args = argv + optind;
+	o->nargs = (size_t)(argc - optind);
+	if (!o->nargs)
+		return usage("%s", o->merge ? "no file of results"
+					    : "no UNITTESTS.CFG") +
+		       1;
+	opt = set_targets(o);
+	return opt ? opt + 1 : 0;
+}
+
+/* ---- which tests ---- */
+
+static bool named(const struct options *o, const char *name)
+{
+	size_t i;
+
+	for (i = 1; i < o->nargs; i++)
+		if (!fnmatch(o->args[i], name, 0))
+			return true;
+	return false;
+}
+
+static bool wanted(const struct options *o, const struct suite_test *t)
+{
+	size_t i;
+	bool in = !o->groups;
+
+	for (i = 0; i < o->groups; i++)
+		in |= suite_has_word(t->groups, o->group[i]);
+	if (!in || (o->nargs > 1 && !named(o, t->name)))
+		return false;
+	return o->all || o->groups || o->nargs > 1 ||
+	       !suite_has_word(t->groups, "nodefault");
+}
+
+static size_t select_tests(const struct options *o, const struct suite *s,
+			   const struct suite_test **out)
+{
+	size_t i, n = 0, seen = 0;
+
+	for (i = 0; i < s->count; i++) {
+		if (!wanted(o, &s->tests[i]))
+			continue;
+		if (!o->shards || seen % o->shards == o->shard - 1)
+			out[n++] = &s->tests[i];
+		seen++;
+	}
+	return n;
+}
+
+static void list(const struct options *o, const struct suite_test **tests,
+		 size_t n)
+{
+	size_t i;
+
+	if (o->json) {
+		report_list_json(stdout, tests, n);
+		return;
+	}
+	for (i = 0; i < n; i++)
+		printf("%s\t%s\t%s\n", tests[i]->name, tests[i]->file,
+		       tests[i]->groups ? tests[i]->groups : "");
+}
+
+/* ---- what is printed ---- */
+
+static void progress(const struct suite_result *r, void *arg)
+{
+	report_line(stdout, r, isatty(STDOUT_FILENO));
+	fflush(stdout);
+}
+
+static int write_with(const char *path, const struct suite_results *r,
+		      void (*print)(FILE *f, const struct suite_results *r),
+		      struct err *e)
+{
+	FILE *f = fopen(path, "we");
+
+	if (!f)
+		return err_set(e, -errno, "%s: %s", path, strerror(errno));
+	print(f, r);
+	if (fclose(f))
+		return err_set(e, -errno, "%s: %s", path, strerror(errno));
+	return 0;
+}
+
+static int write_files(const struct options *o, const struct suite_results *r,
+		       struct err *e)
+{
+	int ret = 0;
+
+	if (o->json)
+		ret = report_json(*o->json ? o->json : "/dev/stdout", r, e);
+	if (!ret && o->tap)
+		ret = write_with(o->tap, r, report_tap, e);
+	if (!ret && o->junit)
+		ret = write_with(o->junit, r, report_junit, e);
+	return ret;
+}
+
+/* Tables, files, summary; the exit status. */
+static int conclude(const struct options *o, const struct suite_results *r)
+{
+	struct suite_counts c;
+	struct err e = {0};
+	int ret;
+
+	report_count(r, &c);
+	if (o->targets > 1 || o->merge)
+		report_table(stdout, r, isatty(STDOUT_FILENO));
+	fflush(stdout);
+	ret = write_files(o, r, &e);
+	report_summary(stdout, &c);
+	if (ret)
+		return fail(&e);
+	return c.failed || c.missing || !(c.passed + c.skipped);
+}
+
+/* ---- the three things to do ---- */
+
+static int merge(struct options *o)
+{
+	struct suite_results r = {NULL, 0};
+	struct err e = {0};
+	size_t i;
+	int ret = 0;
+
+	for (i = 0; i < o->nargs && !ret; i++)
+		ret = report_merge(o->args[i], &r, &e);
+	ret = ret ? fail(&e) : conclude(o, &r);
+	report_free(&r);
+	return ret;
+}
+
+static int run(struct options *o, const struct suite_test **tests, size_t n)
+{
+	size_t count = n * o->targets, i;
+	struct suite_results r = {calloc(count + 1, sizeof(*r.v)), count};
+	struct suite_job *jobs = calloc(count + 1, sizeof(*jobs));
+	struct err e = {0};
+	int ret;
+
+	for (i = 0; jobs && r.v && i < count; i++) {
+		jobs[i].test = tests[i / o->targets];
+		jobs[i].target = &o->target[i % o->targets];
+		jobs[i].result = &r.v[i];
+		r.v[i].test = strdup(jobs[i].test->name);
+		r.v[i].target = strdup(jobs[i].target->name);
+	}
+	o->run.progress = progress;
+	ret = suite_run_jobs(&o->run, jobs, count, &e);
+	if (ret < 0) {
+		ret = fail(&e);
+	} else {
+		int status = conclude(o, &r);
+
+		ret = ret ? EXITCODE_SIGNAL + ret : status;
+	}
+	free(jobs);
+	report_free(&r);
+	return ret;
+}
+
+static void warn(const char *text)
+{
+	fprintf(stderr, "lodge test: %s\n", text);
+}
+
+static int test_suite(struct options *o)
+{
+	const struct suite_test **tests;
+	struct err e = {0};
+	struct suite s;
+	char *dir = strdup(o->args[0]);
+	size_t n;
+	int ret;
+
+	if (!o->run.setup.dir)
+		o->run.setup.dir = dirname(dir);
+	if (suite_read(&s, o->args[0], warn, &e)) {
+		free(dir);
+		return fail(&e);
+	}
+	tests = calloc(s.count + 1, sizeof(*tests));
+	n = select_tests(o, &s, tests);
+	ret = 0;
+	if (o->list)
+		list(o, tests, n);
+	else
+		ret = run(o, tests, n);
+	free(tests);
+	free(dir);
+	suite_free(&s);
+	return ret;
+}
+
+int cmd_test(int argc, char **argv)
+{
+	static char self[4096];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	struct options o = {
+		.run = {.setup = {.lodge = self,
+				  .arch = "x86_64",
+				  .max_smp = cpus > 0 ? (int)cpus : 1},
+			.logs = "logs",
+			.jobs = cpus > 0 ? (unsigned int)cpus : 1,
+			.timeout = 90},
+	};
+	int ret;
+
+	if (n <= 0)
+		return fail(&(struct err){.msg = "/proc/self/exe is missing"});
+	/* getopt wants the name before the arguments: it is there */
+	ret = parse(&o, argc + 1, argv - 1);
+	if (ret)
+		return ret - 1;
+	return o.merge ? merge(&o) : test_suite(&o);
+}

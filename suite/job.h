@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs of tests: several at a time, each in a process group of its own with
+ * a time limit and a log.
+ */
+#ifndef SUITE_JOB_H
+#define SUITE_JOB_H
+
+#include "suite/vmm.h"
+
+struct suite_result {
+	char *test;
+	char *target;
+	enum verdict verdict;
+	char reason[256];
+	char *log; /* path, NULL if it did not run */
+	double seconds;
+	unsigned int tries; /* more than 1: it failed before */
+};
+
+struct suite_results {
+	struct suite_result *v;
+	size_t n;
+};
+
+/* One test on one target. */
+struct suite_job {
+	const struct suite_test *test;
+	const struct suite_target *target;
+	struct suite_result *result;
+};
+
+struct suite_run {
+	struct suite_setup setup;
+	const char *logs;     /* directory, made if need be */
+	unsigned int jobs;    /* at once */
+	unsigned int retries; /* of what failed */
+	double timeout;       /* seconds of a test that names none; 0: none */
+	double overall;       /* of the whole run; 0: none */
+	/* told of each result when it is there */
+	void (*progress)(const struct suite_result *r, void *arg);
+	void *arg;
+};
+
+/*
+ * Run @n jobs. SIGINT and SIGTERM end all children; what did not run stays
+ * VERDICT_NONE. Returns 0, the signal's number, or -errno.
+ */
+int suite_run_jobs(const struct suite_run *run, struct suite_job *jobs,
+		   size_t n, struct err *e);
+
+/* "90", "90s", "10m", "1h" in seconds, or -1. */
+double suite_duration(const char *text);
+
+#endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Results and listings as JSON, by json-c.
+ */
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "suite/report.h"
+
+#define STYLE (JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE)
+
+static void put(struct json_object *o, const char *key, const char *text)
+{
+	json_object_object_add(o, key,
+			       text ? json_object_new_string(text) : NULL);
+}
+
+static struct json_object *result_json(const struct suite_result *r)
+{
+	struct json_object *o = json_object_new_object();
+
+	put(o, "test", r->test);
+	put(o, "target", r->target);
+	put(o, "verdict", verdict_name(r->verdict));
+	put(o, "reason", r->reason);
+	put(o, "log", r->log);
+	json_object_object_add(o, "seconds",
+			       json_object_new_double(r->seconds));
+	json_object_object_add(o, "tries", json_object_new_int((int)r->tries));
+	return o;
+}
+
+int report_json(const char *path, const struct suite_results *r, struct err *e)
+{
+	struct json_object *a = json_object_new_array();
+	size_t i;
+	int ret = 0;
+
+	for (i = 0; i < r->n; i++)
+		json_object_array_add(a, result_json(&r->v[i]));
+	if (json_object_to_file_ext(path, a, STYLE))
+		ret = err_set(e, -EIO, "%s: %s", path,
+			      json_util_get_last_err());
+	json_object_put(a);
+	return ret;
+}
+
+/* ---- merging ---- */
+
+static const char *text_of(struct json_object *o, const char *key)
+{
+	struct json_object *v;
+
+	if (!json_object_object_get_ex(o, key, &v))
+		return NULL;
+	return json_object_get_string(v);
+}
+
+static double number_of(struct json_object *o, const char *key)
+{
+	struct json_object *v;
+
+	return json_object_object_get_ex(o, key, &v) ? json_object_get_double(v)
+						     : 0;
+}
+
+static int verdict_of(const char *text)
+{
+	int v;
+
+	for (v = 0; text && v < VERDICT_COUNT; v++)
+		if (!strcmp(verdict_name((enum verdict)v), text))
+			return v;
+	return -1;
+}
+
+/*
+ * Where the result of (@test, @target) is, or room for it behind the others
+ * of the same test.
+ */
+static struct suite_result *slot(struct suite_results *r, const char *test,
+				 const char *target)
+{
+	struct suite_result *v;
+	size_t i, at = r->n;
+
+	for (i = 0; i < r->n; i++) {
+		if (strcmp(r->v[i].test, test))
+			continue;
+		at = i + 1;
+		if (!strcmp(r->v[i].target, target))
+			return &r->v[i];
+	}
+	v = realloc(r->v, (r->n + 1) * sizeof(*v));
+	if (!v)
+		return NULL;
+	r->v = v;
+	memmove(v + at + 1, v + at, (r->n - at) * sizeof(*v));
+	r->n++;
+	v[at] = (struct suite_result){.test = strdup(test),
+				      .target = strdup(target)};
+	return &v[at];
+}
+
+static bool merge_one(struct suite_results *r, struct json_object *o)
+{
+	const char *test = text_of(o, "test"), *target = text_of(o, "target");
+	const char *log = text_of(o, "log"), *reason = text_of(o, "reason");
+	int verdict = verdict_of(text_of(o, "verdict"));
+	struct suite_result *x;
+
+	if (!test || !target || verdict < 0)
+		return false;
+	x = slot(r, test, target);
+	if (!x || !x->test || !x->target)
+		return false;
+	if (verdict == VERDICT_NONE && x->verdict != VERDICT_NONE)
+		return true; /* another shard ran it */
+	x->verdict = (enum verdict)verdict;
+	snprintf(x->reason, sizeof(x->reason), "%s", reason ? reason : "");
+	free(x->log);
+	x->log = log ? strdup(log) : NULL;
+	x->seconds = number_of(o, "seconds");
+	x->tries = (unsigned int)number_of(o, "tries");
+	return true;
+}
+
+int report_merge(const char *path, struct suite_results *r, struct err *e)
+{
+	struct json_object *a = json_object_from_file(path);
+	size_t i, n;
+	int ret = 0;
+
+	if (!a)
+		return err_set(e, -EINVAL, "%s: %s", path,
+			       json_util_get_last_err());
+	if (!json_object_is_type(a, json_type_array))
+		ret = err_set(e, -EINVAL, "%s: not a file of results", path);
+	n = ret ? 0 : json_object_array_length(a);
+	for (i = 0; i < n && !ret; i++)
+		if (!merge_one(r, json_object_array_get_idx(a, i)))
+			ret = err_set(e, -EINVAL, "%s: entry %zu is no result",
+				      path, i);
+	json_object_put(a);
+	return ret;
+}
+
+/* ---- listing ---- */
+
+static struct json_object *test_json(const struct suite_test *t)
+{
+	struct json_object *o = json_object_new_object();
+	const struct suite_key *k;
+
+	put(o, "name", t->name);
+	for (k = suite_keys; k->name; k++)
+		if (strcmp(k->name, "extra_params")) /* has another name */
+			put(o, k->name,
+			    *(char *const *)((const char *)t + k->offset));
+	json_object_object_add(o, "line", json_object_new_int(t->line));
+	return o;
+}
+
+void report_list_json(FILE *f, const struct suite_test *const *tests, size_t n)
+{
+	struct json_object *a = json_object_new_array();
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		json_object_array_add(a, test_json(tests[i]));
+	fprintf(f, "%s\n", json_object_to_json_string_ext(a, STYLE));
+	json_object_put(a);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reports of a few made-up results, and merging.
+ */
+#include "suite/report.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct suite_result rows[] = {
+	{(char *)"a", (char *)"lodge:lodge", VERDICT_PASS, "", NULL, 0.5, 1},
+	{(char *)"a", (char *)"qemu:tcg", VERDICT_FAIL, "exit <1>", NULL, 1, 2},
+	{(char *)"b", (char *)"lodge:lodge", VERDICT_PASS, "", NULL, 2, 2},
+	{(char *)"b", (char *)"qemu:tcg", VERDICT_SKIP, "kvm only", NULL, 0, 1},
+	{(char *)"c", (char *)"lodge:lodge", VERDICT_NONE, "", NULL, 0, 0},
+};
+static struct suite_results all = {rows, ARRAY_SIZE(rows)};
+
+static char *printed(void (*print)(FILE *f, const struct suite_results *r))
+{
+	char *text;
+	size_t n;
+	FILE *f = open_memstream(&text, &n);
+
+	print(f, &all);
+	fclose(f);
+	return text;
+}
+
+static void plain_table(FILE *f, const struct suite_results *r)
+{
+	report_table(f, r, false);
+}
+
+static void test_table(void **state)
+{
+	char *text = printed(plain_table);
+
+	assert_string_equal(text, "  test  lodge:lodge  qemu:tcg\n"
+				  "* a     pass         fail    \n"
+				  "  b     flaky        skip    \n"
+				  "  c     not run      -       \n");
+	free(text);
+}
+
+static void test_count(void **state)
+{
+	struct suite_counts c;
+
+	report_count(&all, &c);
+	assert_int_equal(c.passed, 2);
+	assert_int_equal(c.failed, 1);
+	assert_int_equal(c.skipped, 1);
+	assert_int_equal(c.missing, 1);
+	assert_int_equal(c.differ, 1);
+	assert_int_equal(c.flaky, 1);
+}
+
+static void test_formats(void **state)
+{
+	char *text = printed(report_tap);
+
+	assert_non_null(strstr(text, "1..5\nok 1 - a [lodge:lodge]\n"
+				     "not ok 2 - a [qemu:tcg]\n"
+				     "# fail: exit <1>\n"));
+	assert_non_null(strstr(text, "ok 4 - b [qemu:tcg] # SKIP kvm only\n"));
+	free(text);
+	text = printed(report_junit);
+	assert_non_null(strstr(text, "tests=\"5\" failures=\"1\" "
+				     "skipped=\"2\""));
+	assert_non_null(strstr(text, "<failure message=\"fail: exit "
+				     "&lt;1&gt;\"/>"));
+	free(text);
+}
+
+static void test_merge(void **state)
+{
+	char path[] = "/tmp/suite-report-XXXXXX";
+	struct suite_results r = {NULL, 0};
+	struct err e = {0};
+	struct suite_counts c;
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	assert_int_equal(report_json(path, &all, &e), 0);
+	assert_int_equal(report_merge(path, &r, &e), 0);
+	assert_int_equal(report_merge(path, &r, &e), 0);
+	assert_int_equal(r.n, all.n);
+	report_count(&r, &c);
+	assert_int_equal(c.passed, 2);
+	assert_int_equal(c.flaky, 1);
+	assert_string_equal(r.v[1].reason, "exit <1>");
+	/* what another shard did not run takes nothing away */
+	rows[0].verdict = VERDICT_NONE;
+	assert_int_equal(report_json(path, &all, &e), 0);
+	assert_int_equal(report_merge(path, &r, &e), 0);
+	assert_int_equal(r.v[0].verdict, VERDICT_PASS);
+	rows[0].verdict = VERDICT_PASS;
+	assert_int_equal(write(fd, "{\"a\": 1}\n         ", 18), 18);
+	assert_int_equal(ftruncate(fd, 9), 0);
+	assert_int_equal(report_merge(path, &r, &e), -EINVAL);
+	assert_int_equal(report_merge("/nowhere", &r, &e), -EINVAL);
+	report_free(&r);
+	close(fd);
+	unlink(path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_count),
+		cmocka_unit_test(test_formats),
+		cmocka_unit_test(test_merge),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

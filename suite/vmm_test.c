@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Command lines and verdicts of each monitor.
+ */
+#include "suite/vmm.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct suite_setup setup = {
+	.lodge = "/bin/lodge", .dir = "/t", .arch = "x86_64", .max_smp = 4};
+
+static struct suite_target target(const char *name)
+{
+	struct suite_target t;
+	struct err e = {0};
+
+	if (suite_target_parse(&t, name, NULL, &e))
+		fail_msg("%s", e.msg);
+	return t;
+}
+
+/* The command line as one string, or the reason in brackets. */
+static const char *command(const char *name, const struct suite_setup *s,
+			   const struct suite_test *test)
+{
+	struct suite_target t = target(name);
+	struct words w = {NULL, 0};
+	static char text[4096];
+	char reason[256];
+	struct err e = {0};
+
+	text[0] = 0;
+	if (suite_command(s, &t, test, &w, reason, &e))
+		snprintf(text, sizeof(text), "!%s", e.msg);
+	else if (*reason)
+		snprintf(text, sizeof(text), "(%s)", reason);
+	for (size_t i = 0; i < w.n && !*reason; i++) {
+		strcat(text, i ? "|" : "");
+		strcat(text, w.v[i]);
+	}
+	words_free(&w);
+	return text;
+}
+
+static void has(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("'%s' is not in '%s'", part, text);
+}
+
+static void test_targets(void **state)
+{
+	struct suite_target t;
+	struct err e = {0};
+
+	assert_string_equal(target("lodge").name, "lodge:lodge");
+	assert_string_equal(target("qemu").name, "qemu:tcg");
+	assert_string_equal(target("kvmtool:lodge").name, "kvmtool:lodge");
+	assert_int_equal(suite_target_parse(&t, "qemu", "kvm", &e), 0);
+	assert_string_equal(t.name, "qemu:kvm");
+	assert_int_equal(suite_target_parse(&t, "qem", NULL, &e), -EINVAL);
+	assert_int_equal(suite_target_parse(&t, "lodge:tcg", NULL, &e),
+			 -EINVAL);
+	has(e.msg, "qemu:tcg, qemu:kvm, qemu:lodge");
+}
+
+static void test_commands(void **state)
+{
+	struct suite_test t = {
+		.name = (char *)"x",
+		.file = (char *)"x.flat",
+		.smp = (char *)"$MAX_SMP",
+		.test_args = (char *)"a \"b  c\"",
+		.qemu_params = (char *)"-cpu max -m 256",
+		.kvmtool_params = (char *)"--mem 256",
+	};
+	struct suite_setup s = setup;
+	const char *c;
+
+	unsetenv("QEMU");
+	c = command("lodge", &s, &t);
+	has(c, "/bin/lodge|run|-nodefaults|");
+	has(c, "|-accel|lodge|-kernel|/t/x.flat|-smp|4|-append|a b  c|"
+	       "-cpu|max|-m|256");
+	c = command("qemu:lodge", &s, &t);
+	has(c, "/bin/lodge|kvm|--|qemu-system-x86_64|-nodefaults|");
+	has(c, "|-device|pci-testdev|-accel|kvm|-kernel|");
+	c = command("kvmtool:kvm", &s, &t);
+	assert_string_equal(c, "lkvm|run|--nodefaults|--network|mode=none|"
+			       "--loglevel=warning|--kernel|/t/x.flat|--cpus|"
+			       "4|--params|a b  c|--mem|256");
+	s.machine = "q35";
+	s.env = "/e";
+	c = command("qemu:tcg", &s, &t);
+	has(c, "|-smp|4|-machine|q35|-initrd|/e|-append|");
+	setenv("QEMU", "/my/qemu", 1);
+	has(command("qemu:tcg", &s, &t), "/my/qemu|-nodefaults");
+	unsetenv("QEMU");
+	t.smp = (char *)"1 2";
+	has(command("qemu:tcg", &s, &t), "!");
+}
+
+static void test_reasons(void **state)
+{
+	struct suite_test t = {.name = (char *)"x", .file = (char *)"x"};
+
+	t.arch = (char *)"i386";
+	assert_string_equal(command("lodge", &setup, &t), "(i386 only)");
+	t.arch = (char *)"x86_64";
+	t.accel = (char *)"kvm";
+	has(command("lodge:lodge", &setup, &t), "run");
+	has(command("qemu:kvm", &setup, &t), "qemu");
+	assert_string_equal(command("qemu:tcg", &setup, &t), "(kvm only)");
+	t.accel = (char *)"kvm|tcg";
+	has(command("qemu:tcg", &setup, &t), "qemu");
+	t.check = (char *)"/proc/sys/kernel/ostype=Linux";
+	has(command("lodge", &setup, &t), "run");
+	t.check = (char *)"/proc/sys/kernel/ostype=Linux /dev/null=1";
+	assert_string_equal(command("lodge", &setup, &t),
+			    "(/dev/null is not 1)");
+	t.check = NULL;
+	t.disabled_if = (char *)"[ $ACCEL = kvm ]";
+	assert_string_equal(command("lodge", &setup, &t),
+			    "(disabled if [ $ACCEL = kvm ])");
+	has(command("qemu:tcg", &setup, &t), "qemu");
+	t.machine = (char *)"q35";
+	assert_string_equal(command("lodge", &setup, &t), "(machine q35 only)");
+}
+
+static enum verdict judge(const char *name, int status, const char *out,
+			  const char *errors, char *reason)
+{
+	struct suite_target t = target(name);
+	struct suite_end end = {
+		.status = status << 8, .out = out, .errors = errors};
+
+	return suite_judge(&t, NULL, &end, reason);
+}
+
+static void test_verdicts(void **state)
+{
+	struct suite_target t = target("qemu");
+	struct suite_end end = {.status = SIGSEGV, .out = "", .errors = ""};
+	char reason[256];
+
+	assert_int_equal(judge("qemu", 1, "x\nSUMMARY: 3 tests\n", "", reason),
+			 VERDICT_PASS);
+	assert_string_equal(reason, "3 tests");
+	assert_int_equal(judge("qemu", 1, "", "qemu: no such thing\n", reason),
+			 VERDICT_FAIL);
+	assert_string_equal(reason, "qemu: no such thing");
+	assert_int_equal(judge("qemu", 1, "", "qemu: Warning: x\n", reason),
+			 VERDICT_PASS);
+	assert_int_equal(judge("qemu", 3, "", "", reason), VERDICT_FAIL);
+	assert_string_equal(reason, "exit code 1");
+	assert_int_equal(judge("qemu", 155, "", "", reason), VERDICT_SKIP);
+	assert_int_equal(judge("qemu", 255, "", "", reason), VERDICT_ABORT);
+	assert_int_equal(judge("lodge", 0, "", "", reason), VERDICT_FAIL);
+	assert_int_equal(judge("qemu", 127, "", "q: not found\n", reason),
+			 VERDICT_FAIL);
+	assert_int_equal(judge("kvmtool", 0, "\nEXIT: STATUS=1\n", "", reason),
+			 VERDICT_PASS);
+	assert_int_equal(judge("kvmtool", 0, "\nEXIT: STATUS=3\n", "", reason),
+			 VERDICT_FAIL);
+	assert_int_equal(judge("kvmtool", 0, "nothing\n", "", reason),
+			 VERDICT_FAIL);
+	assert_int_equal(suite_judge(&t, NULL, &end, reason), VERDICT_SIGNAL);
+	assert_string_equal(reason, "SIGSEGV");
+	end.timed_out = true;
+	assert_int_equal(suite_judge(&t, NULL, &end, reason), VERDICT_TIMEOUT);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_targets),
+		cmocka_unit_test(test_commands),
+		cmocka_unit_test(test_reasons),
+		cmocka_unit_test(test_verdicts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -132,6 +132,7 @@ struct cpu {
 	uint64_t exit_arg;   /* translated code to engine */
 	uint64_t kernel_gs_base;
 	uint64_t tsc_offset;
+	uint64_t tsc_ratio; /* see tsc_scale(); 0: the host's rate */
 	struct segment seg[SEG_COUNT];
 	uint64_t rflags_sys;  /* TF IOPL NT RF VM VIF VIP ID only */
 	struct cpu_tlb *tlb;  /* follows the struct; see cpu/tlb.h */

@@ -92,7 +92,8 @@ static bool canonical(const struct cpu *cpu, uint64_t val)
 
 uint64_t tsc_read(const struct cpu *cpu)
 {
-	return __builtin_ia32_rdtsc() + cpu->tsc_offset;
+	return tsc_scale(cpu->tsc_ratio, __builtin_ia32_rdtsc()) +
+	       cpu->tsc_offset;
 }
 
 /* The guest moved its clock: kvmclock has to follow before it runs on. */

@@ -49,6 +49,17 @@ struct mce_bank {
 };
 struct mce_bank *msr_mce_bank(struct cpu *cpu, unsigned int bank);
 
+/* cpu->tsc_ratio is the guest's cycles for each of the host's, a fraction. */
+#define TSC_RATIO_SHIFT 48
+
+/* What the guest's TSC counts while the host's counts @cycles. */
+static inline uint64_t tsc_scale(uint64_t ratio, uint64_t cycles)
+{
+	if (likely(!ratio))
+		return cycles;
+	return (uint64_t)((unsigned __int128)cycles * ratio >> TSC_RATIO_SHIFT);
+}
+
 uint64_t tsc_read(const struct cpu *cpu);
 
 int msr_init(struct cpu *cpu) __must_check;

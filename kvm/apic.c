@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cpu/cpuid.h"
+#include "cpu/msr.h"
 #include "kvm/handler.h"
 #include "kvm/vcpu.h"
 #include "kvm/vm.h"
@@ -106,7 +107,7 @@ static uint64_t apic_tsc(void *ctx)
 {
 	struct vcpu *vcpu = ctx;
 
-	return clock_host_tsc() + vcpu->cpu->tsc_offset;
+	return tsc_read(vcpu->cpu);
 }
 
 static uint64_t apic_now(void *ctx)
@@ -154,7 +155,7 @@ void apic_update_features(struct vcpu *vcpu)
 		.lint0_extint = !(vcpu->vm->disabled_quirks &
 				  KVM_X86_QUIRK_LINT0_REENABLED),
 		.maxphyaddr = vcpu->cpu->maxphyaddr,
-		.tsc_khz = clock_host_tsc_khz(),
+		.tsc_khz = vcpu->tsc_khz,
 	};
 
 	if (!vcpu->has_lapic)

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <x86intrin.h>
 
+#include "cpu/msr.h"
 #include "kvm/handler.h"
 #include "kvm/vcpu.h"
 #include "kvm/vm.h"
@@ -164,41 +165,62 @@ int64_t clock_read(struct vm_clock *c)
 	return ns;
 }
 
-uint32_t clock_fill(struct vm_clock *c, uint64_t tsc_offset,
+uint32_t clock_fill(struct vm_clock *c, const struct clock_tsc *t,
 		    struct clock_pvclock *out)
 {
 	uint32_t generation;
 
 	lock_acquire(&c->lock);
-	out->tsc_timestamp = c->base_tsc + tsc_offset;
+	out->tsc_timestamp = tsc_scale(t->ratio, c->base_tsc) + t->offset;
 	out->system_time = (uint64_t)c->base_ns;
 	generation = c->generation;
 	lock_release(&c->lock);
-	scale(clock_host_tsc_khz(), &out->mul, &out->shift);
+	scale(t->khz, &out->mul, &out->shift);
 	return generation;
 }
 
-uint64_t clock_sync_tsc(struct vm_clock *c, uint64_t value)
+/* Same value again, or the value one would read by now. */
+static bool same_clock(const struct vm_clock *c, const struct clock_tsc *t,
+		       uint64_t value, uint64_t now)
 {
-	uint64_t tsc, now, expected, slack, distance;
+	uint64_t expected = c->tsc_write +
+			    (now - c->tsc_write_ns) * t->khz / 1000000;
+	uint64_t distance = value > expected ? value - expected
+					     : expected - value;
+
+	return c->tsc_write_ns && c->tsc_write_khz == t->khz &&
+	       now - c->tsc_write_ns <= SYNC_NS &&
+	       (value == c->tsc_write || distance < (uint64_t)t->khz * 1000);
+}
+
+uint64_t clock_sync_tsc(struct vm_clock *c, const struct clock_tsc *t,
+			uint64_t value)
+{
+	uint64_t tsc, now;
 
 	lock_acquire(&c->lock);
 	tsc = clock_host_tsc();
 	now = clock_now();
-	slack = (uint64_t)clock_host_tsc_khz() * 1000;
-	/* Same value again, or the value one would read by now. */
-	expected = c->tsc_write +
-		   (now - c->tsc_write_ns) * (slack / 1000) / 1000000;
-	distance = value > expected ? value - expected : expected - value;
-	if (!c->tsc_write_ns || now - c->tsc_write_ns > SYNC_NS ||
-	    (value != c->tsc_write && distance >= slack)) {
-		c->tsc_offset = value - tsc;
+	if (!same_clock(c, t, value, now)) {
+		c->tsc_offset = value - tsc_scale(t->ratio, tsc);
 		c->tsc_write = value;
 		c->tsc_write_ns = now;
+		c->tsc_write_khz = t->khz;
 	}
 	tsc = c->tsc_offset;
 	lock_release(&c->lock);
 	return tsc;
+}
+
+void clock_set_tsc_offset(struct vm_clock *c, const struct clock_tsc *t,
+			  uint64_t offset)
+{
+	lock_acquire(&c->lock);
+	c->tsc_offset = offset;
+	c->tsc_write = tsc_scale(t->ratio, clock_host_tsc()) + offset;
+	c->tsc_write_ns = clock_now();
+	c->tsc_write_khz = t->khz;
+	lock_release(&c->lock);
 }
 
 int clock_get(struct call *c)
@@ -237,26 +259,5 @@ int clock_set(struct call *c)
 	lock_release(&clock->lock);
 	for (uint32_t i = 0; i < vm_vcpus(c->vm); i++)
 		vcpu_kick(c->vm->vcpus[i]);
-	return 0;
-}
-
-int tsc_get_khz(struct call *c)
-{
-	return (int)c->vcpu->tsc_khz;
-}
-
-/*
- * The guest's TSC is the host's: only rates that are the host's within the
- * kernel's own tolerance can be had. 0 means the host's.
- */
-int tsc_set_khz(struct call *c)
-{
-	int64_t host_khz = clock_host_tsc_khz();
-	int64_t want = c->arg ? (int64_t)(uint32_t)c->arg : host_khz;
-	int64_t tolerance = host_khz * 250 / 1000000;
-
-	if (want < host_khz - tolerance || want > host_khz + tolerance)
-		return -EINVAL;
-	c->vcpu->tsc_khz = (uint32_t)want;
 	return 0;
 }

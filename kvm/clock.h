@@ -2,8 +2,9 @@
 /*
  * Time: the host's clocks, the rate of its TSC, and a VM's kvmclock.
  *
- * Guests read the host's TSC plus an offset, so kvmclock is a pair (TSC,
- * nanoseconds) and a rate, the same for guest and client.
+ * Guests read the host's TSC, scaled where the client chose another rate,
+ * plus an offset; so kvmclock is a pair (TSC, nanoseconds) and a rate, the
+ * same for guest and client.
  */
 #ifndef KVM_CLOCK_H
 #define KVM_CLOCK_H
@@ -19,6 +20,14 @@ struct vm_clock {
 	uint64_t tsc_offset; /* last one a client's TSC write led to */
 	uint64_t tsc_write_ns;
 	uint64_t tsc_write; /* the value written then */
+	uint32_t tsc_write_khz;
+};
+
+/* A vCPU's TSC: kvm/tsc.c. */
+struct clock_tsc {
+	uint32_t khz;
+	uint64_t ratio; /* see cpu/msr.h */
+	uint64_t offset;
 };
 
 /* What a guest's pvclock page says. */
@@ -48,11 +57,8 @@ void clock_init(struct vm_clock *c);
 /* kvmclock now. */
 int64_t clock_read(struct vm_clock *c);
 
-/*
- * Fill @out for a vCPU whose TSC is the host's plus @tsc_offset; returns the
- * generation it was made of.
- */
-uint32_t clock_fill(struct vm_clock *c, uint64_t tsc_offset,
+/* Fill @out for a vCPU with this TSC; returns the generation it is made of. */
+uint32_t clock_fill(struct vm_clock *c, const struct clock_tsc *t,
 		    struct clock_pvclock *out);
 
 /*
@@ -60,6 +66,11 @@ uint32_t clock_fill(struct vm_clock *c, uint64_t tsc_offset,
  * the last write when both mean the same clock (SET_MSRS on one vCPU after
  * the other), so that the TSCs of a VM agree.
  */
-uint64_t clock_sync_tsc(struct vm_clock *c, uint64_t value);
+uint64_t clock_sync_tsc(struct vm_clock *c, const struct clock_tsc *t,
+			uint64_t value);
+
+/* The client chose the offset itself. */
+void clock_set_tsc_offset(struct vm_clock *c, const struct clock_tsc *t,
+			  uint64_t offset);
 
 #endif

@@ -14,6 +14,7 @@
 #include "cpu/msr.h"
 #include "kvm/apic.h"
 #include "kvm/handler.h"
+#include "kvm/tsc.h"
 #include "kvm/vcpu.h"
 #include "kvm/vm.h"
 
@@ -123,9 +124,7 @@ static int set_one(struct vcpu *vcpu, const struct kvm_msr_entry *e)
 
 	/* Restored one after the other, the TSCs of a VM are to agree. */
 	if (e->index == MSR_TSC) {
-		vcpu->cpu->tsc_offset = clock_sync_tsc(&vcpu->vm->clock,
-						       e->data);
-		vcpu->cpu->clock_dirty = true;
+		tsc_write(vcpu, e->data);
 		return 0;
 	}
 	ret = msr_set(vcpu->cpu, e->index, e->data, true);

@@ -21,6 +21,7 @@
 #include "cpu/cpuid.h"
 #include "kvm/apic.h"
 #include "kvm/handler.h"
+#include "kvm/tsc.h"
 #include "kvm/vcpu.h"
 #include "kvm/vm.h"
 
@@ -80,10 +81,10 @@ static void write_clock(struct vcpu *vcpu)
 	struct pv *pv = &vcpu->pv;
 	uint64_t gpa = pv->system_time & ~1ull;
 	struct clock_pvclock page = {.flags = PV_TSC_STABLE};
+	struct clock_tsc tsc = tsc_of(vcpu);
 
-	pv->clock_tsc_offset = vcpu->cpu->tsc_offset;
-	pv->clock_generation = clock_fill(&vcpu->vm->clock,
-					  pv->clock_tsc_offset, &page);
+	pv->clock_tsc_offset = tsc.offset;
+	pv->clock_generation = clock_fill(&vcpu->vm->clock, &tsc, &page);
 	if (pv->clock_paused)
 		page.flags |= PV_GUEST_PAUSED;
 	pv->clock_paused = false;

@@ -127,12 +127,13 @@ static void test_wait(void **state)
 static void test_pvclock(void **state)
 {
 	struct clock_pvclock p = {0};
+	struct clock_tsc t = {.khz = clock_host_tsc_khz(), .offset = 1000};
 	struct vm_clock c;
 	uint64_t cycles = (uint64_t)clock_host_tsc_khz() * 3600 * 1000, ns;
 
 	(void)state;
 	clock_init(&c);
-	clock_fill(&c, 1000, &p);
+	clock_fill(&c, &t, &p);
 	assert_true(p.tsc_timestamp == c.base_tsc + 1000);
 	ns = p.shift < 0 ? cycles >> -p.shift : cycles << p.shift;
 	ns = (uint64_t)((unsigned __int128)ns * p.mul >> 32);

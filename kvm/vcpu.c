@@ -14,6 +14,7 @@
 #include "kvm/apic.h"
 #include "kvm/handler.h"
 #include "kvm/run.h"
+#include "kvm/tsc.h"
 #include "kvm/vm.h"
 
 #define PAGE_SIZE 4096u
@@ -88,8 +89,7 @@ static int vcpu_setup(struct vcpu *vcpu, int fd)
 	if (ret)
 		return ret;
 	vcpu->cpu->owner = vcpu;
-	vcpu->tsc_khz = clock_host_tsc_khz();
-	vcpu->cpu->tsc_offset = vm->clock.tsc_offset;
+	tsc_init(vcpu);
 	vcpu->cpu->apic_base = LAPIC_DEFAULT_BASE | LAPIC_BASE_ENABLE;
 	if (vcpu->id == vm->boot_cpu_id)
 		vcpu->cpu->apic_base |= LAPIC_BASE_BSP;

@@ -35,6 +35,7 @@ struct vm {
 	pthread_mutex_t lock;             /* creation of things, capabilities */
 	uint32_t created;                 /* vCPUs, those being made included */
 	uint32_t max_vcpu_id;             /* ids below; 0: not chosen yet */
+	uint32_t tsc_khz;                 /* of vCPUs to come; 0: the host's */
 	uint32_t boot_cpu_id;             /* which vCPU is the BSP */
 	uint32_t nvcpus;                  /* atomic; entries of vcpus[] */
 	struct vcpu *vcpus[VM_MAX_VCPUS]; /* never shrinks before release */

@@ -188,9 +188,75 @@ static void test_tsc_khz(void **state)
 	assert_true(khz > 100000);
 	OK(a.vcpu, KVM_SET_TSC_KHZ, khz);
 	OK(a.vcpu, KVM_SET_TSC_KHZ, khz + khz / 10000);
-	FAILS(a.vcpu, KVM_SET_TSC_KHZ, khz * 2, EINVAL);
+	FAILS(a.vcpu, KVM_SET_TSC_KHZ, INT32_MAX, EINVAL);
 	OK(a.vcpu, KVM_SET_TSC_KHZ, 0);
 	assert_int_equal(CALL(a.vcpu, KVM_GET_TSC_KHZ, 0), khz);
+	abi_close(&a);
+}
+
+/* Guests count at the rate the client chose, kvmclock agrees with it. */
+static void test_tsc_scaled(void **state)
+{
+	int64_t t0, t1, ns;
+	int64_t n0, n1;
+	struct abi a;
+
+	(void)state;
+	abi_open(&a, ABI_IRQCHIP);
+	FAILS(a.vm, KVM_SET_TSC_KHZ, 1000000, EINVAL); /* there is a vCPU */
+	assert_int_equal(CALL(a.vm, KVM_GET_TSC_KHZ, 0),
+			 CALL(a.vcpu, KVM_GET_TSC_KHZ, 0));
+	abi_set_cpuid(&a, a.vcpu);
+	OK(a.vcpu, KVM_SET_TSC_KHZ, 1000000);
+	assert_int_equal(CALL(a.vcpu, KVM_GET_TSC_KHZ, 0), 1000000);
+	set_msr(a.vcpu, 0x4b564d01, CLOCK_PAGE | 1);
+	ABI_START(&a, a.vcpu, read_tsc);
+	guest_tsc(&a);
+	n0 = clock_of(CLOCK_MONOTONIC);
+	t0 = (int64_t)guest_tsc(&a);
+	usleep(50000);
+	t1 = (int64_t)guest_tsc(&a);
+	n1 = clock_of(CLOCK_MONOTONIC);
+	/* 1 GHz: cycles are nanoseconds */
+	assert_true(t1 - t0 >= 50000000);
+	assert_true(t1 - t0 <= (n1 - n0) * 1001 / 1000);
+	t0 = (int64_t)guest_tsc(&a);
+	ns = pvclock_ns(&a, (uint64_t)t0);
+	t1 = (int64_t)guest_tsc(&a);
+	assert_in_range(pvclock_ns(&a, (uint64_t)t1) - ns, t1 - t0 - 1,
+			t1 - t0 + 1);
+	abi_close(&a);
+}
+
+/* The offset as a vCPU's attribute is what is added to the host's counter. */
+static void test_tsc_offset(void **state)
+{
+	struct kvm_device_attr attr = {.group = KVM_VCPU_TSC_CTRL,
+				       .attr = KVM_VCPU_TSC_OFFSET};
+	uint64_t offset = 0, before, after, seen;
+	struct abi a;
+
+	(void)state;
+	abi_open(&a, 0);
+	attr.addr = (uintptr_t)&offset;
+	OK(a.vcpu, KVM_HAS_DEVICE_ATTR, &attr);
+	offset = -1000000000000ull;
+	OK(a.vcpu, KVM_SET_DEVICE_ATTR, &attr);
+	ABI_START(&a, a.vcpu, read_tsc);
+	before = __builtin_ia32_rdtsc() + offset;
+	guest_tsc(&a);
+	seen = guest_tsc(&a);
+	after = __builtin_ia32_rdtsc() + offset;
+	assert_true(seen - before <= after - before);
+	offset = 0;
+	OK(a.vcpu, KVM_GET_DEVICE_ATTR, &attr);
+	assert_true(offset == -1000000000000ull);
+	attr.attr = 7;
+	FAILS(a.vcpu, KVM_HAS_DEVICE_ATTR, &attr, ENXIO);
+	FAILS(a.vcpu, KVM_SET_DEVICE_ATTR, &attr, ENXIO);
+	attr = (struct kvm_device_attr){.attr = KVM_VCPU_TSC_OFFSET,
+					.addr = 16};
+	FAILS(a.vcpu, KVM_GET_DEVICE_ATTR, &attr, EFAULT);
 	abi_close(&a);
 }
 
@@ -289,10 +355,16 @@ static void test_hypercall(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rate),   cmocka_unit_test(test_set_clock),
-		cmocka_unit_test(test_tsc),    cmocka_unit_test(test_tsc_khz),
-		cmocka_unit_test(test_paused), cmocka_unit_test(test_steal),
-		cmocka_unit_test(test_pv_eoi), cmocka_unit_test(test_hypercall),
+		cmocka_unit_test(test_rate),
+		cmocka_unit_test(test_set_clock),
+		cmocka_unit_test(test_tsc),
+		cmocka_unit_test(test_tsc_khz),
+		cmocka_unit_test(test_tsc_scaled),
+		cmocka_unit_test(test_tsc_offset),
+		cmocka_unit_test(test_paused),
+		cmocka_unit_test(test_steal),
+		cmocka_unit_test(test_pv_eoi),
+		cmocka_unit_test(test_hypercall),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -233,19 +233,17 @@ static void test_two_levels(void)
 /* PSE off: bit 7 of a directory entry means nothing. */
 static void test_no_pse(void)
 {
+	static uint32_t low[1024] __attribute__((aligned(4096)));
 	volatile uint32_t *p = (void *)WINDOW;
 
 	*(volatile uint32_t *)FRAME = 0x1234;
 	pt32[0] = FRAME | P | RW;
 	pd32[WINDOW >> 22] = (reg_t)pt32 | PS | P | RW;
 	/* the image lies in large pages, so PSE goes only with paging */
-	for (unsigned int i = 0; i < 2; i++) {
-		static uint32_t low[1024] __attribute__((aligned(4096)));
-
-		for (unsigned int j = 0; j < 1024; j++)
-			low[j] = j << 12 | RW | P;
-		pd32[0] = (reg_t)low | RW | P;
-	}
+	for (unsigned int i = 0; i < 1024; i++)
+		low[i] = i << 12 | RW | P;
+	__asm__ volatile("" : : : "memory"); /* not in use before it is full */
+	pd32[0] = (reg_t)low | RW | P;
 	write_cr3(read_cr3());
 	write_cr4(read_cr4() & ~(reg_t)CR4_PSE);
 	check(*p == 0x1234, "without CR4.PSE bit 7 is ignored");

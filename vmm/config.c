@@ -20,7 +20,6 @@ void config_init(struct config *c)
 {
 	*c = (struct config){
 		.ram_size = RAM_DEFAULT,
-		.smp = {1, 1, 1, 1},
 		.pci = true,
 		.pvpanic_port = 0x505,
 		.debug_exit_port = 0x501,
@@ -29,6 +28,7 @@ void config_init(struct config *c)
 		.debugcon = {.kind = CHAR_NONE},
 		.debugcon_port = DEBUGCON_PORT,
 	};
+	request_init(&c->cpu, "host", "pc");
 }
 
 int config_memory(struct config *c, const char *arg, struct err *e)
@@ -60,82 +60,11 @@ int config_memory(struct config *c, const char *arg, struct err *e)
 	return 0;
 }
 
-static unsigned *smp_field(struct config_smp *s, const char *key)
-{
-	if (!strcmp(key, "cpus"))
-		return &s->cpus;
-	if (!strcmp(key, "sockets"))
-		return &s->sockets;
-	if (!strcmp(key, "cores"))
-		return &s->cores;
-	if (!strcmp(key, "threads"))
-		return &s->threads;
-	return NULL;
-}
-
-/* Fill what was left 0: cores take what sockets and threads leave. */
-static int smp_complete(struct config_smp *s, unsigned maxcpus, struct err *e)
-{
-	unsigned known;
-
-	if (!s->cpus && !s->sockets && !s->cores && !s->threads)
-		return err_set(e, -EINVAL, "no number of CPUs given");
-	known = MAX(s->sockets, 1U) * MAX(s->cores, 1U) * MAX(s->threads, 1U);
-	if (!s->cpus)
-		s->cpus = maxcpus ? maxcpus : known;
-	if (!s->cores)
-		s->cores = MAX(s->cpus / known, 1U);
-	else if (!s->sockets)
-		s->sockets = MAX(s->cpus / known, 1U);
-	else if (!s->threads)
-		s->threads = MAX(s->cpus / known, 1U);
-	s->sockets = MAX(s->sockets, 1U);
-	s->threads = MAX(s->threads, 1U);
-	if (s->cpus > CONFIG_MAX_CPUS)
-		return err_set(e, -ERANGE, "%u CPUs are more than %d", s->cpus,
-			       CONFIG_MAX_CPUS);
-	if (s->sockets * s->cores * s->threads != s->cpus)
-		return err_set(e, -EINVAL,
-			       "%u sockets x %u cores x %u threads are not %u "
-			       "CPUs",
-			       s->sockets, s->cores, s->threads, s->cpus);
-	if (maxcpus && maxcpus != s->cpus)
-		return err_set(e, -EINVAL,
-			       "maxcpus=%u: CPU hotplug is not offered, "
-			       "maxcpus must equal cpus",
-			       maxcpus);
-	return 0;
-}
-
 int config_smp(struct config *c, const char *arg, struct err *e)
 {
-	struct config_smp s = {0};
-	unsigned maxcpus = 0, *field;
-	struct keyval kv;
-	uint64_t n;
-	int ret;
-
-	while ((ret = keyval_next(&arg, &kv, e)) > 0) {
-		field = kv.bare ? &s.cpus : smp_field(&s, kv.key);
-		if (!strcmp(kv.key, "maxcpus"))
-			field = &maxcpus;
-		if (!field)
-			return err_set(e, -EINVAL,
-				       "'%s' is not offered (cpus, sockets, "
-				       "cores, threads, maxcpus)",
-				       kv.key);
-		ret = keyval_number(kv.value, 1, 1024, &n, e);
-		if (ret)
-			return ret;
-		if (*field)
-			return err_set(e, -EINVAL, "a count is given twice");
-		*field = (unsigned)n;
-	}
-	if (!ret)
-		ret = smp_complete(&s, maxcpus, e);
-	if (!ret)
-		c->smp = s;
-	return ret;
+	if (!arg[0])
+		return err_set(e, -EINVAL, "no number of CPUs given");
+	return request_smp(&c->cpu, arg, e);
 }
 
 int config_accel(struct config *c, const char *arg, struct err *e)
@@ -158,19 +87,36 @@ int config_accel(struct config *c, const char *arg, struct err *e)
 
 int config_cpu(struct config *c, const char *arg, struct err *e)
 {
-	/* Both are what the serving KVM supports, so there is one model. */
-	if (!strcmp(arg, "host") || !strcmp(arg, "max"))
-		return 0;
-	return err_set(e, -EINVAL, "'%s' is not one of host, max", arg);
+	int ret = request_cpu(&c->cpu, arg, e);
+
+	return ret ? ret : cpu_def_check_name(c->cpu.cpu.name, e);
 }
 
 static int machine_type(struct config *c, const char *type, struct err *e)
 {
-	if (strcmp(type, "pc") && strcmp(type, "microvm"))
-		return err_set(e, -EINVAL, "'%s' is not one of pc, microvm",
-			       type);
-	c->pci = !strcmp(type, "pc");
-	return 0;
+	int ret = request_type(&c->cpu, type, e);
+
+	if (!ret)
+		c->pci = c->cpu.cpu.machine.board != BOARD_MICROVM;
+	return ret;
+}
+
+static int machine_property(struct config *c, const struct keyval *kv,
+			    struct err *e)
+{
+	int ret;
+
+	if (!strcmp(kv->key, "pci"))
+		return keyval_bool(kv->value, &c->pci, e);
+	if (!strcmp(kv->key, "accel"))
+		return config_accel(c, kv->value, e);
+	ret = request_property(&c->cpu, kv->key, kv->value, e);
+	if (ret)
+		return MIN(ret, 0);
+	return err_set(e, -EINVAL,
+		       "'%s' is not offered (type=, pci=on|off, accel=, "
+		       "smp-cache.N.cache=, smp-cache.N.topology=)",
+		       kv->bare ? kv->value : kv->key);
 }
 
 int config_machine(struct config *c, const char *arg, struct err *e)
@@ -182,15 +128,8 @@ int config_machine(struct config *c, const char *arg, struct err *e)
 	while ((ret = keyval_next(&arg, &kv, e)) > 0) {
 		if (kv.bare ? first : !strcmp(kv.key, "type"))
 			ret = machine_type(c, kv.value, e);
-		else if (!strcmp(kv.key, "pci"))
-			ret = keyval_bool(kv.value, &c->pci, e);
-		else if (!strcmp(kv.key, "accel"))
-			ret = config_accel(c, kv.value, e);
 		else
-			return err_set(e, -EINVAL,
-				       "'%s' is not offered (type=pc|microvm, "
-				       "pci=on|off, accel=)",
-				       kv.bare ? kv.value : kv.key);
+			ret = machine_property(c, &kv, e);
 		if (ret)
 			return ret;
 		first = false;
@@ -314,7 +253,33 @@ static bool uses_terminal(const struct config_chardev *d)
 	return d->kind == CHAR_STDIO || d->kind == CHAR_MON_STDIO;
 }
 
-int config_check(const struct config *c, struct err *e)
+/* Would this CPU be refused whoever runs it? */
+static int check_cpu(struct config *c, struct err *e)
+{
+	struct cpu_accel nobody = {.kind = CPU_ACCEL_NONE};
+	const struct topo *t = &c->cpu.cpu.topo;
+	struct cpu_request r;
+	struct cpu_def def;
+	int ret = request_finish(&c->cpu, e);
+
+	if (ret)
+		return ret;
+	if (t->cpus != t->maxcpus)
+		return err_set(e, -EINVAL,
+			       "-smp: maxcpus=%u: CPU hotplug is not offered, "
+			       "maxcpus must equal cpus",
+			       t->maxcpus);
+	if (t->cpus > CONFIG_MAX_CPUS)
+		return err_set(e, -ERANGE, "-smp: %u CPUs are more than %d",
+			       t->cpus, CONFIG_MAX_CPUS);
+	r = c->cpu.cpu;
+	if (!strcmp(r.name, "host"))
+		strcpy(r.name, "max");
+	ret = cpu_def_resolve(&def, &r, &nobody, e);
+	return ret ? err_wrap(e, "-cpu") : 0;
+}
+
+int config_check(struct config *c, struct err *e)
 {
 	if (!c->kernel)
 		return err_set(e, -EINVAL, "-kernel is required");
@@ -324,5 +289,5 @@ int config_check(const struct config *c, struct err *e)
 		return err_set(e, -EINVAL,
 			       "-serial and -debugcon cannot both use this "
 			       "terminal");
-	return 0;
+	return check_cpu(c, e);
 }

@@ -8,6 +8,7 @@
 #define VMM_CONFIG_H
 
 #include "lib/err.h"
+#include "vmm/cpu/request.h"
 
 #define CONFIG_MAX_CPUS 255
 
@@ -27,21 +28,13 @@ struct config_chardev {
 	const char *path; /* CHAR_FILE: points into argv */
 };
 
-/* Shape of the processors; cpus = sockets * cores * threads. */
-struct config_smp {
-	unsigned cpus;
-	unsigned sockets;
-	unsigned cores;
-	unsigned threads;
-};
-
 struct config {
 	const char *name;   /* may be NULL */
 	const char *kernel; /* required to run */
 	const char *initrd; /* may be NULL */
 	const char *append; /* may be NULL */
 	uint64_t ram_size;  /* bytes, a multiple of 4 KiB */
-	struct config_smp smp;
+	struct request cpu; /* the processors, and the machine's type */
 	enum config_accel accel;
 	bool pci;
 	bool no_reboot;
@@ -67,7 +60,7 @@ int config_device(struct config *c, const char *arg, struct err *e);
 int config_serial(struct config *c, const char *arg, struct err *e);
 int config_debugcon(struct config *c, const char *arg, struct err *e);
 
-/* What no single option can check. */
-int config_check(const struct config *c, struct err *e);
+/* What no single option can check; completes c->cpu. */
+int config_check(struct config *c, struct err *e);
 
 #endif

@@ -13,7 +13,6 @@
 
 #include <cmocka.h>
 
-#include "vmm/cpuid.h"
 #include "vmm/keyval.h"
 
 typedef int parser(struct config *c, const char *arg, struct err *e);
@@ -95,10 +94,44 @@ static void test_memory(void **state)
 	no(config_memory, "17T", "17T");
 }
 
+/* -smp and what is checked at the end. */
+static int whole_smp(struct config *c, const char *arg, struct err *e)
+{
+	int ret = config_smp(c, arg, e);
+
+	c->kernel = "k";
+	return ret ? ret : config_check(c, e);
+}
+
+static int whole_cpu(struct config *c, const char *arg, struct err *e)
+{
+	int ret = config_cpu(c, arg, e);
+
+	c->kernel = "k";
+	return ret ? ret : config_check(c, e);
+}
+
+static int old_smp(struct config *c, const char *arg, struct err *e)
+{
+	int ret = config_machine(c, "pc-q35-6.1", e);
+
+	return ret ? ret : whole_smp(c, arg, e);
+}
+
+static int flat_smp(struct config *c, const char *arg, struct err *e)
+{
+	int ret = whole_smp(c, arg, e);
+
+	if (ret)
+		return ret;
+	ret = config_machine(c, "microvm", e);
+	return ret ? ret : config_check(c, e);
+}
+
 static void check_smp(const char *arg, unsigned cpus, unsigned sockets,
 		      unsigned cores, unsigned threads)
 {
-	struct config_smp s = ok(config_smp, arg).smp;
+	struct topo s = ok(whole_smp, arg).cpu.cpu.topo;
 
 	assert_int_equal(s.cpus, cpus);
 	assert_int_equal(s.sockets, sockets);
@@ -118,17 +151,20 @@ static void test_smp(void **state)
 	check_smp("sockets=2,cores=3,threads=2", 12, 2, 3, 2);
 	check_smp("6,sockets=1,cores=3", 6, 1, 3, 2);
 	check_smp("4,maxcpus=4", 4, 1, 4, 1);
-	no(config_smp, "", "no number");
-	no(config_smp, "0", "0");
-	no(config_smp, "two", "two");
-	no(config_smp, "100000", "100000");
-	no(config_smp, "256", "256");
-	no(config_smp, "4,sockets=3", "not 4");
-	no(config_smp, "5,cores=2,threads=2", "not 5");
-	no(config_smp, "2,maxcpus=4", "hotplug");
-	no(config_smp, "4,dies=2", "dies");
-	no(config_smp, "4,cpus=4", "twice");
-	no(config_smp, "cores=1024,threads=1024,sockets=4096", "");
+	no(whole_smp, "", "no number");
+	no(whole_smp, "0", "0");
+	no(whole_smp, "two", "two");
+	no(whole_smp, "100000", "100000");
+	no(whole_smp, "256", "256");
+	no(whole_smp, "4,sockets=3", "not 4");
+	no(whole_smp, "5,cores=2,threads=2", "not 5");
+	no(whole_smp, "2,maxcpus=4", "hotplug");
+	check_smp("8,dies=2,modules=2", 8, 1, 2, 1);
+	assert_int_equal(ok(old_smp, "8,cores=2").cpu.cpu.topo.sockets, 4);
+	assert_int_equal(ok(old_smp, "8").cpu.cpu.topo.sockets, 8);
+	no(flat_smp, "4,dies=2", "dies");
+	no(whole_smp, "4,cpus=4", "twice");
+	no(whole_smp, "cores=1024,threads=1024,sockets=4096", "");
 }
 
 static void test_names(void **state)
@@ -140,8 +176,14 @@ static void test_names(void **state)
 	no(config_accel, "", "lodge, kvm, auto");
 	ok(config_cpu, "host");
 	ok(config_cpu, "max");
-	no(config_cpu, "Z80", "'Z80' is not one of host, max");
-	no(config_cpu, "host,-avx", "host, max");
+	no(config_cpu, "Z80", "'Z80' is no CPU model");
+	ok(whole_cpu, "host,-avx");
+	ok(whole_cpu, "EPYC-Milan-v2,+topoext,svm=off,-avx2,enforce");
+	no(whole_cpu, "EPYC,+x87", "x87");
+	no(whole_cpu, "EPYC,vmx-ept=on", "nested VMX");
+	no(whole_cpu, "EPYC,level=many", "level");
+	no(whole_cpu, "Conroe,legacy-cache=off", "no caches");
+	no(whole_cpu, "EPYC,vendor=AMD", "vendor");
 	assert_true(ok(config_machine, "pc").pci);
 	assert_false(ok(config_machine, "microvm").pci);
 	assert_false(ok(config_machine, "pc,pci=off").pci);
@@ -149,7 +191,11 @@ static void test_names(void **state)
 	assert_true(ok(config_machine, "type=microvm,pci=on").pci);
 	assert_int_equal(ok(config_machine, "pc,accel=lodge").accel,
 			 ACCEL_LODGE);
-	no(config_machine, "isapc", "pc, microvm");
+	assert_true(ok(config_machine, "pc-q35-9.2").pci);
+	ok(config_machine, "q35,smp-cache.0.cache=l2,"
+			   "smp-cache.0.topology=die");
+	no(config_machine, "q35,smp-cache.0.cache=l4", "l4");
+	no(config_machine, "isapc", "no machine type");
 	no(config_machine, "pc,usb=on", "usb");
 	no(config_machine, "pc,pci=maybe", "maybe");
 }
@@ -230,70 +276,28 @@ static void test_keyval(void **state)
 /* Thread, core and socket fields of an APIC id never run into each other. */
 static void test_apic_ids(void **state)
 {
-	const struct config_smp six = {6, 1, 3, 2}, sock = {12, 2, 3, 2};
+	const struct topo six = {6, 6, 1, 1, 1, 3, 2};
+	const struct topo sock = {12, 12, 2, 1, 1, 3, 2};
+	const struct topo deep = {24, 24, 1, 3, 2, 2, 2};
 	static const uint32_t want[] = {0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13};
 	unsigned i;
 
 	for (i = 0; i < 6; i++)
-		assert_int_equal(cpuid_apic_id(&six, i), i);
+		assert_int_equal(topo_place(&six, i).apic_id, i);
 	for (i = 0; i < 12; i++)
-		assert_int_equal(cpuid_apic_id(&sock, i), want[i]);
-}
-
-static void test_cpuid(void **state)
-{
-	static const struct kvm_cpuid_entry2 leaves[] = {
-		{.function = 0, .eax = 0x1f},
-		{.function = 1, .ebx = 0xff010800, .ecx = BIT(27)},
-		{.function = 4,
-		 .eax = 0xfc01c143,
-		 .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
-		 .index = 3},
-		{.function = 0xb, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX},
-	};
-	struct kvm_cpuid2 *base = calloc(1, sizeof(*base) + sizeof(leaves));
-	const struct config_smp smp = {12, 2, 3, 2};
-	struct kvm_cpuid_entry2 *en;
-	struct kvm_cpuid2 *t;
-
-	assert_non_null(base);
-	base->nent = ARRAY_SIZE(leaves);
-	memcpy(base->entries, leaves, sizeof(leaves));
-	t = cpuid_vcpu(base, &smp, 11, true);
-
-	assert_non_null(t);
-	assert_int_equal(t->nent, 6);
-	en = cpuid_find(t, 1, 0);
-	assert_int_equal(en->ebx, 13U << 24 | 8 << 16 | 0x800);
-	assert_int_equal(en->ecx, BIT(31) | BIT(24));
-	assert_int_equal(en->edx, BIT(28));
-	en = cpuid_find(t, 4, 3); /* level 2: a core's threads share it */
-	assert_int_equal(en->eax >> 14 & 0xfff, 1);
-	assert_int_equal(en->eax >> 26, 3);
-	en = cpuid_find(t, 0xb, 0);
-	assert_int_equal(en->eax, 1);
-	assert_int_equal(en->ebx, 2);
-	assert_int_equal(en->ecx, 0x100);
-	assert_int_equal(en->edx, 13);
-	en = cpuid_find(t, 0xb, 1);
-	assert_int_equal(en->eax, 3);
-	assert_int_equal(en->ebx, 6);
-	assert_int_equal(en->ecx, 0x201);
-	en = cpuid_find(t, 0xb, 2);
-	assert_int_equal(en->ebx, 0);
-	assert_null(cpuid_find(t, 0x1f, 0));
-	free(t);
-	free(base);
+		assert_int_equal(topo_place(&sock, i).apic_id, want[i]);
+	assert_int_equal(topo_place(&deep, 23).apic_id, 23);
+	assert_int_equal(topo_place(&deep, 23).die, 2);
+	assert_int_equal(topo_shift(&deep, TOPO_SOCKET), 5);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_memory),   cmocka_unit_test(test_smp),
-		cmocka_unit_test(test_names),    cmocka_unit_test(test_devices),
-		cmocka_unit_test(test_ports),    cmocka_unit_test(test_check),
-		cmocka_unit_test(test_keyval),   cmocka_unit_test(test_cpuid),
-		cmocka_unit_test(test_apic_ids),
+		cmocka_unit_test(test_memory), cmocka_unit_test(test_smp),
+		cmocka_unit_test(test_names),  cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_ports),  cmocka_unit_test(test_check),
+		cmocka_unit_test(test_keyval), cmocka_unit_test(test_apic_ids),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,7 +36,7 @@ static int capability(struct machine *m, unsigned cap, struct err *e)
 
 static int check_capabilities(struct machine *m, struct err *e)
 {
-	unsigned cpus = m->config->smp.cpus;
+	unsigned cpus = m->host->cpu->topo.cpus;
 	size_t i;
 	int ret;
 
@@ -121,12 +121,10 @@ static int add_memory(struct machine *m, struct err *e)
 	return ret;
 }
 
-static int create_vcpu(struct machine *m, const struct kvm_cpuid2 *base,
-		       unsigned index, size_t run_size, bool tsc_deadline,
+static int create_vcpu(struct machine *m, unsigned index, size_t run_size,
 		       struct err *e)
 {
-	struct kvm_cpuid2 *cpuid = cpuid_vcpu(base, &m->config->smp, index,
-					      tsc_deadline);
+	struct kvm_cpuid2 *cpuid = table_build(m->host->cpu, index);
 	int ret;
 
 	if (!cpuid)
@@ -138,22 +136,14 @@ static int create_vcpu(struct machine *m, const struct kvm_cpuid2 *base,
 
 static int create_vcpus(struct machine *m, struct err *e)
 {
-	struct kvm_cpuid2 *base;
-	int run_size, deadline, ret = 0;
+	int run_size, ret = 0;
 	unsigned i;
 
 	run_size = vcpu_run_size(m, e);
 	if (run_size < 0)
 		return run_size;
-	deadline = capability(m, KVM_CAP_TSC_DEADLINE_TIMER, e);
-	if (deadline < 0)
-		return deadline;
-	base = cpuid_fetch_supported(m->hv, e);
-	if (!base)
-		return e ? e->code : -EIO;
-	for (i = 0; !ret && i < m->config->smp.cpus; i++)
-		ret = create_vcpu(m, base, i, (size_t)run_size, deadline, e);
-	free(base);
+	for (i = 0; !ret && i < m->host->cpu->topo.cpus; i++)
+		ret = create_vcpu(m, i, (size_t)run_size, e);
 	return ret;
 }
 
@@ -162,7 +152,7 @@ static int write_acpi(struct machine *m, struct err *e)
 	const struct config *c = m->config;
 	struct acpi_machine a = {
 		.apic_id = m->apic_id,
-		.cpus = c->smp.cpus,
+		.cpus = m->host->cpu->topo.cpus,
 		.pci = c->pci,
 		.serial_port = m->host->serial ? ISA_PORT_COM1 : 0,
 		.pvpanic_port = c->pvpanic ? c->pvpanic_port : 0,
@@ -201,7 +191,7 @@ static int load(struct machine *m, struct err *e)
 static int machine_alloc(struct machine *m, const struct machine_host *host,
 			 struct err *e)
 {
-	unsigned cpus = host->config->smp.cpus, i;
+	unsigned cpus = host->cpu->topo.cpus, i;
 
 	*m = (struct machine){
 		.hv = host->hv,
@@ -217,7 +207,7 @@ static int machine_alloc(struct machine *m, const struct machine_host *host,
 	if (!m->vcpus || !m->apic_id)
 		return err_set(e, -ENOMEM, "out of memory");
 	for (i = 0; i < cpus; i++)
-		m->apic_id[i] = cpuid_apic_id(&m->config->smp, i);
+		m->apic_id[i] = topo_place(&host->cpu->topo, i).apic_id;
 	return 0;
 }
 
@@ -244,7 +234,7 @@ static void machine_free(struct machine *m)
 	unsigned i;
 
 	board_exit(m);
-	for (i = 0; m->vcpus && i < m->config->smp.cpus; i++)
+	for (i = 0; m->vcpus && i < m->host->cpu->topo.cpus; i++)
 		vcpu_destroy(&m->vcpus[i]);
 	hv_close_fd(m->hv, m->vm_fd);
 	host_ram_unmap(&m->ram);
@@ -259,7 +249,7 @@ static int machine_start(struct machine *m, struct err *e)
 	unsigned i;
 	int ret = 0;
 
-	for (i = 0; !ret && i < m->config->smp.cpus; i++)
+	for (i = 0; !ret && i < m->host->cpu->topo.cpus; i++)
 		ret = vcpu_start(&m->vcpus[i], e);
 	if (ret)
 		stop_request(m->stop, STOP_QUIT, 0);
@@ -272,7 +262,7 @@ static void machine_join(struct machine *m)
 
 	if (m->host->serial)
 		console_hangup(m->host->serial, true);
-	for (i = 0; i < m->config->smp.cpus; i++)
+	for (i = 0; i < m->host->cpu->topo.cpus; i++)
 		vcpu_join(&m->vcpus[i]);
 	if (m->host->serial)
 		console_hangup(m->host->serial, false);

@@ -18,7 +18,7 @@
 #include "host/console.h"
 #include "host/ram.h"
 #include "vmm/config.h"
-#include "vmm/cpuid.h"
+#include "vmm/cpu/table.h"
 #include "vmm/vcpu.h"
 
 struct evloop;
@@ -34,6 +34,7 @@ struct machine_host {
 	struct console *serial;   /* NULL: no COM1 */
 	struct console *debugcon; /* NULL: none */
 	struct stop *stop;
+	const struct cpu_def *cpu; /* every processor's */
 };
 
 struct machine {

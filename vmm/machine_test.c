@@ -232,21 +232,34 @@ static int live(struct fake *f, enum stop_reason *reason, struct err *e)
 	struct config c;
 	struct hv hv = {.fd = -1};
 	struct stop stop;
+	struct cpu_accel accel = {0};
+	struct cpu_def cpu;
 	struct machine_host host = {
-		.hv = &hv, .config = &c, .loop = loop, .stop = &stop};
+		.hv = &hv,
+		.config = &c,
+		.loop = loop,
+		.stop = &stop,
+		.cpu = &cpu,
+	};
 	int ret;
 
 	config_init(&c);
 	c.kernel = kernel_path;
 	c.ram_size = 16 << 20;
-	c.smp = (struct config_smp){FAKE_CPUS, 1, FAKE_CPUS, 1};
+	assert_int_equal(config_smp(&c, "2", e), 0);
+	assert_int_equal(config_check(&c, e), 0);
 	pthread_mutex_init(&f->lock, NULL);
 	stop_init(&stop);
 	host.serial = console_open_null(NULL);
 	assert_non_null(host.serial);
 	ret = hv_open(&hv, &fake_ops, f, e);
 	if (!ret)
+		ret = table_ask(&accel, &hv, e);
+	if (!ret)
+		ret = cpu_def_resolve(&cpu, &c.cpu.cpu, &accel, e);
+	if (!ret)
 		ret = machine_run(&host, e);
+	table_drop(&accel);
 	*reason = stop.reason;
 	if (!ret && stop.reason == STOP_INTERNAL) {
 		*e = stop.err;

@@ -28,6 +28,8 @@ struct session {
 	const struct config *config;
 	struct stop stop;
 	struct hv hv;
+	struct cpu_accel accel;
+	struct cpu_def cpu;
 	struct evloop *loop;
 	struct console *serial;
 	struct console *debugcon;
@@ -122,6 +124,34 @@ static int open_port(struct session *s, const struct config_chardev *port,
 	return *out ? 0 : err_wrap(e, "%s", option);
 }
 
+/* One line about what was asked for and cannot be had. */
+static void say_missing(const struct session *s)
+{
+	char names[400];
+	unsigned w;
+
+	for (w = 0; w < CPUID_MODEL_WORDS; w++)
+		if (s->cpu.missing[w])
+			break;
+	if (w == CPUID_MODEL_WORDS || !s->cpu.check)
+		return;
+	feature_list(s->cpu.missing, names, sizeof(names));
+	say(s->config, "-cpu %s: %s does not have: %s", s->config->cpu.cpu.name,
+	    s->hv.ops->what, names);
+}
+
+static int resolve_cpu(struct session *s, struct err *e)
+{
+	int ret = table_ask(&s->accel, &s->hv, e);
+
+	if (!ret)
+		ret = cpu_def_resolve(&s->cpu, &s->config->cpu.cpu, &s->accel,
+				      e);
+	if (!ret)
+		say_missing(s);
+	return ret;
+}
+
 static int session_open(struct session *s, struct err *e)
 {
 	char why[sizeof(e->msg) + 128];
@@ -133,6 +163,9 @@ static int session_open(struct session *s, struct err *e)
 		return err_wrap(e, "-accel");
 	if (why[0])
 		say(c, "%s", why);
+	ret = resolve_cpu(s, e);
+	if (ret)
+		return err_wrap(e, "-cpu");
 	s->loop = evloop_create(e);
 	if (!s->loop)
 		return e->code;
@@ -150,6 +183,7 @@ static void session_close(struct session *s)
 	console_close(s->serial);
 	console_close(s->debugcon);
 	evloop_destroy(s->loop);
+	table_drop(&s->accel);
 	if (s->signals >= 0)
 		close(s->signals);
 	hv_close(&s->hv);
@@ -169,6 +203,7 @@ static int session_run(struct session *s, struct err *e)
 		.serial = s->serial,
 		.debugcon = s->debugcon,
 		.stop = &s->stop,
+		.cpu = &s->cpu,
 	};
 	int ret;
 

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "vmm/cpuid.h"
 #include "vmm/hv.h"
 #include "vmm/machine.h"
 #include "vmm/stop.h"
@@ -198,13 +199,16 @@ int vcpu_run_size(struct machine *m, struct err *e)
 	return ret;
 }
 
-/* MSRs that firmware would have set: memory types, fast strings. */
+/*
+ * MSRs that firmware would have set, memory types and fast strings, and those
+ * that list features.
+ */
 static int set_msrs(struct vcpu *v, struct kvm_cpuid2 *cpuid, struct err *e)
 {
 	union {
 		struct kvm_msrs head;
 		uint8_t room[sizeof(struct kvm_msrs) +
-			     2 * sizeof(struct kvm_msr_entry)];
+			     (2 + TABLE_MSRS) * sizeof(struct kvm_msr_entry)];
 	} msrs;
 	struct kvm_msr_entry *entry = msrs.head.entries;
 	const struct kvm_cpuid_entry2 *one = cpuid_find(cpuid, 1, 0);
@@ -222,6 +226,7 @@ static int set_msrs(struct vcpu *v, struct kvm_cpuid2 *cpuid, struct err *e)
 			.index = 0x1a0,
 			.data = 0x1801,
 		};
+	n += table_msrs(v->machine->host->cpu, &entry[n]);
 	if (!n)
 		return 0;
 	msrs.head.nmsrs = n;

@@ -203,8 +203,21 @@ static void add_max_features(struct cpu_def *def, const struct cpu_accel *accel)
 	for (i = 0; i < ARRAY_SIZE(not_by_max); i++)
 		feature_set(more, not_by_max[i], false);
 	more[W_8_1_EDX] &= ~EXPAND_AMD_ALIASES;
+	if (cpu_is_amd(def) && !def->arch_cap_always)
+		feature_set(more, FEAT_ARCH_CAP, false);
 	for (w = 0; w < CPUID_MODEL_WORDS; w++)
 		def->words[w] |= more[w] & ~def->user[w];
+}
+
+int cpu_def_check_name(const char *name, struct err *e)
+{
+	unsigned version;
+
+	if (!strcmp(name, "base") || !strcmp(name, "max") ||
+	    !strcmp(name, "host") || model_find(name, false, &version))
+		return 0;
+	return err_set(e, -EINVAL,
+		       "'%s' is no CPU model; `lodge cpu list` has them", name);
 }
 
 static int load(struct cpu_def *def, const struct cpu_request *r,
@@ -221,12 +234,7 @@ static int load(struct cpu_def *def, const struct cpu_request *r,
 		return 0;
 	}
 	m = model_find(r->name, r->machine.latest, &def->version);
-	if (!m)
-		return err_set(e, -EINVAL,
-			       "'%s' is no CPU model; `lodge cpu list` has "
-			       "them",
-			       r->name);
-	return load_model(def, m, e);
+	return m ? load_model(def, m, e) : cpu_def_check_name(r->name, e);
 }
 
 static int apply_kvm_defaults(struct cpu_def *def,

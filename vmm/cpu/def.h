@@ -100,6 +100,9 @@ extern const uint32_t cpu_tcg_words[CPUID_MODEL_WORDS];
 int cpu_def_resolve(struct cpu_def *def, const struct cpu_request *r,
 		    const struct cpu_accel *accel, struct err *e) __must_check;
 
+/* Is there a model of that name? */
+int cpu_def_check_name(const char *name, struct err *e) __must_check;
+
 /*
  * One "+feature", "-feature", "feature" or "property=value".
  * @user: an operator said so, not a table.

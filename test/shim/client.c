@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * client CASE: runs one case; without a name, lists them.
+ */
+#include "test/shim/client.h"
+
+#include <dirent.h>
+
+const char *client_path;
+
+const uint8_t guest_spin[2] = {0xeb, 0xfe};
+const uint8_t guest_out[4] = {0xe6, 0x10, 0xeb, 0xfc};
+/*
+ * movw $CODE + 11, 0 (the offset in vector 0); xor bx, bx; div bx;
+ * handler: out 0x20, al; jmp back to it
+ */
+const uint8_t guest_div[15] = {0xc7, 0x06, 0x00, 0x00, 0x0b, 0x10, 0x31, 0xdb,
+			       0xf7, 0xf3, 0xf4, 0xe6, 0x20, 0xeb, 0xfc};
+
+void client_fail(const char *what, const char *file, int line)
+{
+	fprintf(stderr, "%s:%d: %s (errno: %s)\n", file, line, what,
+		strerror(errno));
+	_exit(1);
+}
+
+static void set_registers(struct machine *m)
+{
+	struct kvm_sregs s;
+	struct kvm_regs r = {.rip = CODE, .rsp = 0x8000, .rflags = 2};
+
+	CHECK(!ioctl(m->vcpu, KVM_GET_SREGS, &s));
+	s.cs.base = 0;
+	s.cs.selector = 0;
+	CHECK(!ioctl(m->vcpu, KVM_SET_SREGS, &s));
+	CHECK(!ioctl(m->vcpu, KVM_SET_REGS, &r));
+}
+
+void machine_code(struct machine *m, const void *code, size_t size)
+{
+	memcpy(m->ram + CODE, code, size);
+	set_registers(m);
+}
+
+void machine_open(struct machine *m)
+{
+	struct kvm_userspace_memory_region r = {.memory_size = RAM};
+
+	m->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	CHECK(m->kvm >= 0);
+	CHECK(ioctl(m->kvm, KVM_GET_API_VERSION, 0) == KVM_API_VERSION);
+	m->vm = ioctl(m->kvm, KVM_CREATE_VM, 0);
+	CHECK(m->vm >= 0);
+	m->ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(m->ram != MAP_FAILED);
+	r.userspace_addr = (uintptr_t)m->ram;
+	CHECK(!ioctl(m->vm, KVM_SET_USER_MEMORY_REGION, &r));
+	m->vcpu = ioctl(m->vm, KVM_CREATE_VCPU, 0);
+	CHECK(m->vcpu >= 0);
+	m->run_size = (size_t)ioctl(m->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+	CHECK(m->run_size == 3 * 4096);
+	m->run = mmap(NULL, m->run_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+		      m->vcpu, 0);
+	CHECK(m->run != MAP_FAILED);
+	set_registers(m);
+}
+
+void machine_close(struct machine *m)
+{
+	CHECK(!munmap(m->run, m->run_size));
+	CHECK(!munmap(m->ram, RAM));
+	CHECK(!close(m->vcpu));
+	CHECK(!close(m->vm));
+	CHECK(!close(m->kvm));
+}
+
+void machine_expect_out(struct machine *m, unsigned int port)
+{
+	CHECK(!ioctl(m->vcpu, KVM_RUN, 0));
+	CHECK(m->run->exit_reason == KVM_EXIT_IO);
+	CHECK(m->run->io.port == port);
+	CHECK(m->run->io.direction == KVM_EXIT_IO_OUT);
+}
+
+int client_descriptors(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	int n = 0;
+
+	CHECK(d);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+void client_wait(pid_t pid)
+{
+	int status;
+
+	CHECK(pid > 0);
+	CHECK(waitpid(pid, &status, 0) == pid);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} cases[] = {
+	{"open", files_open},         {"names", files_names},
+	{"params", files_params},     {"dup", files_dup},
+	{"close", files_close},       {"map", files_map},
+	{"raw", files_raw},           {"timer", signals_timer},
+	{"kick", signals_kick},       {"halted", signals_halted},
+	{"jump", signals_jump},       {"handler", signals_handler_uses_vcpu},
+	{"faults", signals_faults},   {"blocked", signals_blocked},
+	{"mask", signals_mask},       {"actions", signals_actions},
+	{"thread", processes_thread}, {"fork", processes_fork},
+	{"vfork", processes_vfork},   {"exec", processes_exec},
+	{"spawn", processes_spawn},   {"exit", processes_exit},
+};
+
+int main(int argc, char **argv)
+{
+	size_t i;
+
+	client_path = argv[0];
+	if (argc > 2 && !strcmp(argv[1], "child"))
+		return processes_child(argc - 2, argv + 2);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (argc < 2)
+			puts(cases[i].name);
+		else if (!strcmp(cases[i].name, argv[1]))
+			break;
+	}
+	if (argc < 2)
+		return 0;
+	if (i == sizeof(cases) / sizeof(cases[0]))
+		return 2;
+	alarm(20); /* a case that hangs has failed */
+	cases[i].run();
+	return 0;
+}

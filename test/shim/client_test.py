@@ -1,0 +1,32 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""client_test.py LODGE CLIENT: every case of the client, each in a process of
+its own, under `lodge kvm`."""
+import subprocess
+import sys
+
+LIMIT = 30
+
+
+def main():
+    lodge, client = sys.argv[1:]
+    names = subprocess.run([client], capture_output=True, text=True,
+                           check=True).stdout.split()
+    bad = []
+    for name in names:
+        try:
+            run = subprocess.run([lodge, "kvm", "--", client, name],
+                                 capture_output=True, text=True,
+                                 timeout=LIMIT)
+            status, text = run.returncode, run.stdout + run.stderr
+        except subprocess.TimeoutExpired:
+            status, text = "hung", ""
+        if status or text:
+            bad.append(name)
+            print("FAILED %s: %s\n%s" % (name, status, text))
+    print("%d cases, %d failed" % (len(names), len(bad)))
+    return 1 if bad or not names else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

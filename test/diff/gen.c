@@ -517,6 +517,18 @@ static bool is_bit_string(const struct form *f)
 		f->mnemonic == ZYDIS_MNEMONIC_BTC);
 }
 
+/*
+ * Any register as the base. Not with FS or GS: where only the sum with their
+ * base is canonical, AMD's processors raise #GP and Intel's do not.
+ */
+static void wild_base(struct gen *g, struct mem_operand *m)
+{
+	m->base = rng_below(&g->rng, 16);
+	if (m->seg == 0x64 || m->seg == 0x65)
+		m->seg = 0;
+	g->wild = true;
+}
+
 static bool gen_one(struct gen *g, const struct form *f)
 {
 	struct operands o;
@@ -541,8 +553,7 @@ static bool gen_one(struct gen *g, const struct form *f)
 			o.mem.target = target;
 		}
 		if (rng_chance(&g->rng, 1)) {
-			o.mem.base = rng_below(&g->rng, 16);
-			g->wild = true;
+			wild_base(g, &o.mem);
 		}
 	}
 	ok = gen_form(g, f, &o);

@@ -4,9 +4,11 @@
 kernel boots to a shell, counts its processors and powers off."""
 import os
 import re
+import select
 import shutil
 import subprocess
 import sys
+import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
@@ -18,6 +20,7 @@ MACHINES = [
     ("pc", 1, ["-machine", "pc"]),
     ("q35", 2, ["-machine", "q35", "-smp", "2", "-cpu", "host"]),
 ]
+PROMPT = b"guest:/"
 SCRIPT = b"nproc\ngrep -c hypervisor /proc/cpuinfo\npoweroff -f\n"
 
 
@@ -27,22 +30,38 @@ def guest(what, *more):
     return run.stdout.strip() if run.returncode == 0 else None
 
 
+def talk(qemu):
+    """What the guest says until it is off; typed at once its prompt is."""
+    out, asked = b"", False
+    end = time.monotonic() + LIMIT
+    while time.monotonic() < end:
+        if select.select([qemu.stdout], [], [], 1)[0]:
+            text = os.read(qemu.stdout.fileno(), 65536)
+            if not text:
+                break
+            out += text
+        if not asked and PROMPT in out:
+            qemu.stdin.write(SCRIPT)
+            qemu.stdin.flush()
+            asked = True
+    return out.decode(errors="replace")
+
+
 def boot(lodge, kernel, initrd, cpus, options):
     """A sentence about what went wrong, or None."""
     cmd = [lodge, "kvm", "--", QEMU, "-accel", "kvm", "-m", "256",
            "-nographic", "-no-reboot", "-nic", "none", "-kernel", kernel,
            "-initrd", initrd, "-append", "console=ttyS0 quiet", *options]
-    try:
-        run = subprocess.run(cmd, input=SCRIPT, capture_output=True,
-                             timeout=LIMIT)
-    except subprocess.TimeoutExpired as e:
-        return "hung: %r" % (e.stdout or b"")[-500:]
-    out = run.stdout.decode(errors="replace")
-    if run.returncode:
-        return "status %d: %s%s" % (run.returncode, out[-500:],
-                                    run.stderr.decode(errors="replace"))
+    with subprocess.Popen(cmd, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT) as qemu:
+        out = talk(qemu)
+        hung = qemu.poll() is None and "Power down" not in out
+        if hung:
+            qemu.kill()
+    if hung or qemu.returncode:
+        return "%s: %s" % ("hung" if hung else qemu.returncode, out[-1000:])
     if len(re.findall(r"(?m)^%d\r$" % cpus, out)) < 2:
-        return "not %d processors: %s" % (cpus, out[-500:])
+        return "not %d processors: %s" % (cpus, out[-1000:])
     return None
 
 

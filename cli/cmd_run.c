@@ -58,7 +58,9 @@ static int set_no_reboot(struct config *c, const char *arg, struct err *e)
 
 static const struct option options[] = {
 	{"kernel", "FILE",
-	 "kernel to boot: a bzImage, or an ELF file with a PVH entry",
+	 "kernel to boot: a bzImage, an ELF file with a PVH entry, or an "
+	 "image\n"
+	 "with a Multiboot header",
 	 set_kernel},
 	{"initrd", "FILE", "initial RAM disk", set_initrd},
 	{"append", "TEXT", "kernel command line", set_append},

@@ -209,7 +209,7 @@ static void finish(struct pool *p, struct child *c, int status)
 	r->seconds = now() - c->start;
 	r->verdict = suite_judge(j->target, j->test, &end, r->reason);
 	if (r->verdict == VERDICT_TIMEOUT)
-		snprintf(r->reason, sizeof(r->reason), "after %g s", c->limit);
+		snprintf(r->reason, sizeof(r->reason), "after %.0f s", r->seconds);
 	if (p->stopping && c->ended)
 		r->verdict = VERDICT_NONE;
 	join_logs(c, end.errors);

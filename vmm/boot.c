@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What both kernel formats share: the memory map, the initrd, the command
+ * What the kernel formats share: the memory map, the initrd, the command
  * line, and the descriptor table the entry code runs on.
  */
 #include "vmm/boot.h"
@@ -141,11 +141,14 @@ int boot_load(const struct boot_source *src, const struct dma *dma,
 	*entry = (struct boot_entry){0};
 	ret = bzimage_load(src, &img, dma, entry, e);
 	if (ret == -ENOEXEC)
+		ret = multiboot_load(src, &img, dma, entry, e);
+	if (ret == -ENOEXEC)
 		ret = pvh_load(src, &img, dma, entry, e);
 	if (ret == -ENOEXEC)
-		ret = image_err(&img, e, ret,
-				"is neither a bzImage nor an ELF kernel with a "
-				"PVH entry");
+		ret = image_err(
+			&img, e, ret,
+			"is neither a bzImage, nor an ELF kernel with a "
+			"PVH entry, nor has it a Multiboot header");
 	image_close(&img);
 	if (!ret)
 		ret = write_vector(dma, e);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Kernels into memory: a bzImage by the Linux boot protocol, or an ELF file
- * with a PVH entry. The result says in which state the boot CPU starts.
+ * Kernels into memory: a bzImage by the Linux boot protocol, an ELF file with
+ * a PVH entry, or an image with a Multiboot header. The result says in which state the boot CPU starts.
  */
 #ifndef VMM_BOOT_H
 #define VMM_BOOT_H
@@ -15,8 +15,9 @@ struct image;
 struct boot_entry {
 	bool long_mode; /* else protected mode without paging */
 	uint64_t rip;
+	uint64_t rax; /* multiboot: its magic */
 	uint64_t rsi; /* bzImage: boot_params */
-	uint64_t rbx; /* PVH: hvm_start_info */
+	uint64_t rbx; /* PVH: hvm_start_info; multiboot: boot information */
 	uint64_t cr3; /* long mode only */
 };
 
@@ -75,6 +76,9 @@ int boot_cmdline(const struct boot_source *src, const struct dma *dma,
 int bzimage_load(const struct boot_source *src, const struct image *img,
 		 const struct dma *dma, struct boot_entry *entry,
 		 struct err *e) __must_check;
+int multiboot_load(const struct boot_source *src, const struct image *img,
+		   const struct dma *dma, struct boot_entry *entry,
+		   struct err *e) __must_check;
 int pvh_load(const struct boot_source *src, const struct image *img,
 	     const struct dma *dma, struct boot_entry *entry,
 	     struct err *e) __must_check;

@@ -343,6 +343,98 @@ static void test_pvh(void **state)
 	assert_int_equal(info((unsigned)list + 16, 4), BOOT_RAM);
 }
 
+/* ---- Multiboot ---- */
+
+#define MB_LOAD 0x10000
+
+static struct {
+	uint32_t pad[3];
+	uint32_t magic, flags, checksum;
+	uint32_t header_addr, load_addr, load_end_addr, bss_end_addr;
+	uint32_t entry_addr;
+	uint8_t code[64];
+} flat_image;
+
+static void fresh_flat(uint32_t flags)
+{
+	fresh(NULL);
+	memset(&flat_image, 0, sizeof(flat_image));
+	flat_image.magic = 0x1badb002;
+	flat_image.flags = flags;
+	flat_image.checksum = -(0x1badb002 + flags);
+	flat_image.header_addr = MB_LOAD + 12;
+	flat_image.load_addr = MB_LOAD;
+	flat_image.bss_end_addr = MB_LOAD + 0x2000;
+	flat_image.entry_addr = MB_LOAD + 44;
+	memset(flat_image.code, 0x90, sizeof(flat_image.code));
+}
+
+static uint32_t mb_info(uint64_t base, unsigned offset)
+{
+	uint32_t v;
+
+	memcpy(&v, ram + base + offset, 4);
+	return v;
+}
+
+static void test_multiboot(void **state)
+{
+	struct boot_entry entry;
+	uint32_t map, mod;
+
+	fresh_flat(0x10003);
+	save(initrd, "disk", 4);
+	source.initrd = initrd;
+	source.append = "a b";
+	entry = good(&flat_image, sizeof(flat_image));
+	assert_false(entry.long_mode);
+	assert_int_equal(entry.rip, MB_LOAD + 44);
+	assert_int_equal(entry.rax, 0x2badb002);
+	assert_memory_equal(ram + MB_LOAD, &flat_image, sizeof(flat_image));
+	assert_int_equal(mb_info(entry.rbx, 0), 0x24d);
+	assert_int_equal(mb_info(entry.rbx, 4), LAYOUT_LOW_END >> 10);
+	assert_int_equal(mb_info(entry.rbx, 8), (RAM_SIZE >> 10) - 1024);
+	/* the kernel's path, then what was asked for */
+	assert_string_equal(strchr((char *)ram + mb_info(entry.rbx, 16), ' '),
+			    " a b");
+	assert_int_equal(mb_info(entry.rbx, 20), 1);
+	mod = mb_info(entry.rbx, 24);
+	assert_memory_equal(ram + mb_info(mod, 0), "disk", 4);
+	assert_int_equal(mb_info(mod, 4) - mb_info(mod, 0), 4);
+	assert_in_range(mb_info(mod, 0), LAYOUT_HIGH, RAM_SIZE);
+	map = mb_info(entry.rbx, 48);
+	assert_int_equal(mb_info(entry.rbx, 44) % 24, 0);
+	assert_int_equal(mb_info(map, 0), 20);
+	assert_int_equal(mb_info(map, 12), LAYOUT_LOW_END);
+	assert_int_equal(mb_info(map, 20), BOOT_RAM);
+}
+
+static void test_bad_multiboot(void **state)
+{
+	fresh_flat(0x10007);
+	bad(&flat_image, sizeof(flat_image), "asks for more");
+	fresh_flat(0);
+	bad(&flat_image, sizeof(flat_image), "is no ELF file");
+	fresh_flat(0x10000);
+	flat_image.checksum++;
+	bad(&flat_image, sizeof(flat_image), "neither");
+	fresh_flat(0x10000);
+	flat_image.load_addr = 0x8000;
+	bad(&flat_image, sizeof(flat_image), "wrong addresses");
+	fresh_flat(0x10000);
+	flat_image.header_addr = MB_LOAD + 16;
+	bad(&flat_image, sizeof(flat_image), "wrong addresses");
+	fresh_flat(0x10000);
+	flat_image.load_end_addr = MB_LOAD + sizeof(flat_image) + 1;
+	bad(&flat_image, sizeof(flat_image), "is shorter");
+	fresh_flat(0x10000);
+	flat_image.bss_end_addr = RAM_SIZE + MB_LOAD;
+	bad(&flat_image, sizeof(flat_image), "beyond memory");
+	fresh_flat(0x10000);
+	flat_image.entry_addr = 0xfffffff0;
+	bad(&flat_image, sizeof(flat_image), "outside of memory");
+}
+
 static void test_bad_pvh(void **state)
 {
 	fresh_elf();
@@ -392,6 +484,8 @@ int main(void)
 		cmocka_unit_test_setup(test_bad_path, fresh),
 		cmocka_unit_test_setup(test_pvh, fresh),
 		cmocka_unit_test_setup(test_bad_pvh, fresh),
+		cmocka_unit_test_setup(test_multiboot, fresh),
+		cmocka_unit_test_setup(test_bad_multiboot, fresh),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

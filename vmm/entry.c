@@ -55,6 +55,7 @@ int vcpu_set_entry(struct vcpu *v, const struct boot_entry *entry,
 {
 	struct kvm_regs regs = {
 		.rip = entry->rip,
+		.rax = entry->rax,
 		.rsi = entry->rsi,
 		.rbx = entry->rbx,
 		.rsp = LAYOUT_STACK_TOP,

@@ -4,19 +4,18 @@
  * public/arch-x86/hvm/start_info.h): segments at their physical addresses,
  * entry named by a note, 32-bit protected mode, a start-info block in ebx.
  */
-#include <elf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "dev/dma.h"
 #include "vmm/boot.h"
+#include "vmm/elfimage.h"
 #include "vmm/image.h"
 #include "vmm/layout.h"
 
 #define NOTE_PHYS32_ENTRY 18
 #define NOTES_MAX         (1U << 20) /* bytes of one note segment */
-#define PHDR_MAX          128
 #define START_MAGIC       0x336ec578
 #define START_VERSION     1
 #define MODLIST_OFFSET    0x80 /* in the page at LAYOUT_START_INFO */
@@ -55,103 +54,10 @@ _Static_assert(sizeof(struct start_range) == 24, "ABI");
 
 struct pvh {
 	const struct boot_source *src;
-	const struct image *img;
-	const struct dma *dma;
-	bool is64;
-	uint64_t phoff;
-	unsigned phnum;
+	struct elf elf;
 	uint64_t entry; /* from the note */
 	bool has_entry;
-	uint64_t ram_end; /* end of the highest segment */
 };
-
-static int read_ehdr(struct pvh *p, struct err *e)
-{
-	union {
-		unsigned char ident[EI_NIDENT];
-		Elf32_Ehdr e32;
-		Elf64_Ehdr e64;
-	} h;
-	unsigned machine, type, entsize;
-	int ret;
-
-	if (p->img->size < sizeof(h))
-		return -ENOEXEC;
-	ret = image_read(p->img, 0, &h, sizeof(h), e);
-	if (ret)
-		return ret;
-	if (memcmp(h.ident, ELFMAG, SELFMAG))
-		return -ENOEXEC;
-	p->is64 = h.ident[EI_CLASS] == ELFCLASS64;
-	machine = p->is64 ? h.e64.e_machine : h.e32.e_machine;
-	type = p->is64 ? h.e64.e_type : h.e32.e_type;
-	entsize = p->is64 ? h.e64.e_phentsize : h.e32.e_phentsize;
-	p->phoff = p->is64 ? h.e64.e_phoff : h.e32.e_phoff;
-	p->phnum = p->is64 ? h.e64.e_phnum : h.e32.e_phnum;
-	if (machine != (p->is64 ? EM_X86_64 : EM_386) ||
-	    h.ident[EI_DATA] != ELFDATA2LSB)
-		return image_err(p->img, e, -EINVAL,
-				 "is an ELF file for another architecture");
-	if ((type != ET_EXEC && type != ET_DYN) || !p->phnum ||
-	    p->phnum > PHDR_MAX ||
-	    entsize != (p->is64 ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr)))
-		return image_err(p->img, e, -EINVAL,
-				 "is an ELF file but not an executable");
-	return 0;
-}
-
-static int read_phdr(const struct pvh *p, unsigned i, Elf64_Phdr *out,
-		     struct err *e)
-{
-	Elf32_Phdr h;
-	int ret;
-
-	if (p->phoff > p->img->size)
-		return image_err(p->img, e, -EINVAL, "is truncated");
-	if (p->is64)
-		return image_read(p->img, p->phoff + i * sizeof(*out), out,
-				  sizeof(*out), e);
-	ret = image_read(p->img, p->phoff + i * sizeof(h), &h, sizeof(h), e);
-	*out = (Elf64_Phdr){
-		.p_type = h.p_type,
-		.p_offset = h.p_offset,
-		.p_paddr = h.p_paddr,
-		.p_filesz = h.p_filesz,
-		.p_memsz = h.p_memsz,
-	};
-	return ret;
-}
-
-static int check_range(const struct pvh *p, const Elf64_Phdr *ph, struct err *e)
-{
-	if (ph->p_offset > p->img->size ||
-	    ph->p_filesz > p->img->size - ph->p_offset)
-		return image_err(p->img, e, -EINVAL,
-				 "is truncated: a segment ends beyond the "
-				 "file");
-	return 0;
-}
-
-static int load_segment(struct pvh *p, const Elf64_Phdr *ph, struct err *e)
-{
-	void *dst;
-	int ret = check_range(p, ph, e);
-
-	if (ret || !ph->p_memsz)
-		return ret;
-	if (ph->p_filesz > ph->p_memsz || ph->p_paddr < LAYOUT_HIGH)
-		return image_err(p->img, e, -EINVAL,
-				 "has a segment that is malformed or below "
-				 "1 MiB");
-	dst = dma_ptr(p->dma, ph->p_paddr, ph->p_memsz);
-	if (!dst)
-		return image_err(p->img, e, -ENOMEM,
-				 "has a segment at %#llx beyond memory; give "
-				 "more with -m",
-				 (unsigned long long)ph->p_paddr);
-	p->ram_end = MAX(p->ram_end, ph->p_paddr + ph->p_memsz);
-	return image_read(p->img, ph->p_offset, dst, ph->p_filesz, e);
-}
 
 static void parse_notes(struct pvh *p, const uint8_t *n, uint64_t left)
 {
@@ -178,17 +84,18 @@ static void parse_notes(struct pvh *p, const uint8_t *n, uint64_t left)
 	}
 }
 
-static int read_notes(struct pvh *p, const Elf64_Phdr *ph, struct err *e)
+static int read_notes(void *ctx, const Elf64_Phdr *ph, struct err *e)
 {
+	struct pvh *p = ctx;
 	uint8_t *buf;
-	int ret = check_range(p, ph, e);
+	int ret;
 
-	if (ret || ph->p_filesz > NOTES_MAX)
-		return ret;
+	if (ph->p_filesz > NOTES_MAX)
+		return 0;
 	buf = malloc(ph->p_filesz + 1);
 	if (!buf)
 		return err_set(e, -ENOMEM, "out of memory");
-	ret = image_read(p->img, ph->p_offset, buf, ph->p_filesz, e);
+	ret = image_read(p->elf.img, ph->p_offset, buf, ph->p_filesz, e);
 	if (!ret)
 		parse_notes(p, buf, ph->p_filesz);
 	free(buf);
@@ -197,27 +104,17 @@ static int read_notes(struct pvh *p, const Elf64_Phdr *ph, struct err *e)
 
 static int load_segments(struct pvh *p, struct err *e)
 {
-	Elf64_Phdr ph;
-	unsigned i;
-	int ret = 0;
+	const struct image *img = p->elf.img;
+	int ret = elf_load(&p->elf, LAYOUT_HIGH, read_notes, p, e);
 
-	for (i = 0; !ret && i < p->phnum; i++) {
-		ret = read_phdr(p, i, &ph, e);
-		if (ret)
-			break;
-		if (ph.p_type == PT_LOAD)
-			ret = load_segment(p, &ph, e);
-		else if (ph.p_type == PT_NOTE)
-			ret = read_notes(p, &ph, e);
-	}
 	if (ret)
 		return ret;
 	if (!p->has_entry)
-		return image_err(p->img, e, -EINVAL,
+		return image_err(img, e, -EINVAL,
 				 "is an ELF file without a PVH entry note "
-				 "(Linux: CONFIG_PVH)");
-	if (p->entry > UINT32_MAX || !dma_ptr(p->dma, p->entry, 1))
-		return image_err(p->img, e, -EINVAL,
+				 "(Linux: CONFIG_PVH) or a multiboot header");
+	if (p->entry > UINT32_MAX || !dma_ptr(p->elf.dma, p->entry, 1))
+		return image_err(img, e, -EINVAL,
 				 "has its PVH entry outside of memory");
 	return 0;
 }
@@ -244,9 +141,9 @@ static int write_start_info(struct pvh *p, const struct start_module *mod,
 		out[i].size = map[i].size;
 		out[i].type = map[i].type;
 	}
-	if (dma_write(p->dma, LAYOUT_START_INFO, &info, sizeof(info)) ||
-	    dma_write(p->dma, info.modlist_paddr, mod, sizeof(*mod)) ||
-	    dma_write(p->dma, info.memmap_paddr, out, sizeof(out)))
+	if (dma_write(p->elf.dma, LAYOUT_START_INFO, &info, sizeof(info)) ||
+	    dma_write(p->elf.dma, info.modlist_paddr, mod, sizeof(*mod)) ||
+	    dma_write(p->elf.dma, info.memmap_paddr, out, sizeof(out)))
 		return err_set(e, -EFAULT, "no memory for the kernel's start");
 	return 0;
 }
@@ -254,15 +151,15 @@ static int write_start_info(struct pvh *p, const struct start_module *mod,
 int pvh_load(const struct boot_source *src, const struct image *img,
 	     const struct dma *dma, struct boot_entry *entry, struct err *e)
 {
-	struct pvh p = {.src = src, .img = img, .dma = dma};
+	struct pvh p = {.src = src};
 	struct start_module mod = {0};
 	struct boot_blob blob = {0};
-	int ret = read_ehdr(&p, e);
+	int ret = elf_open(&p.elf, img, dma, e);
 
 	if (!ret)
 		ret = load_segments(&p, e);
 	if (!ret)
-		ret = boot_initrd(src, dma, p.ram_end, src->low_size, &blob, e);
+		ret = boot_initrd(src, dma, p.elf.top, src->low_size, &blob, e);
 	if (!ret)
 		ret = boot_cmdline(src, dma, LAYOUT_CMDLINE_MAX - 1, e);
 	mod.paddr = blob.gpa;

@@ -50,6 +50,21 @@ static int set_nographic(struct config *c, const char *arg, struct err *e)
 	return 0;
 }
 
+static int set_nodefaults(struct config *c, const char *arg, struct err *e)
+{
+	c->nodefaults = true;
+	return 0;
+}
+
+/* There is none to show. */
+static int set_no_display(struct config *c, const char *arg, struct err *e)
+{
+	if (strcmp(arg, "none"))
+		return err_set(e, -EINVAL, "'%s' is not offered, only none",
+			       arg);
+	return 0;
+}
+
 static int set_no_reboot(struct config *c, const char *arg, struct err *e)
 {
 	c->no_reboot = true;
@@ -80,7 +95,8 @@ static const struct option options[] = {
 	 config_machine},
 	{"device", "DEVICE",
 	 "isa-debug-exit[,iobase=PORT][,iosize=BYTES]: the guest sets the\n"
-	 "exit status; pvpanic[,ioport=PORT]: the guest reports a panic",
+	 "exit status; pvpanic[,ioport=PORT]: the guest reports a panic;\n"
+	 "pc-testdev: what kvm-unit-tests ask for",
 	 config_device},
 	{"serial", "PORT",
 	 "COM1: mon:stdio, stdio (Ctrl-C interrupts), null, none, file:PATH\n"
@@ -90,6 +106,10 @@ static const struct option options[] = {
 	 config_debugcon},
 	{"nographic", NULL, "no display: COM1 on this terminal (the default)",
 	 set_nographic},
+	{"nodefaults", NULL, "no COM1 unless -serial asks for it",
+	 set_nodefaults},
+	{"display", "none", "there is none", set_no_display},
+	{"vnc", "none", "there is none", set_no_display},
 	{"no-reboot", NULL, "a reset of the guest ends the run", set_no_reboot},
 	{"name", "NAME", "a name for this guest, put into messages", set_name},
 };

@@ -15,6 +15,7 @@
 
 #include "dev/dma.h"
 #include "dev/pci.h"
+#include "dev/pctestdev.h"
 #include "dev/testdev.h"
 
 #define ECAM 0xe0000000ULL
@@ -225,12 +226,56 @@ static void test_testdev(void **state)
 	assert_int_equal(r.count, 3);
 }
 
+static void line_set(void *ctx, unsigned pin, bool level)
+{
+	unsigned *last = ctx;
+
+	*last = pin << 1 | level;
+}
+
+static void test_pctestdev(void **state)
+{
+	static uint8_t ram[3 * 4096] __attribute__((aligned(4096)));
+	static struct pctestdev d;
+	struct dma dma = {1, {{0x1000, sizeof(ram), ram}}};
+	struct bus pio = {0}, mmio = {0};
+	unsigned line = 0;
+
+	d.irq = (struct chip_pin){line_set, &line, 0};
+	d.dma = &dma;
+	assert_int_equal(pctestdev_init(&d, &pio, &mmio), 0);
+	bus_write(&pio, 0xe0, 4, 0x12345678);
+	assert_int_equal(bus_read(&pio, 0xe1, 1), 0x56);
+	assert_int_equal(bus_read(&pio, 0xe2, 2), 0x1234);
+	bus_write(&pio, 0xe1, 1, 0xff);
+	assert_int_equal(bus_read(&pio, 0xe0, 4), 0x1234ff78);
+	assert_int_equal(bus_read(&pio, 0xe8, 4), 0x1234ff78);
+	bus_write(&pio, 0xe8, 2, 0xabcd);
+	assert_int_equal(bus_read(&pio, 0xe0, 4), 0x1234abcd);
+	bus_write(&pio, 0x200b, 1, 1);
+	assert_int_equal(line, 11 << 1 | 1);
+	bus_write(&pio, 0x200b, 1, 0);
+	assert_int_equal(line, 11 << 1);
+	memset(ram, 0x5a, sizeof(ram));
+	bus_write(&pio, 0xe4, 4, 0x2345);
+	bus_write(&pio, 0xe4, 4, 0x10000000); /* no memory there */
+	ram[4096] = 1;                        /* and it can be used again */
+	assert_int_equal(ram[4097], 0x5a);
+	bus_write(&mmio, PCTESTDEV_MMIO + 0xfff8, 8, 0x1122334455667788);
+	assert_int_equal(bus_read(&mmio, PCTESTDEV_MMIO + 0xfffa, 2), 0x5566);
+	assert_int_equal(pctestdev_init(&d, &pio, &mmio), -EEXIST);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_add),   cmocka_unit_test(test_nobody),
-		cmocka_unit_test(test_split), cmocka_unit_test(test_pci),
-		cmocka_unit_test(test_dma),   cmocka_unit_test(test_testdev),
+		cmocka_unit_test(test_add),
+		cmocka_unit_test(test_pctestdev),
+		cmocka_unit_test(test_nobody),
+		cmocka_unit_test(test_split),
+		cmocka_unit_test(test_pci),
+		cmocka_unit_test(test_dma),
+		cmocka_unit_test(test_testdev),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,11 +5,13 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "dev/pctestdev.h"
 #include "host/evloop.h"
 #include "vmm/hv.h"
 #include "vmm/layout.h"
@@ -162,6 +164,23 @@ static int init_com1(struct machine *m)
 			   m->host->serial);
 }
 
+static int init_testdev(struct machine *m, struct err *e)
+{
+	int ret;
+
+	m->testdev = calloc(1, sizeof(*m->testdev));
+	if (!m->testdev)
+		return err_set(e, -ENOMEM, "out of memory");
+	m->testdev->irq = (struct chip_pin){board_irq, m, 0};
+	m->testdev->dma = &m->dma;
+	ret = pctestdev_init(m->testdev, &m->pio, &m->mmio);
+	if (ret)
+		return err_set(e, ret,
+			       "-device pc-testdev: another device has one of "
+			       "its ports");
+	return 0;
+}
+
 static int init_optional(struct machine *m, struct err *e)
 {
 	const struct config *c = m->config;
@@ -182,6 +201,10 @@ static int init_optional(struct machine *m, struct err *e)
 			       "-device isa-debug-exit: iobase %#x is another "
 			       "device's",
 			       c->debug_exit_port);
+	if (c->pc_testdev)
+		ret = init_testdev(m, e);
+	if (ret)
+		return ret;
 	m->debugcon.console = m->host->debugcon;
 	if (m->debugcon.console)
 		ret = debugcon_init(&m->debugcon, &m->pio, c->debugcon_port);
@@ -221,4 +244,6 @@ void board_exit(struct machine *m)
 	if (m->timer >= 0)
 		close(m->timer);
 	m->timer = -1;
+	free(m->testdev);
+	m->testdev = NULL;
 }

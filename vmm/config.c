@@ -176,6 +176,12 @@ static int pvpanic_property(struct config *c, const struct keyval *kv,
 	return ret;
 }
 
+static int no_property(struct config *c, const struct keyval *kv, struct err *e)
+{
+	return err_set(e, -EINVAL, "it has no '%s'",
+		       kv->bare ? kv->value : kv->key);
+}
+
 static const struct {
 	const char *name;
 	size_t present; /* offset of a bool in struct config */
@@ -184,6 +190,7 @@ static const struct {
 	{"isa-debug-exit", offsetof(struct config, debug_exit),
 	 debug_exit_property},
 	{"pvpanic", offsetof(struct config, pvpanic), pvpanic_property},
+	{"pc-testdev", offsetof(struct config, pc_testdev), no_property},
 };
 
 int config_device(struct config *c, const char *arg, struct err *e)
@@ -202,7 +209,8 @@ int config_device(struct config *c, const char *arg, struct err *e)
 			break;
 	if (i == ARRAY_SIZE(devices))
 		return err_set(e, -EINVAL,
-			       "'%s' is not one of isa-debug-exit, pvpanic",
+			       "'%s' is not one of isa-debug-exit, "
+			       "pc-testdev, pvpanic",
 			       kv.value);
 	present = (bool *)((char *)c + devices[i].present);
 	if (*present)
@@ -240,6 +248,7 @@ static int chardev_parse(struct config_chardev *d, const char *arg,
 
 int config_serial(struct config *c, const char *arg, struct err *e)
 {
+	c->serial_given = true;
 	return chardev_parse(&c->serial, arg, e);
 }
 
@@ -281,6 +290,8 @@ static int check_cpu(struct config *c, struct err *e)
 
 int config_check(struct config *c, struct err *e)
 {
+	if (c->nodefaults && !c->serial_given)
+		c->serial.kind = CHAR_NONE;
 	if (!c->kernel)
 		return err_set(e, -EINVAL, "-kernel is required");
 	if (c->initrd && !c->initrd[0])

@@ -38,12 +38,15 @@ struct config {
 	enum config_accel accel;
 	bool pci;
 	bool no_reboot;
+	bool nodefaults;
+	bool pc_testdev;
 	bool pvpanic;
 	uint16_t pvpanic_port;
 	bool debug_exit;
 	uint16_t debug_exit_port;
 	uint8_t debug_exit_size;
 	struct config_chardev serial;
+	bool serial_given;
 	struct config_chardev debugcon;
 	uint16_t debugcon_port;
 };

@@ -54,6 +54,7 @@ struct machine {
 	struct pci pci;
 	struct serial com1;
 	struct debugcon debugcon;
+	struct pctestdev *testdev; /* NULL without -device pc-testdev */
 	uint64_t armed; /* ns the timer is set to, CHIP_NEVER: none */
 	/* ---- set up once ---- */
 	struct power power;

@@ -558,8 +558,42 @@ int exec_rsm(struct cpu *cpu, const struct insn *i)
 	cpu_raise(cpu, VEC_UD);
 }
 
-int exec_vmcall(struct cpu *cpu, const struct insn *i)
+#define HYPERCALL_SIZE 3 /* without prefixes */
+
+/*
+ * The other vendor's instruction. KVM writes the right one over it, which
+ * guests have come to rely on; with that quirk off it is just undefined.
+ */
+static void fix_hypercall(struct cpu *cpu, const struct insn *i)
+{
+	static const uint8_t vmcall[] = {0x0f, 0x01, 0xc1};
+	static const uint8_t vmmcall[] = {0x0f, 0x01, 0xd9};
+	gva_t gva = i->next_rip - HYPERCALL_SIZE;
+
+	if (cpu->disabled_quirks & CPU_QUIRK_FIX_HYPERCALL)
+		cpu_raise(cpu, VEC_UD);
+	if (cpu->code_bits != 64)
+		gva = (uint32_t)(gva + cpu->seg[SEG_CS].base);
+	mem_write_buf(cpu, gva, cpu->vendor_amd ? vmmcall : vmcall,
+		      HYPERCALL_SIZE, mem_acc(cpu, ACC_WRITE));
+}
+
+static int hypercall(struct cpu *cpu, const struct insn *i)
 {
 	cpu->rip = i->next_rip;
 	cpu_exit_to_kvm(cpu, CPU_EXIT_HYPERCALL);
+}
+
+int exec_vmcall(struct cpu *cpu, const struct insn *i)
+{
+	if (cpu->vendor_amd)
+		fix_hypercall(cpu, i);
+	return hypercall(cpu, i);
+}
+
+int exec_vmmcall(struct cpu *cpu, const struct insn *i)
+{
+	if (!cpu->vendor_amd)
+		fix_hypercall(cpu, i);
+	return hypercall(cpu, i);
 }

@@ -83,6 +83,7 @@ struct cpu_msr_access {
 /* KVM's quirks that concern instructions; on unless disabled. */
 #define CPU_QUIRK_CD_NW_CLEARED        BIT64(1)
 #define CPU_QUIRK_MISC_ENABLE_NO_MWAIT BIT64(4)
+#define CPU_QUIRK_FIX_HYPERCALL        BIT64(5)
 #define CPU_QUIRK_MWAIT_NEVER_UD       BIT64(6)
 
 /* Breakpoints in force: bit n of a mask is DRn; cpu/debug.c. */

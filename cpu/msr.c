@@ -216,6 +216,30 @@ static int mcg_ctl_set(struct cpu *cpu, const struct access *a, uint64_t val)
 	return 0;
 }
 
+/* Interrupts of corrected errors: enabled, and after how many. */
+static bool mc_ctl2_present(struct cpu *cpu, const struct access *a)
+{
+	return a->offset < (mcg_cap(cpu) & 0xff);
+}
+
+static int mc_ctl2_get(struct cpu *cpu, const struct access *a, uint64_t *val)
+{
+	if (!mc_ctl2_present(cpu, a) ||
+	    (!(mcg_cap(cpu) & MCG_CMCI_P) && !a->host))
+		return -EINVAL;
+	*val = *a->at;
+	return 0;
+}
+
+static int mc_ctl2_set(struct cpu *cpu, const struct access *a, uint64_t val)
+{
+	if (!mc_ctl2_present(cpu, a) ||
+	    (!(mcg_cap(cpu) & MCG_CMCI_P) && (val || !a->host)))
+		return -EINVAL;
+	*a->at = val;
+	return 0;
+}
+
 static bool mc_bank_present(struct cpu *cpu, const struct access *a)
 {
 	return a->offset / 4 < (mcg_cap(cpu) & 0xff);

@@ -40,7 +40,7 @@ void msr_complete(struct cpu *cpu);
 
 /* KVM_X86_SETUP_MCE: bank count and capability bits. 0 or -EINVAL. */
 #define MCE_BANKS    32u
-#define MCE_CAP_MASK ((1ULL << 8) | (1ULL << 24)) /* MCG_CTL_P, MCG_SER_P */
+#define MCE_CAP_MASK (MCG_CTL_P | MCG_CMCI_P | MCG_SER_P)
 int msr_setup_mce(struct cpu *cpu, uint64_t mcg_cap) __must_check;
 
 /* A machine check reported by the client, by its bank registers. */

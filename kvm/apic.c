@@ -11,13 +11,13 @@
 
 #include "cpu/cpuid.h"
 #include "cpu/msr.h"
+#include "cpu/msr.h"
 #include "kvm/handler.h"
 #include "kvm/vcpu.h"
 #include "kvm/vm.h"
 
 #define CPUID1_X2APIC       BIT(21) /* ECX */
 #define CPUID1_TSC_DEADLINE BIT(24)
-#define MCG_CMCI_P          BIT64(10)
 
 static bool accept(struct vcpu *v, const struct irq_msg *m)
 {
@@ -155,6 +155,7 @@ void apic_update_features(struct vcpu *vcpu)
 		.lint0_extint = !(vcpu->vm->disabled_quirks &
 				  KVM_X86_QUIRK_LINT0_REENABLED),
 		.maxphyaddr = vcpu->cpu->maxphyaddr,
+		.bus_cycle_ns = vcpu->vm->bus_cycle_ns,
 		.tsc_khz = vcpu->tsc_khz,
 	};
 

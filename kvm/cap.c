@@ -45,6 +45,11 @@ static const struct cap caps[] = {
 	{KVM_CAP_TSC_DEADLINE_TIMER, 1},
 	{KVM_CAP_READONLY_MEM, 1},
 	{KVM_CAP_IMMEDIATE_EXIT, 1},
+	{KVM_CAP_MSR_PLATFORM_INFO, 1},
+	{KVM_CAP_X86_DISABLE_EXITS, CAP_DISABLE_EXITS},
+	{KVM_CAP_EXIT_HYPERCALL, CAP_HYPERCALLS},
+	{KVM_CAP_ENFORCE_PV_FEATURE_CPUID, 1},
+	{KVM_CAP_CLOCKSOURCE, 1},
 	{KVM_CAP_SYNC_REGS, KVM_SYNC_X86_VALID_FIELDS},
 	{KVM_CAP_X86_ROBUST_SINGLESTEP, 1},
 	{KVM_CAP_MULTI_ADDRESS_SPACE, 1},
@@ -81,8 +86,9 @@ static uint32_t xsave2_size(void)
 
 int cap_check(const struct vm *vm, uint64_t cap)
 {
-	(void)vm; /* answers are the same on both handles */
 	switch (cap) {
+	case KVM_CAP_X86_APIC_BUS_CYCLES_NS:
+		return vm ? (int)vm->bus_cycle_ns : 1;
 	case KVM_CAP_NR_VCPUS: return (int)sysconf(_SC_NPROCESSORS_ONLN);
 	case KVM_CAP_XSAVE2: return (int)xsave2_size();
 	default: break;

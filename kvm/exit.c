@@ -100,6 +100,10 @@ static int exit_hlt(struct vcpu *vcpu)
 		vcpu->mp_state = KVM_MP_STATE_HALTED;
 		return 1;
 	}
+	if (vcpu->vm->hlt_in_guest) {
+		vcpu->halted = true;
+		return 1;
+	}
 	vcpu->run->exit_reason = KVM_EXIT_HLT;
 	return 0;
 }
@@ -126,8 +130,7 @@ static int exit_msr(struct vcpu *vcpu)
 
 static int exit_hypercall(struct vcpu *vcpu)
 {
-	pv_hypercall(vcpu);
-	return 1;
+	return pv_hypercall(vcpu);
 }
 
 static int exit_cr8(struct vcpu *vcpu)
@@ -236,6 +239,7 @@ void exit_fetch(struct vcpu *vcpu)
 		if (!cpu->msr.write)
 			cpu->msr.data = run->msr.data;
 		break;
+	case CPU_EXIT_HYPERCALL: pv_hypercall_done(vcpu); break;
 	case CPU_EXIT_NONE: return;
 	default: break;
 	}

@@ -24,7 +24,9 @@ _Static_assert(sizeof(struct kvm_cpuid_entry2) == sizeof(struct cpuid_entry),
 #define MCI_STATUS_VAL  BIT64(63)
 #define MCI_STATUS_OVER BIT64(62)
 #define MCI_STATUS_UC   BIT64(61)
-#define MCG_CTL_P       BIT64(8)
+#define MCI_STATUS_PCC  BIT64(57)
+#define MCI_STATUS_S    BIT64(56)
+#define MCI_STATUS_AR   BIT64(55)
 #define MCG_STATUS_MCIP BIT64(2)
 #define VEC_MCE         18
 
@@ -162,6 +164,64 @@ int msrs_set(struct call *c)
 	return (int)n;
 }
 
+/* ---- KVM_GET_ONE_REG, KVM_SET_ONE_REG: MSRs again, one at a time ---- */
+
+#define REG_X86      0x2000000000000000ull
+#define REG_ARCH     0xff00000000000000ull
+#define REG_SIZE_U64 0x0030000000000000ull
+#define REG_TYPE_MSR 2u
+#define REG_RESERVED 0x000fff0000000000ull
+
+/*
+ * The number: index in bits 0-31, type in 32-39, size in 52-55. The type of
+ * KVM's own registers has the shadow stack pointer only, which there is not.
+ */
+static int one_msr(const struct kvm_one_reg *r, uint32_t *index)
+{
+	if ((r->id & REG_ARCH) != REG_X86 || (r->id & REG_RESERVED))
+		return -EINVAL;
+	if ((r->id >> 32 & 0xff) != REG_TYPE_MSR ||
+	    (r->id & KVM_REG_SIZE_MASK) != REG_SIZE_U64)
+		return -EINVAL;
+	*index = (uint32_t)r->id;
+	return 0;
+}
+
+int msrs_get_reg(struct call *c)
+{
+	const struct kvm_one_reg *r = c->data;
+	struct kvm_msr_entry e = {0};
+
+	if (one_msr(r, &e.index) || get_one(c->vcpu, &e))
+		return -EINVAL;
+	return user_write(r->addr, &e.data, sizeof(e.data));
+}
+
+int msrs_set_reg(struct call *c)
+{
+	const struct kvm_one_reg *r = c->data;
+	struct kvm_msr_entry e = {0};
+
+	if (one_msr(r, &e.index))
+		return -EINVAL;
+	if (user_read(&e.data, r->addr, sizeof(e.data)))
+		return -EFAULT;
+	return set_one(c->vcpu, &e) ? -EINVAL : 0;
+}
+
+/* Those that can be had by no other call: none. */
+int msrs_reg_list(struct call *c)
+{
+	uint64_t n;
+
+	if (user_read(&n, c->arg, sizeof(n)))
+		return -EFAULT;
+	n = 0;
+	return user_write(c->arg, &n, sizeof(n));
+}
+
+/* ---- the system handle ---- */
+
 int system_get_msrs(struct call *c)
 {
 	struct kvm_msrs *m = c->data;
@@ -227,11 +287,12 @@ int system_get_supported_cpuid(struct call *c)
 
 int cpuid_set(struct call *c)
 {
-	const struct kvm_cpuid2 *k = c->data;
-	const struct cpuid_entry *e = (const void *)k->entries;
+	struct kvm_cpuid2 *k = c->data;
+	struct cpuid_entry *e = (void *)k->entries;
 	struct vcpu *vcpu = c->vcpu;
 	int ret;
 
+	pv_adjust_cpuid(vcpu, e, c->count);
 	if (vcpu->ran)
 		return cpuid_same_table(vcpu->cpu, e, c->count) ? 0 : -EINVAL;
 	ret = cpuid_set_table(vcpu->cpu, e, c->count);
@@ -303,6 +364,28 @@ static int uncorrected(struct vcpu *vcpu, struct mce_bank *bank,
 	return 0;
 }
 
+/* Uncorrected, but nobody has to do anything about it. */
+static bool is_ucna(const struct kvm_x86_mce *mce)
+{
+	return !mce->mcg_status && (mce->status & MCI_STATUS_UC) &&
+	       !(mce->status & (MCI_STATUS_PCC | MCI_STATUS_S | MCI_STATUS_AR));
+}
+
+/* Told by an interrupt, if the guest asked for it. */
+static int no_action(struct vcpu *vcpu, struct mce_bank *bank,
+		     const struct kvm_x86_mce *mce)
+{
+	bank->status = mce->status;
+	bank->addr = mce->addr;
+	bank->misc = mce->misc;
+	if (msr_set(vcpu->cpu, MSR_MCG_STATUS, mce->mcg_status, true))
+		return -EINVAL;
+	if (vcpu->has_lapic && (vcpu->mcg_cap & MCG_CMCI_P) &&
+	    (read_msr(vcpu, MSR_MC0_CTL2 + mce->bank) & MCI_CTL2_CMCI_EN))
+		lapic_local_irq(&vcpu->lapic, LAPIC_LVT_CMCI);
+	return 0;
+}
+
 int msrs_set_mce(struct call *c)
 {
 	const struct kvm_x86_mce *mce = c->data;
@@ -315,6 +398,8 @@ int msrs_set_mce(struct call *c)
 	bank = msr_mce_bank(vcpu->cpu, mce->bank);
 	if (!bank)
 		return -EINVAL;
+	if (is_ucna(mce))
+		return no_action(vcpu, bank, mce);
 	if (mce->status & MCI_STATUS_UC) {
 		if ((vcpu->mcg_cap & MCG_CTL_P) &&
 		    read_msr(vcpu, MSR_MCG_CTL) != UINT64_MAX)

@@ -31,12 +31,50 @@
 #define STEAL_PERIOD_NS 1000000ull
 #define EOI_PAGE        (~3ull)
 
+/* Other hypervisors' leaves may come before ours. */
+#define SIGNATURE_FIRST 0x40000000u
+#define SIGNATURE_LAST  0x4000ff00u
+#define SIGNATURE_STEP  0x100u
+
+static bool is_signature(const struct cpuid_entry *e)
+{
+	const uint32_t words[3] = {e->ebx, e->ecx, e->edx};
+
+	return !memcmp(words, KVM_SIGNATURE, sizeof(words));
+}
+
 static uint32_t features(const struct vcpu *vcpu)
 {
-	const struct cpuid_entry *e = cpuid_lookup(vcpu->cpu,
-						   KVM_CPUID_FEATURES, 0);
+	const struct cpuid_entry *e;
 
-	return e ? e->eax : 0;
+	if (!vcpu->pv.enforce)
+		return UINT32_MAX;
+	for (uint32_t leaf = SIGNATURE_FIRST; leaf <= SIGNATURE_LAST;
+	     leaf += SIGNATURE_STEP) {
+		e = cpuid_lookup(vcpu->cpu, leaf, 0);
+		if (!e || !is_signature(e))
+			continue;
+		e = cpuid_lookup(vcpu->cpu, leaf + 1, 0);
+		return e ? e->eax : 0;
+	}
+	return 0;
+}
+
+/* A guest that halts for itself cannot be woken by a hypercall. */
+void pv_adjust_cpuid(const struct vcpu *vcpu, struct cpuid_entry *e, uint32_t n)
+{
+	uint32_t leaf = 0;
+
+	if (!vcpu->vm->hlt_in_guest)
+		return;
+	for (uint32_t i = 0; i < n && !leaf; i++)
+		if (e[i].leaf >= SIGNATURE_FIRST &&
+		    e[i].leaf <= SIGNATURE_LAST &&
+		    e[i].leaf % SIGNATURE_STEP == 0 && is_signature(&e[i]))
+			leaf = e[i].leaf + 1;
+	for (uint32_t i = 0; i < n; i++)
+		if (leaf && e[i].leaf == leaf)
+			e[i].eax &= ~BIT(KVM_FEATURE_PV_UNHALT);
 }
 
 void pv_init(struct vcpu *vcpu)
@@ -371,6 +409,28 @@ static int64_t send_ipi(struct vcpu *vcpu, const struct hypercall *h, bool wide)
 	return count;
 }
 
+/* A guest tells which memory it shares: the client decides. */
+static bool map_gpa_range(struct vcpu *vcpu, const struct hypercall *h,
+			  bool wide, int64_t *ret)
+{
+	struct kvm_run *run = vcpu->run;
+	uint64_t gpa = h->a[0], pages = h->a[1];
+
+	*ret = -KVM_ENOSYS;
+	if (!(vcpu->vm->hypercall_exits & BIT64(KVM_HC_MAP_GPA_RANGE)))
+		return true;
+	*ret = -KVM_EINVAL;
+	if (gpa % 4096 || !pages || (gpa >> 12) + pages <= gpa >> 12)
+		return true;
+	run->exit_reason = KVM_EXIT_HYPERCALL;
+	memset(&run->hypercall, 0, sizeof(run->hypercall));
+	run->hypercall.nr = h->nr;
+	for (int i = 0; i < 3; i++)
+		run->hypercall.args[i] = h->a[i];
+	run->hypercall.longmode = wide;
+	return false;
+}
+
 static int64_t serve(struct vcpu *vcpu, const struct hypercall *h, bool wide)
 {
 	uint32_t f = features(vcpu);
@@ -395,7 +455,15 @@ static int64_t serve(struct vcpu *vcpu, const struct hypercall *h, bool wide)
 	return -KVM_ENOSYS;
 }
 
-void pv_hypercall(struct vcpu *vcpu)
+void pv_hypercall_done(struct vcpu *vcpu)
+{
+	struct cpu *cpu = vcpu->cpu;
+	uint64_t ret = vcpu->run->hypercall.ret;
+
+	cpu->gpr[REG_RAX] = cpu->code_bits == 64 ? ret : (uint32_t)ret;
+}
+
+bool pv_hypercall(struct vcpu *vcpu)
 {
 	struct cpu *cpu = vcpu->cpu;
 	bool wide = cpu->code_bits == 64;
@@ -405,7 +473,14 @@ void pv_hypercall(struct vcpu *vcpu)
 		.a = {cpu->gpr[REG_RBX] & mask, cpu->gpr[REG_RCX] & mask,
 		      cpu->gpr[REG_RDX] & mask, cpu->gpr[REG_RSI] & mask},
 	};
-	int64_t ret = cpu->cpl ? -KVM_EPERM : serve(vcpu, &h, wide);
+	int64_t ret = -KVM_EPERM;
 
+	if (!cpu->cpl && h.nr == KVM_HC_MAP_GPA_RANGE) {
+		if (!map_gpa_range(vcpu, &h, wide, &ret))
+			return false;
+	} else if (!cpu->cpl) {
+		ret = serve(vcpu, &h, wide);
+	}
 	cpu->gpr[REG_RAX] = (uint64_t)ret & mask;
+	return true;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a guest that knows KVM gets: kvmclock, wall clock, steal time, EOI by
- * a flag in memory, and the hypercalls. All of it is gated by the guest's
- * CPUID leaf 0x40000001 for guests, never for the client.
+ * a flag in memory, and the hypercalls. With the client's consent all of it
+ * is there for guests whose CPUID says so only, never for the client.
  */
 #ifndef KVM_PV_H
 #define KVM_PV_H
@@ -10,6 +10,7 @@
 #include "lib/util.h"
 
 struct vcpu;
+struct cpuid_entry;
 
 struct pv {
 	uint64_t wall_clock; /* MSR values as written */
@@ -27,6 +28,7 @@ struct pv {
 	uint64_t steal_next_ns; /* when to look again */
 	int sched_fd;           /* schedstat of thread sched_tid, or -1 */
 	int sched_tid;
+	bool enforce; /* KVM_CAP_ENFORCE_PV_FEATURE_CPUID */
 };
 
 void pv_init(struct vcpu *vcpu);
@@ -45,7 +47,17 @@ void pv_eoi_offer(struct vcpu *vcpu);
 /* Take over an EOI the guest did by the flag. */
 void pv_eoi_collect(struct vcpu *vcpu);
 
-/* Registers hold a hypercall; rax gets its answer. */
-void pv_hypercall(struct vcpu *vcpu);
+/* Take out of a CPUID table what the VM's capabilities rule out. */
+void pv_adjust_cpuid(const struct vcpu *vcpu, struct cpuid_entry *e,
+		     uint32_t n);
+
+/*
+ * Registers hold a hypercall; rax gets its answer. False: it is the client's
+ * to answer, kvm_run says what is asked.
+ */
+bool pv_hypercall(struct vcpu *vcpu);
+
+/* The client answered. */
+void pv_hypercall_done(struct vcpu *vcpu);
 
 #endif

@@ -87,6 +87,7 @@ void regs_load(struct vcpu *vcpu, const struct kvm_regs *r)
 	g[REG_R13] = r->r13;
 	g[REG_R14] = r->r14;
 	g[REG_R15] = r->r15;
+	vcpu->halted = false;
 	cpu->rip = r->rip;
 	cpu_set_rflags(cpu, r->rflags);
 	if (is_exception(&cpu->event) && !cpu->event.injected)

@@ -148,7 +148,7 @@ static bool has_event(struct vcpu *vcpu)
 
 	if (__atomic_load_n(&vcpu->pending, __ATOMIC_SEQ_CST))
 		return true;
-	if (vcpu->mp_state != KVM_MP_STATE_HALTED)
+	if (vcpu->mp_state != KVM_MP_STATE_HALTED && !vcpu->halted)
 		return false;
 	if (cpu->event.valid || vcpu->shutdown ||
 	    __atomic_load_n(&vcpu->pv_unhalted, __ATOMIC_SEQ_CST))
@@ -300,6 +300,7 @@ static int wait_runnable(struct vcpu *vcpu)
 		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
 		__atomic_store_n(&vcpu->pv_unhalted, 0, __ATOMIC_RELAXED);
 	}
+	vcpu->halted = false;
 	return 1;
 }
 
@@ -405,7 +406,7 @@ static int run_loop(struct vcpu *vcpu)
 	int ret = 1;
 
 	while (ret > 0) {
-		if (vcpu->mp_state != KVM_MP_STATE_RUNNABLE) {
+		if (vcpu->mp_state != KVM_MP_STATE_RUNNABLE || vcpu->halted) {
 			ret = wait_runnable(vcpu);
 			continue;
 		}

@@ -211,6 +211,16 @@ int vm_create_vcpu(struct call *c)
 	return ret;
 }
 
+int vcpu_enable_cap(struct call *c)
+{
+	const struct kvm_enable_cap *cap = c->data;
+
+	if (cap->flags || cap->cap != KVM_CAP_ENFORCE_PV_FEATURE_CPUID)
+		return -EINVAL;
+	c->vcpu->pv.enforce = cap->args[0];
+	return 0;
+}
+
 int vcpu_mmap(const struct vcpu *vcpu, int fd, const struct vcpu_mapping *m,
 	      void **out)
 {

@@ -16,6 +16,7 @@
 #include "kvm/dirty.h"
 #include "kvm/filter.h"
 #include "kvm/handler.h"
+#include "kvm/system.h"
 #include "include/uapi/kvm_new.h"
 #include "kvm/vcpu.h"
 
@@ -83,6 +84,7 @@ int vm_open(void)
 		return -ENOMEM;
 	object_init(&vm->obj, OBJECT_VM, vm_release);
 	vm->ring_fd = -1;
+	vm->bus_cycle_ns = 1;
 	vm->polling = sysconf(_SC_NPROCESSORS_ONLN) > 1;
 	pthread_mutex_init(&vm->lock, NULL);
 	memslots_init(&vm->mem);
@@ -116,6 +118,7 @@ void vm_apply_caps(const struct vm *vm, struct vcpu *vcpu)
 	vcpu->cpu->msr_exits = vm->msr_exits;
 	vcpu->cpu->msr_filter = vm->filter != NULL;
 	vcpu->cpu->disabled_quirks = vm->disabled_quirks;
+	vcpu->cpu->no_platform_info = vm->no_platform_info;
 	apic_update_features(vcpu);
 }
 
@@ -136,6 +139,15 @@ int vm_set_identity_map(struct call *c)
 	if (c->vm->created)
 		return -EINVAL;
 	c->vm->identity_map_addr = *(const uint64_t *)c->data;
+	return 0;
+}
+
+/* A bound on shadow page tables, which need no memory here. */
+int vm_set_nr_mmu_pages(struct call *c)
+{
+	if (c->arg < 64)
+		return -EINVAL;
+	c->vm->mmu_pages = c->arg;
 	return 0;
 }
 
@@ -189,6 +201,31 @@ static int enable_x2apic_api(struct vm *vm, uint64_t flags)
 	return 0;
 }
 
+/* The largest count of the timer and divider must fit 64 bits of ns. */
+static int enable_bus_cycle(struct vm *vm, uint64_t ns)
+{
+	uint64_t all;
+
+	if (!ns || __builtin_mul_overflow(UINT32_MAX * 128ull, ns, &all))
+		return -EINVAL;
+	if (!irqchip_has_lapics(&vm->irq))
+		return -ENXIO;
+	if (vm->created)
+		return -EINVAL;
+	vm->bus_cycle_ns = (uint32_t)ns;
+	return 0;
+}
+
+/* PAUSE never leaves; HLT: see exit_hlt(). */
+static int enable_disable_exits(struct vm *vm, uint64_t exits)
+{
+	if ((exits & ~(uint64_t)CAP_DISABLE_EXITS) || vm->created)
+		return -EINVAL;
+	if (exits & KVM_X86_DISABLE_EXITS_HLT)
+		vm->hlt_in_guest = true;
+	return 0;
+}
+
 static int enable(struct vm *vm, const struct kvm_enable_cap *cap)
 {
 	uint64_t arg = cap->args[0];
@@ -202,6 +239,14 @@ static int enable(struct vm *vm, const struct kvm_enable_cap *cap)
 	case KVM_CAP_EXCEPTION_PAYLOAD: vm->exception_payload = arg; return 0;
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
 		vm->triple_fault_event = arg;
+		return 0;
+	case KVM_CAP_X86_APIC_BUS_CYCLES_NS: return enable_bus_cycle(vm, arg);
+	case KVM_CAP_X86_DISABLE_EXITS: return enable_disable_exits(vm, arg);
+	case KVM_CAP_MSR_PLATFORM_INFO: vm->no_platform_info = !arg; return 0;
+	case KVM_CAP_EXIT_HYPERCALL:
+		if (arg & ~CAP_HYPERCALLS)
+			return -EINVAL;
+		vm->hypercall_exits = arg;
 		return 0;
 	case KVM_CAP_X86_USER_SPACE_MSR:
 		if (arg & ~7ull)

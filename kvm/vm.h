@@ -19,6 +19,7 @@
 #define VM_QUIRKS                                                      \
 	(KVM_X86_QUIRK_LINT0_REENABLED | KVM_X86_QUIRK_CD_NW_CLEARED | \
 	 KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT |                          \
+	 KVM_X86_QUIRK_FIX_HYPERCALL_INSN |                            \
 	 KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
 
 #define VM_MAX_VCPUS   1024u
@@ -47,6 +48,11 @@ struct vm {
 	bool x2apic_no_bcast;    /* ..._DISABLE_BROADCAST_QUIRK */
 	bool triple_fault_event; /* KVM_CAP_X86_TRIPLE_FAULT_EVENT is on */
 	uint64_t disabled_quirks;
+	uint64_t hypercall_exits; /* BIT(KVM_HC_*) of KVM_CAP_EXIT_HYPERCALL */
+	bool hlt_in_guest;        /* KVM_X86_DISABLE_EXITS_HLT */
+	bool no_platform_info;    /* guests may not read MSR_PLATFORM_INFO */
+	uint32_t bus_cycle_ns;    /* of the local APICs' timers */
+	uint64_t mmu_pages;  /* KVM_SET_NR_MMU_PAGES: kept, there are none */
 	uint32_t ring_bytes; /* of each vCPU's dirty ring, 0: bitmaps */
 	uint8_t msr_exits; /* KVM_MSR_EXIT_REASON_* that leave to the client */
 	uint32_t writes;   /* atomic: counts hints that guest RAM changed */

@@ -151,4 +151,8 @@ enum msr_index {
 #define MCG_SER_P  BIT64(24)
 #define MCG_LMCE_P BIT64(27)
 
+/* MCi_CTL2: interrupts of corrected errors, after how many */
+#define MCI_CTL2_CMCI_EN BIT64(30)
+#define MCI_CTL2_MASK    (MCI_CTL2_CMCI_EN | 0x7fff)
+
 #endif

@@ -107,7 +107,8 @@ static void test_mce(void **state)
 static void test_mce_shutdown(void **state)
 {
 	static const uint8_t code[] = {0xf4};
-	struct kvm_x86_mce mce = {.status = 7ull << 61, .bank = 1};
+	struct kvm_x86_mce mce = {
+		.status = 7ull << 61, .mcg_status = 5, .bank = 1};
 	struct {
 		struct kvm_msrs h;
 		struct kvm_msr_entry e[2];

@@ -84,9 +84,7 @@ int lapic_set_regs(struct lapic *l, const void *page, bool wide_id)
 
 	memcpy(in, page, sizeof(in));
 	if (is_x2apic(l)) {
-		if (!wide_id)
-			*id >>= 24;
-		if (*id != (wide_id ? l->id : l->id & 0xff))
+		if (wide_id && *id != l->id)
 			return -EINVAL;
 		*id = l->id;
 		in[LAPIC_LDR / 4] = lapic_x2apic_ldr(l);

@@ -302,8 +302,10 @@ static void test_page_x2apic(void **state)
 	assert_int_equal(lapic_set_regs(&b.l, page, true), -EINVAL);
 	assert_int_equal(lapic_read(&b.l, LAPIC_SVR), 0xff); /* untouched */
 	memset(page + LAPIC_LDR, 0xff, 4);
+	memset(page + LAPIC_ID, 0x77, 4); /* of no interest here */
 	assert_int_equal(lapic_set_regs(&b.l, page, false), 0);
 	assert_int_equal(lapic_read(&b.l, LAPIC_LDR), 0x00010004);
+	assert_int_equal(lapic_read(&b.l, LAPIC_ID), 0x12);
 	lapic_get_regs(&a.l, page, true);
 	memcpy(&v, page + LAPIC_ID, 4);
 	assert_int_equal(v, 0x12);

@@ -453,7 +453,9 @@ static int deassign(struct vm *vm, uint32_t gsi, uint64_t object)
 	while ((f = *p)) {
 		if (f->gsi == gsi && f->object == object) {
 			*p = f->next;
-			if (is_object(f->fd, object))
+			/* ids and numbers are used again, keys are not */
+			if (is_open(vm->bus.epoll_fd, f->key) &&
+			    is_object(f->fd, object))
 				epoll_ctl(vm->bus.epoll_fd, EPOLL_CTL_DEL,
 					  f->fd, NULL);
 			forget(vm, f);

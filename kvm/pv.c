@@ -28,7 +28,7 @@
 #define NS_SEC          1000000000ll
 #define PV_TSC_STABLE   BIT(0) /* pvclock flags */
 #define PV_GUEST_PAUSED BIT(1)
-#define STEAL_PERIOD_NS 1000000ull
+#define STEAL_PERIOD_NS 100000ull /* schedstat is read as often as this */
 #define EOI_PAGE        (~3ull)
 
 /* Other hypervisors' leaves may come before ours. */
@@ -174,15 +174,20 @@ static bool read_run_delay(struct pv *pv, uint64_t *ns)
 	return sscanf(buf, "%*u %lu", ns) == 1;
 }
 
-static void write_steal(struct vcpu *vcpu)
+static void write_steal(struct vcpu *vcpu, uint64_t now)
 {
 	struct pv *pv = &vcpu->pv;
 	uint64_t gpa = pv->steal & KVM_STEAL_VALID_BITS;
 	struct kvm_steal_time st;
-	uint64_t delay;
+	uint64_t delay = pv->run_delay;
 
-	if (!read_run_delay(pv, &delay) ||
-	    memslot_read(vcpu, gpa, &st, sizeof(st)))
+	pv->steal_due = false;
+	if (now >= pv->steal_next_ns || pv->sched_tid != gettid()) {
+		pv->steal_next_ns = now + STEAL_PERIOD_NS;
+		if (!read_run_delay(pv, &delay))
+			return;
+	}
+	if (memslot_read(vcpu, gpa, &st, sizeof(st)))
 		return;
 	if (pv->run_delay == UINT64_MAX)
 		pv->run_delay = st.steal ? delay : 0;
@@ -213,10 +218,9 @@ void pv_enter(struct vcpu *vcpu)
 	if (!(pv->steal & KVM_MSR_ENABLED))
 		return;
 	now = clock_now();
-	if (now < pv->steal_next_ns)
+	if (now < pv->steal_next_ns && !pv->steal_due)
 		return;
-	pv->steal_next_ns = now + STEAL_PERIOD_NS;
-	write_steal(vcpu);
+	write_steal(vcpu, now);
 }
 
 /* ---- EOI ---- */

@@ -26,6 +26,7 @@ struct pv {
 	bool eoi_pending;       /* the flag is set in guest memory */
 	uint64_t run_delay;     /* ns, already told */
 	uint64_t steal_next_ns; /* when to look again */
+	bool steal_due;         /* KVM_RUN was entered since the last write */
 	int sched_fd;           /* schedstat of thread sched_tid, or -1 */
 	int sched_tid;
 	bool enforce; /* KVM_CAP_ENFORCE_PV_FEATURE_CPUID */

@@ -448,6 +448,7 @@ static int run_checked(struct vcpu *vcpu, bool immediate)
 	if (immediate)
 		return -EINTR;
 	vcpu->ran = true;
+	vcpu->pv.steal_due = true;
 	run->exit_reason = KVM_EXIT_UNKNOWN;
 	return run_loop(vcpu);
 }

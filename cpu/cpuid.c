@@ -191,6 +191,8 @@ int cpuid_init(struct cpu *cpu)
 	cpu->maxphyaddr = MAX(cpuid_host()->phys_bits, 46);
 	cpu->xcr0_allowed = xstate_layout()->mask;
 	derive(cpu);
+	/* instructions run as silicon has them, CR4 waits for a table */
+	cpu->cr4_allowed = CR4_BASE;
 	return 0;
 }
 

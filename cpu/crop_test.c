@@ -22,6 +22,8 @@ static struct fake *setup(void)
 	cpu_reset(&f->cpu, false);
 	fake_long_mode(f);
 	f->cpu.maxphyaddr = 40;
+	f->cpu.cr4_allowed |= CR4_UMIP | CR4_LA57 | CR4_FSGSBASE | CR4_PCIDE |
+			      CR4_OSXSAVE | CR4_SMEP | CR4_SMAP | CR4_PKE;
 	f->cpu.seg[SEG_CS].attr = SEG_ATTR_P | SEG_ATTR_S | 0xb | SEG_ATTR_L;
 	return f;
 }

@@ -343,12 +343,14 @@ static int hwcr_set(struct cpu *cpu, const struct access *a, uint64_t val)
 	return 0;
 }
 
-/* LFENCE always serializes here; a guest may set the bit, not clear it. */
-static int de_cfg_set(struct cpu *cpu, const struct access *a, uint64_t val)
+/* AMD drops the upper half; as on Intel, KVM makes the rest canonical. */
+static int sysenter_set(struct cpu *cpu, const struct access *a, uint64_t val)
 {
-	if (!a->host && !(val & DE_CFG_LFENCE))
-		return -EINVAL;
-	*a->at = val;
+	unsigned int drop = 64 - cpu->linear_bits;
+
+	if (cpu->vendor_amd)
+		val = (uint32_t)val;
+	*a->at = (uint64_t)((int64_t)(val << drop) >> drop);
 	return 0;
 }
 
@@ -490,6 +492,12 @@ static uint64_t row_reset(const struct msr_row *row)
 	return row->reset;
 }
 
+/* What the system handle tells, but for one MSR, is what a vCPU starts with. */
+static uint64_t row_power_on(const struct msr_row *row)
+{
+	return row->slot == SLOT_DE_CFG ? 0 : row_reset(row);
+}
+
 int msr_get_feature(uint32_t index, uint64_t *val)
 {
 	const struct msr_row *row = row_find(index);
@@ -540,7 +548,7 @@ void msr_reset(struct cpu *cpu)
 		if (row->slot == SLOT_MCG_CAP || row->slot == SLOT_MC0_CTL)
 			continue; /* the client's, set once */
 		for (i = 0; i < row->count; i++)
-			state(cpu)->slot[row->slot + i] = row_reset(row);
+			state(cpu)->slot[row->slot + i] = row_power_on(row);
 	}
 	cpu->cpuid_faulting = false;
 }

@@ -247,7 +247,7 @@ uint64_t xstate_inuse(struct cpu *cpu)
 
 uint32_t xstate_image_size(const struct cpu *cpu)
 {
-	return MAX(xstate_size(cpu->xcr0_allowed), IMAGE_MIN);
+	return MAX(xstate_size(layout.mask), IMAGE_MIN);
 }
 
 static struct xsave_area *image(const struct cpu *cpu)
@@ -272,7 +272,7 @@ void xstate_get(const struct cpu *cpu, void *buf, uint32_t size)
 
 static bool image_valid(const struct cpu *cpu, const struct xsave_area *x)
 {
-	uint64_t allowed = cpu->xcr0_allowed | XCR0_X87 | XCR0_SSE;
+	uint64_t allowed = layout.mask | XCR0_X87 | XCR0_SSE;
 	unsigned int i;
 
 	if (x->hdr.xstate_bv & ~allowed || x->hdr.xcomp_bv)

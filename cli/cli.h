@@ -15,4 +15,10 @@ int cmd_test(int argc, char **argv);
 /* cmd_kvm.c: run a program that uses /dev/kvm */
 int cmd_kvm(int argc, char **argv);
 
+/* cmd_doctor.c: what the machine offers */
+int cmd_doctor(int argc, char **argv);
+
+/* cmd_stat.c: counters of running VMs */
+int cmd_stat(int argc, char **argv);
+
 #endif

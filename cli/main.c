@@ -18,6 +18,8 @@ static const struct {
 	{"run", "run a virtual machine in this terminal", cmd_run},
 	{"test", "run a suite of tests on one or more monitors", cmd_test},
 	{"kvm", "run a program that uses /dev/kvm on Lodge's own", cmd_kvm},
+	{"doctor", "say what this machine offers to guests", cmd_doctor},
+	{"stat", "show what running VMs do", cmd_stat},
 };
 
 static void print_help(FILE *f)

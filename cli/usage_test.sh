@@ -46,7 +46,13 @@ helps 'lodge [0-9]' --version
 helps '-kernel FILE' run --help
 helps 'Exit status' run -h
 helps '-kernel FILE' run -m 1G -help
+helps 'PROGRAM' kvm --help
+helps 'Exit status' doctor --help
+helps 'PID|all' stat -h
 refuses "'boil' is not a subcommand" boil
+refuses 'no program' kvm
+refuses 'boil' doctor boil
+refuses 'process' stat
 refuses "'--boil' is not a subcommand" --boil
 refuses '-kernel is required' run
 refuses "'-boil'" run -kernel k -boil

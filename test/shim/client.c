@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * client CASE: runs one case; without a name, lists them.
+ * client CASE: runs one case; without a name, lists them. "hold" is a guest
+ * for others to look at.
  */
 #include "test/shim/client.h"
 
@@ -121,6 +122,23 @@ static const struct {
 	{"spawn", processes_spawn},   {"exit", processes_exit},
 };
 
+/* A guest that goes on until standard input ends. */
+static int hold(void)
+{
+	struct machine m;
+	char c;
+
+	machine_open(&m);
+	machine_code(&m, guest_out, sizeof(guest_out));
+	CHECK(!fcntl(0, F_SETFL, O_NONBLOCK));
+	machine_expect_out(&m, 0x10);
+	puts("running");
+	fflush(stdout);
+	while (read(0, &c, 1) < 0)
+		machine_expect_out(&m, 0x10);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	size_t i;
@@ -128,6 +146,8 @@ int main(int argc, char **argv)
 	client_path = argv[0];
 	if (argc > 2 && !strcmp(argv[1], "child"))
 		return processes_child(argc - 2, argv + 2);
+	if (argc == 2 && !strcmp(argv[1], "hold"))
+		return hold();
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		if (argc < 2)
 			puts(cases[i].name);

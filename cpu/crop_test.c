@@ -405,7 +405,14 @@ static void test_leave(void **state)
 	assert_int_equal(to_cr(f, 5, 0), VEC_UD + 1);
 	assert_int_equal(run(f, exec_hlt, 0, 0), -1);
 	assert_true(cpu->exit == CPU_EXIT_HLT && cpu->rip == 0x103);
+	cpu->vendor_amd = false;
 	assert_int_equal(run(f, exec_vmcall, 0, 0), -1);
+	assert_true(cpu->exit == CPU_EXIT_HYPERCALL && cpu->rip == 0x103);
+	cpu->disabled_quirks = CPU_QUIRK_FIX_HYPERCALL;
+	assert_int_equal(run(f, exec_vmmcall, 0, 0), VEC_UD + 1);
+	cpu->vendor_amd = true;
+	assert_int_equal(run(f, exec_vmcall, 0, 0), VEC_UD + 1);
+	assert_int_equal(run(f, exec_vmmcall, 0, 0), -1);
 	assert_true(cpu->exit == CPU_EXIT_HYPERCALL && cpu->rip == 0x103);
 	assert_int_equal(run(f, exec_mwait, 0, 0), 0);
 	cpu->disabled_quirks = CPU_QUIRK_MWAIT_NEVER_UD;

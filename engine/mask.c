@@ -193,10 +193,11 @@ static bool waits_for_x87(const struct dinsn *d)
 	switch (d->in.mnemonic) {
 	case ZYDIS_MNEMONIC_FNSTCW:
 	case ZYDIS_MNEMONIC_FNSTSW: return false;
+	/* one of its forms is in the decoder's set of SSE3 */
+	case ZYDIS_MNEMONIC_FISTTP: return true;
 	default: break;
 	}
-	if (d->in.meta.isa_ext == ZYDIS_ISA_EXT_X87 ||
-	    d->in.meta.isa_set == ZYDIS_ISA_SET_SSE3X87)
+	if (d->in.meta.isa_ext == ZYDIS_ISA_EXT_X87)
 		return true;
 	for (unsigned int i = 0; i < d->in.operand_count_visible; i++)
 		if (d->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&

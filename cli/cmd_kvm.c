@@ -45,22 +45,21 @@ static int usage(const char *text, const char *what)
 
 static int parse(struct request *r, int argc, char **argv)
 {
-	int i;
+	const char *o;
+	int i = 0;
 
-	for (i = 0; i < argc && argv[i][0] == '-'; i++) {
-		if (!strcmp(argv[i], "--")) {
-			i++;
+	while (i < argc && argv[i][0] == '-') {
+		o = argv[i++];
+		if (!strcmp(o, "--"))
 			break;
-		}
-		if (strcmp(argv[i], "--vendor") && strcmp(argv[i], "--trace"))
-			return usage("unknown option ", argv[i]);
-		if (i + 1 == argc)
-			return usage("a value is missing after ", argv[i]);
-		if (!strcmp(argv[i], "--vendor"))
-			r->vendor = argv[i + 1];
+		if (strcmp(o, "--vendor") && strcmp(o, "--trace"))
+			return usage("unknown option ", o);
+		if (i == argc)
+			return usage("a value is missing after ", o);
+		if (!strcmp(o, "--vendor"))
+			r->vendor = argv[i++];
 		else
-			r->trace = argv[i + 1];
-		i++;
+			r->trace = argv[i++];
 	}
 	if (r->vendor && strcmp(r->vendor, "intel") && strcmp(r->vendor, "amd"))
 		return usage("--vendor is intel or amd, not ", r->vendor);

@@ -20,9 +20,16 @@ static void *move(void *from, void *to, size_t len)
 	return to;
 }
 
-/* True when @fd is ours; *@out is the result then. */
-static bool serve(void *addr, size_t len, int prot, int flags, int fd,
-		  uint64_t off, void **out)
+/* What the client asked for. */
+struct request {
+	void *addr;
+	size_t len;
+	int prot, flags, fd;
+	uint64_t off;
+};
+
+/* True when the file is ours; *@out is the result then. */
+static bool serve(const struct request *r, void **out)
 {
 	const struct lib *lib = lib_get();
 	int saved = errno, ret;
@@ -30,9 +37,9 @@ static bool serve(void *addr, size_t len, int prot, int flags, int fd,
 
 	if (!lib || fd_borrowed())
 		return false;
-	ret = lib->mmap(fd, len, prot, flags, off, &p);
+	ret = lib->mmap(r->fd, r->len, r->prot, r->flags, r->off, &p);
 	if (ret == -ENOTTY || ret == -EBADF) {
-		fd_set_kind(fd, FD_FOREIGN);
+		fd_set_kind(r->fd, FD_FOREIGN);
 		return false;
 	}
 	*out = MAP_FAILED;
@@ -41,20 +48,25 @@ static bool serve(void *addr, size_t len, int prot, int flags, int fd,
 		return true;
 	}
 	*out = p;
-	if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
-		*out = move(p, addr, ALIGN_UP(len, PAGE));
+	if (r->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
+		*out = move(p, r->addr, ALIGN_UP(r->len, PAGE));
 	if (*out != MAP_FAILED)
 		errno = saved;
 	return true;
 }
 
+static bool is_ours(int flags, int fd)
+{
+	return unlikely(!(flags & MAP_ANONYMOUS) && fd_kind(fd) != FD_FOREIGN);
+}
+
 SHIM_API void *mmap(void *addr, size_t len, int prot, int flags, int fd,
 		    off_t off)
 {
+	struct request r = {addr, len, prot, flags, fd, (uint64_t)off};
 	void *p;
 
-	if (unlikely(!(flags & MAP_ANONYMOUS) && fd_kind(fd) != FD_FOREIGN) &&
-	    serve(addr, len, prot, flags, fd, (uint64_t)off, &p))
+	if (is_ours(flags, fd) && serve(&r, &p))
 		return p;
 	return real()->mmap(addr, len, prot, flags, fd, off);
 }
@@ -62,10 +74,10 @@ SHIM_API void *mmap(void *addr, size_t len, int prot, int flags, int fd,
 SHIM_API void *mmap64(void *addr, size_t len, int prot, int flags, int fd,
 		      off64_t off)
 {
+	struct request r = {addr, len, prot, flags, fd, (uint64_t)off};
 	void *p;
 
-	if (unlikely(!(flags & MAP_ANONYMOUS) && fd_kind(fd) != FD_FOREIGN) &&
-	    serve(addr, len, prot, flags, fd, (uint64_t)off, &p))
+	if (is_ours(flags, fd) && serve(&r, &p))
 		return p;
 	return real()->mmap64(addr, len, prot, flags, fd, off);
 }

@@ -18,6 +18,9 @@ int cmd_kvm(int argc, char **argv);
 /* cmd_doctor.c: what the machine offers */
 int cmd_doctor(int argc, char **argv);
 
+/* cmd_cpu.c: models of CPUs, and what guests see of them */
+int cmd_cpu(int argc, char **argv);
+
 /* cmd_stat.c: counters of running VMs */
 int cmd_stat(int argc, char **argv);
 

@@ -19,6 +19,7 @@ static const struct {
 	{"test", "run a suite of tests on one or more monitors", cmd_test},
 	{"kvm", "run a program that uses /dev/kvm on Lodge's own", cmd_kvm},
 	{"doctor", "say what this machine offers to guests", cmd_doctor},
+	{"cpu", "list, show and compare CPU models", cmd_cpu},
 	{"stat", "show what running VMs do", cmd_stat},
 };
 

@@ -138,6 +138,25 @@ static uint8_t find_descriptor(const struct cache *c)
 	return NO_DESCRIPTOR;
 }
 
+bool cache_from_descriptor(uint8_t code, struct cache *c)
+{
+	const struct descriptor *d = descriptors;
+
+	for (; d < descriptors + ARRAY_SIZE(descriptors); d++) {
+		if (d->code != code)
+			continue;
+		*c = (struct cache){
+			.type = (enum cache_type)d->type,
+			.level = d->level,
+			.line = d->line,
+			.ways = d->ways,
+			.size = d->kib * 1024U,
+		};
+		return true;
+	}
+	return false;
+}
+
 void cache_encode_2(const struct cache_model *m, bool l3, bool consistent,
 		    bool leaf4, uint32_t out[4])
 {

@@ -62,6 +62,9 @@ bool cache_is_sound(const struct cache *c);
 /* The order in which sharing may widen; NULL, or what is wrong. */
 const char *cache_check_sharing(const struct cache_model *m);
 
+/* The cache that a byte of leaf 2 names: kind, size, ways and line. */
+bool cache_from_descriptor(uint8_t code, struct cache *c);
+
 /* ---- the five encoders; @out: EAX EBX ECX EDX ---- */
 
 /*

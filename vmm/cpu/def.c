@@ -237,13 +237,15 @@ static int load(struct cpu_def *def, const struct cpu_request *r,
 	return m ? load_model(def, m, e) : cpu_def_check_name(r->name, e);
 }
 
-static int apply_kvm_defaults(struct cpu_def *def,
-			      const struct cpu_accel *accel, struct err *e)
+static int apply_accel_defaults(struct cpu_def *def,
+				const struct cpu_accel *accel, struct err *e)
 {
 	size_t i;
 	int f, ret;
 
-	if (accel->kind < CPU_ACCEL_LODGE || !def->model)
+	if (accel->kind == CPU_ACCEL_TCG)
+		return cpu_def_set(def, "-vme", 4, false, e);
+	if (accel->kind == CPU_ACCEL_NONE || !def->model)
 		return 0;
 	for (i = 0; i < ARRAY_SIZE(kvm_defaults); i++) {
 		const char *item = kvm_defaults[i];
@@ -293,7 +295,7 @@ static int apply_all(struct cpu_def *def, const struct cpu_request *r,
 {
 	int ret;
 
-	ret = apply_kvm_defaults(def, accel, e);
+	ret = apply_accel_defaults(def, accel, e);
 	if (!ret)
 		ret = machtype_deltas(&r->machine, r->name, apply_delta, def,
 				      e);

@@ -19,8 +19,8 @@ const struct cpu_model models_amd[] = {
 		.level = 0x2,
 		.xlevel = 0x80000008,
 		.model_id = "QEMU Virtual CPU version 2.5+",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 mmx fxsr sse sse2 "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 mmx fxsr sse sse2 "
 			    "mmxext 3dnowext 3dnow",
 		.version =
 			{
@@ -36,8 +36,8 @@ const struct cpu_model models_amd[] = {
 		.level = 0x5,
 		.xlevel = 0x8000001a,
 		.model_id = "AMD Phenom(tm) 9550 Quad-Core Processor",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			    "pni monitor cx16 popcnt "
 			    "syscall nx mmxext fxsr-opt pdpe1gb rdtscp lm "
 			    "3dnowext 3dnow "
@@ -57,8 +57,8 @@ const struct cpu_model models_amd[] = {
 		.level = 0x5,
 		.xlevel = 0x80000008,
 		.model_id = "AMD Opteron 240 (Gen 1 Class Opteron)",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			    "pni "
 			    "syscall nx lm",
 		.version =
@@ -75,8 +75,8 @@ const struct cpu_model models_amd[] = {
 		.level = 0x5,
 		.xlevel = 0x8000000a,
 		.model_id = "AMD Opteron 22xx (Gen 2 Class Opteron)",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			    "pni cx16 "
 			    "syscall nx lm "
 			    "lahf-lm svm",
@@ -94,8 +94,8 @@ const struct cpu_model models_amd[] = {
 		.level = 0x5,
 		.xlevel = 0x8000000a,
 		.model_id = "AMD Opteron 23xx (Gen 3 Class Opteron)",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			    "pni monitor cx16 popcnt "
 			    "syscall nx rdtscp lm "
 			    "lahf-lm svm abm sse4a misalignsse",
@@ -113,8 +113,8 @@ const struct cpu_model models_amd[] = {
 		.level = 0xd,
 		.xlevel = 0x8000001a,
 		.model_id = "AMD Opteron 62xx class CPU",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			    "pni pclmulqdq ssse3 cx16 sse4.1 sse4.2 popcnt aes "
 			    "xsave avx "
 			    "syscall nx pdpe1gb rdtscp lm "
@@ -135,8 +135,8 @@ const struct cpu_model models_amd[] = {
 		.level = 0xd,
 		.xlevel = 0x8000001a,
 		.model_id = "AMD Opteron 63xx class CPU",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			    "pni pclmulqdq ssse3 fma cx16 sse4.1 sse4.2 popcnt "
 			    "aes xsave avx f16c "
 			    "syscall nx pdpe1gb rdtscp lm "
@@ -159,8 +159,8 @@ const struct cpu_model models_amd[] = {
 		.model_id = "AMD EPYC Processor",
 		.cache = &cache_epyc,
 		.features =
-			"fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			"mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+			"fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			"pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			"pni pclmulqdq monitor ssse3 fma cx16 sse4.1 sse4.2 "
 			"movbe popcnt aes xsave avx f16c rdrand "
 			"syscall nx mmxext fxsr-opt pdpe1gb rdtscp lm "
@@ -203,8 +203,8 @@ const struct cpu_model models_amd[] = {
 		.xlevel = 0x8000001e,
 		.model_id = "Hygon Dhyana Processor",
 		.cache = &cache_epyc,
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			    "pni monitor ssse3 fma cx16 sse4.1 sse4.2 movbe "
 			    "popcnt xsave avx f16c rdrand "
 			    "syscall nx mmxext fxsr-opt pdpe1gb rdtscp lm "
@@ -233,8 +233,8 @@ const struct cpu_model models_amd[] = {
 		.model_id = "AMD EPYC-Rome Processor",
 		.cache = &cache_rome,
 		.features =
-			"fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			"mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+			"fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			"pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			"pni pclmulqdq monitor ssse3 fma cx16 sse4.1 sse4.2 "
 			"movbe popcnt aes xsave avx f16c rdrand "
 			"syscall nx mmxext fxsr-opt pdpe1gb rdtscp lm "
@@ -277,8 +277,8 @@ const struct cpu_model models_amd[] = {
 		.xlevel = 0x8000001e,
 		.model_id = "AMD EPYC-Milan Processor",
 		.cache = &cache_milan,
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			    "pni pclmulqdq monitor ssse3 fma cx16 pcid sse4.1 "
 			    "sse4.2 movbe popcnt aes xsave avx f16c rdrand "
 			    "syscall nx mmxext fxsr-opt pdpe1gb rdtscp lm "
@@ -325,8 +325,8 @@ const struct cpu_model models_amd[] = {
 		.xlevel = 0x80000022,
 		.model_id = "AMD EPYC-Genoa Processor",
 		.cache = &cache_genoa,
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			    "pni pclmulqdq monitor ssse3 fma cx16 pcid sse4.1 "
 			    "sse4.2 movbe popcnt aes xsave avx f16c rdrand "
 			    "syscall nx mmxext fxsr-opt pdpe1gb rdtscp lm "
@@ -372,8 +372,8 @@ const struct cpu_model models_amd[] = {
 		.xlevel = 0x80000022,
 		.model_id = "AMD EPYC-Turin Processor",
 		.cache = &cache_turin,
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			    "pni pclmulqdq monitor ssse3 fma cx16 pcid sse4.1 "
 			    "sse4.2 movbe popcnt aes xsave avx f16c rdrand "
 			    "syscall nx mmxext fxsr-opt pdpe1gb rdtscp lm "

@@ -18,7 +18,7 @@ const struct cpu_model models_intel[] = {
 		.stepping = 0,
 		.level = 0x1,
 		.cache = &cache_leaf2,
-		.features = "fpu pse",
+		.features = "fpu vme pse",
 		.version =
 			{
 				{.delta = ""},
@@ -32,7 +32,7 @@ const struct cpu_model models_intel[] = {
 		.stepping = 3,
 		.level = 0x1,
 		.cache = &cache_leaf2,
-		.features = "fpu de pse tsc msr mce cx8 apic mmx",
+		.features = "fpu vme de pse tsc msr mce cx8 apic mmx",
 		.version =
 			{
 				{.delta = ""},
@@ -46,8 +46,8 @@ const struct cpu_model models_intel[] = {
 		.stepping = 2,
 		.level = 0x2,
 		.cache = &cache_leaf2,
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 mmx fxsr",
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 mmx fxsr",
 		.version =
 			{
 				{.delta = ""},
@@ -61,8 +61,8 @@ const struct cpu_model models_intel[] = {
 		.stepping = 3,
 		.level = 0x3,
 		.cache = &cache_leaf2,
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 mmx fxsr sse",
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 mmx fxsr sse",
 		.version =
 			{
 				{.delta = ""},
@@ -77,10 +77,11 @@ const struct cpu_model models_intel[] = {
 		.level = 0xa,
 		.xlevel = 0x80000008,
 		.model_id = "Genuine Intel(R) CPU           T2600  @ 2.16GHz",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat clflush acpi mmx fxsr sse sse2 ss "
-			    "pni monitor "
-			    "nx",
+		.features =
+			"fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			"pge mca cmov pat clflush acpi mmx fxsr sse sse2 ss "
+			"pni monitor "
+			"nx",
 		.version =
 			{
 				{.delta = ""},
@@ -95,9 +96,9 @@ const struct cpu_model models_intel[] = {
 		.level = 0xa,
 		.xlevel = 0x80000008,
 		.model_id = "Intel(R) Core(TM)2 Duo CPU     T7700  @ 2.40GHz",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush acpi mmx fxsr sse sse2 "
-			    "ss "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush acpi mmx fxsr sse "
+			    "sse2 ss "
 			    "pni monitor ssse3 cx16 "
 			    "syscall nx lm "
 			    "lahf-lm",
@@ -115,11 +116,12 @@ const struct cpu_model models_intel[] = {
 		.level = 0xa,
 		.xlevel = 0x80000008,
 		.model_id = "Intel(R) Atom(TM) CPU N270   @ 1.60GHz",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat clflush acpi mmx fxsr sse sse2 ss "
-			    "pni monitor ssse3 movbe "
-			    "nx "
-			    "lahf-lm",
+		.features =
+			"fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			"pge mca cmov pat clflush acpi mmx fxsr sse sse2 ss "
+			"pni monitor ssse3 movbe "
+			"nx "
+			"lahf-lm",
 		.version =
 			{
 				{.delta = ""},
@@ -134,8 +136,8 @@ const struct cpu_model models_intel[] = {
 		.level = 0xa,
 		.xlevel = 0x80000008,
 		.model_id = "Intel Celeron_4x0 (Conroe/Merom Class Core 2)",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			    "pni ssse3 "
 			    "syscall nx lm "
 			    "lahf-lm",
@@ -153,8 +155,8 @@ const struct cpu_model models_intel[] = {
 		.level = 0xa,
 		.xlevel = 0x80000008,
 		.model_id = "Intel Core 2 Duo P9xxx (Penryn Class Core 2)",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			    "pni ssse3 cx16 sse4.1 "
 			    "syscall nx lm "
 			    "lahf-lm",
@@ -172,8 +174,8 @@ const struct cpu_model models_intel[] = {
 		.level = 0xb,
 		.xlevel = 0x80000008,
 		.model_id = "Intel Core i7 9xx (Nehalem Class Core i7)",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			    "pni ssse3 cx16 sse4.1 sse4.2 popcnt "
 			    "syscall nx lm "
 			    "lahf-lm",
@@ -195,8 +197,8 @@ const struct cpu_model models_intel[] = {
 		.level = 0xb,
 		.xlevel = 0x80000008,
 		.model_id = "Westmere E56xx/L56xx/X56xx (Nehalem-C)",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			    "pni pclmulqdq ssse3 cx16 sse4.1 sse4.2 popcnt aes "
 			    "syscall nx lm "
 			    "lahf-lm "
@@ -219,8 +221,8 @@ const struct cpu_model models_intel[] = {
 		.level = 0xd,
 		.xlevel = 0x80000008,
 		.model_id = "Intel Xeon E312xx (Sandy Bridge)",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			    "pni pclmulqdq ssse3 cx16 sse4.1 sse4.2 x2apic "
 			    "popcnt tsc-deadline aes xsave avx "
 			    "syscall nx rdtscp lm "
@@ -245,8 +247,8 @@ const struct cpu_model models_intel[] = {
 		.level = 0xd,
 		.xlevel = 0x80000008,
 		.model_id = "Intel Xeon E3-12xx v2 (Ivy Bridge)",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			    "pni pclmulqdq ssse3 cx16 sse4.1 sse4.2 x2apic "
 			    "popcnt tsc-deadline aes xsave avx f16c rdrand "
 			    "syscall nx rdtscp lm "
@@ -272,8 +274,8 @@ const struct cpu_model models_intel[] = {
 		.level = 0xd,
 		.xlevel = 0x80000008,
 		.model_id = "Intel Core Processor (Haswell)",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			    "pni pclmulqdq ssse3 fma cx16 pcid sse4.1 sse4.2 "
 			    "x2apic movbe popcnt tsc-deadline aes xsave avx "
 			    "f16c rdrand "
@@ -308,8 +310,8 @@ const struct cpu_model models_intel[] = {
 		.level = 0xd,
 		.xlevel = 0x80000008,
 		.model_id = "Intel Core Processor (Broadwell)",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			    "pni pclmulqdq ssse3 fma cx16 pcid sse4.1 sse4.2 "
 			    "x2apic movbe popcnt tsc-deadline aes xsave avx "
 			    "f16c rdrand "

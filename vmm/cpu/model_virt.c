@@ -55,8 +55,8 @@ const struct cpu_model models_virt[] = {
 		.level = 0xd,
 		.xlevel = 0x80000008,
 		.model_id = "Common KVM processor",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			    "pni cx16 "
 			    "syscall nx lm",
 		.version =
@@ -73,8 +73,8 @@ const struct cpu_model models_virt[] = {
 		.level = 0x5,
 		.xlevel = 0x80000008,
 		.model_id = "Common 32-bit KVM processor",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			    "pni",
 		.version =
 			{
@@ -91,9 +91,9 @@ const struct cpu_model models_virt[] = {
 		.xlevel = 0x80000008,
 		.xlevel2 = 0xc0000001,
 		.model_id = "Zhaoxin YongFeng Processor",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush acpi mmx fxsr sse sse2 "
-			    "ss "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush acpi mmx fxsr sse "
+			    "sse2 ss "
 			    "pni pclmulqdq monitor ssse3 fma cx16 pcid sse4.1 "
 			    "sse4.2 x2apic movbe popcnt tsc-deadline aes xsave "
 			    "avx f16c rdrand "

@@ -19,8 +19,8 @@ const struct cpu_model models_xeon[] = {
 		.level = 0xd,
 		.xlevel = 0x80000008,
 		.model_id = "Intel Core Processor (Skylake)",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			    "pni pclmulqdq ssse3 fma cx16 pcid sse4.1 sse4.2 "
 			    "x2apic movbe popcnt tsc-deadline aes xsave avx "
 			    "f16c rdrand "
@@ -53,8 +53,8 @@ const struct cpu_model models_xeon[] = {
 		.level = 0xd,
 		.xlevel = 0x80000008,
 		.model_id = "Intel Xeon Processor (Skylake)",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			    "pni pclmulqdq ssse3 fma cx16 pcid sse4.1 sse4.2 "
 			    "x2apic movbe popcnt tsc-deadline aes xsave avx "
 			    "f16c rdrand "
@@ -91,8 +91,9 @@ const struct cpu_model models_xeon[] = {
 		.level = 0xd,
 		.xlevel = 0x80000008,
 		.model_id = "Intel Xeon Phi Processor (Knights Mill)",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 ss "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+			    "ss "
 			    "pni pclmulqdq ssse3 fma cx16 sse4.1 sse4.2 x2apic "
 			    "movbe popcnt tsc-deadline aes xsave avx f16c "
 			    "rdrand "
@@ -118,8 +119,8 @@ const struct cpu_model models_xeon[] = {
 		.level = 0x15,
 		.xlevel = 0x80000008,
 		.model_id = "Intel Atom Processor (Denverton)",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			    "pni pclmulqdq monitor ssse3 cx16 sse4.1 sse4.2 "
 			    "x2apic movbe popcnt tsc-deadline aes xsave rdrand "
 			    "syscall nx pdpe1gb rdtscp lm "
@@ -146,8 +147,8 @@ const struct cpu_model models_xeon[] = {
 		.level = 0xd,
 		.xlevel = 0x80000008,
 		.model_id = "Intel Xeon Processor (Cascadelake)",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			    "pni pclmulqdq ssse3 fma cx16 pcid sse4.1 sse4.2 "
 			    "x2apic movbe popcnt tsc-deadline aes xsave avx "
 			    "f16c rdrand "
@@ -185,8 +186,8 @@ const struct cpu_model models_xeon[] = {
 		.level = 0xd,
 		.xlevel = 0x80000008,
 		.model_id = "Intel Xeon Processor (Cooperlake)",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			    "pni pclmulqdq ssse3 fma cx16 pcid sse4.1 sse4.2 "
 			    "x2apic movbe popcnt tsc-deadline aes xsave avx "
 			    "f16c rdrand "
@@ -218,8 +219,8 @@ const struct cpu_model models_xeon[] = {
 		.xlevel = 0x80000008,
 		.model_id = "Intel Atom Processor (SnowRidge)",
 		.features =
-			"fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			"mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+			"fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			"pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			"pni pclmulqdq monitor ssse3 cx16 sse4.1 sse4.2 "
 			"x2apic movbe popcnt tsc-deadline aes xsave rdrand "
 			"syscall nx pdpe1gb rdtscp lm "
@@ -251,8 +252,8 @@ const struct cpu_model models_xeon[] = {
 		.level = 0xd,
 		.xlevel = 0x80000008,
 		.model_id = "Intel Xeon Processor (Icelake)",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			    "pni pclmulqdq ssse3 fma cx16 pcid sse4.1 sse4.2 "
 			    "x2apic movbe popcnt tsc-deadline aes xsave avx "
 			    "f16c rdrand "
@@ -299,8 +300,8 @@ const struct cpu_model models_xeon[] = {
 		.xlevel = 0x80000008,
 		.model_id = "Intel Xeon Processor (SapphireRapids)",
 		.features =
-			"fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			"mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+			"fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			"pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			"pni pclmulqdq ssse3 fma cx16 pcid sse4.1 sse4.2 "
 			"x2apic movbe popcnt tsc-deadline aes xsave avx "
 			"f16c rdrand "
@@ -344,8 +345,8 @@ const struct cpu_model models_xeon[] = {
 		.xlevel = 0x80000008,
 		.model_id = "Intel Xeon Processor (GraniteRapids)",
 		.features =
-			"fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			"mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+			"fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			"pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			"pni pclmulqdq ssse3 fma cx16 pcid sse4.1 sse4.2 "
 			"x2apic movbe popcnt tsc-deadline aes xsave avx "
 			"f16c rdrand "
@@ -393,8 +394,8 @@ const struct cpu_model models_xeon[] = {
 		.level = 0x23,
 		.xlevel = 0x80000008,
 		.model_id = "Intel Xeon Processor (SierraForest)",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
 			    "pni pclmulqdq ssse3 fma cx16 pcid sse4.1 sse4.2 "
 			    "x2apic movbe popcnt tsc-deadline aes xsave avx "
 			    "f16c rdrand "
@@ -439,8 +440,9 @@ const struct cpu_model models_xeon[] = {
 		.level = 0x23,
 		.xlevel = 0x80000008,
 		.model_id = "Intel Xeon Processor (ClearwaterForest)",
-		.features = "fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			    "mca cmov pat pse36 clflush mmx fxsr sse sse2 ss "
+		.features = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			    "pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+			    "ss "
 			    "pni pclmulqdq ssse3 fma cx16 pcid sse4.1 sse4.2 "
 			    "x2apic movbe popcnt tsc-deadline aes xsave avx "
 			    "f16c rdrand "
@@ -484,8 +486,9 @@ const struct cpu_model models_xeon[] = {
 		.force_1f = true,
 		.model_id = "Intel Xeon Processor (DiamondRapids)",
 		.features =
-			"fpu de pse tsc msr pae mce cx8 apic sep mtrr pge "
-			"mca cmov pat pse36 clflush mmx fxsr sse sse2 ss "
+			"fpu vme de pse tsc msr pae mce cx8 apic sep mtrr "
+			"pge mca cmov pat pse36 clflush mmx fxsr sse sse2 "
+			"ss "
 			"pni pclmulqdq ssse3 fma cx16 pcid sse4.1 sse4.2 "
 			"x2apic movbe popcnt tsc-deadline aes xsave avx "
 			"f16c rdrand "

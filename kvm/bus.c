@@ -48,16 +48,43 @@ void bus_destroy(struct vm *vm)
 
 /* ---- eventfds ---- */
 
-int eventfd_identify(int fd, uint64_t *id)
+static struct lock info_lock;
+
+FILE *fdinfo_open(int fd)
 {
-	char path[40], line[80];
-	int ret = -EINVAL;
+	char path[40];
 	FILE *f;
 
-	if (fd < 0 || fcntl(fd, F_GETFD) < 0)
-		return -EBADF;
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	lock_acquire(&info_lock);
 	f = fopen(path, "re");
+	if (!f)
+		lock_release(&info_lock);
+	return f;
+}
+
+void fdinfo_close(FILE *f)
+{
+	fclose(f);
+	lock_release(&info_lock);
+}
+
+int fdinfo_dup(int fd)
+{
+	int dup;
+
+	lock_acquire(&info_lock);
+	dup = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	lock_release(&info_lock);
+	return dup;
+}
+
+int eventfd_identify(int fd, uint64_t *id)
+{
+	char line[80];
+	int ret = -EINVAL;
+	FILE *f = fd < 0 ? NULL : fdinfo_open(fd);
+
 	if (!f)
 		return -EBADF;
 	*id = UINT64_MAX;
@@ -66,7 +93,7 @@ int eventfd_identify(int fd, uint64_t *id)
 			ret = 0;
 		sscanf(line, "eventfd-id: %lu", id);
 	}
-	fclose(f);
+	fdinfo_close(f);
 	return ret;
 }
 

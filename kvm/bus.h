@@ -7,6 +7,7 @@
 #define KVM_BUS_H
 
 #include <pthread.h>
+#include <stdio.h>
 
 #include "lib/util.h"
 
@@ -61,6 +62,17 @@ void irqfd_destroy(struct vm *vm);
  * or -EINVAL for something else.
  */
 int eventfd_identify(int fd, uint64_t *id) __must_check;
+
+/*
+ * What /proc tells about a descriptor; NULL when it is not open. One at a
+ * time: a number the client has just closed may be that of the file read
+ * here, and must not be taken for the client's by another thread.
+ */
+FILE *fdinfo_open(int fd);
+void fdinfo_close(FILE *f);
+
+/* A duplicate of a descriptor of the client's, never of such a file. */
+int fdinfo_dup(int fd);
 
 /* Add one, or @n, to an eventfd. */
 void eventfd_signal(int fd);

@@ -60,20 +60,18 @@ static struct {
 /* Whether epoll still knows @key: its eventfd is open somewhere. */
 static bool is_open(int epoll_fd, uint64_t key)
 {
-	char path[40], line[128];
+	char line[128];
 	uint64_t data;
 	bool found = false;
-	FILE *f;
+	FILE *f = fdinfo_open(epoll_fd);
 
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", epoll_fd);
-	f = fopen(path, "re");
 	if (!f)
 		return true;
 	while (!found && fgets(line, sizeof(line), f))
 		found = sscanf(line, "tfd: %*d events: %*x data: %lx", &data) ==
 				1 &&
 			data == key;
-	fclose(f);
+	fdinfo_close(f);
 	return found;
 }
 
@@ -179,7 +177,7 @@ static int find_duplicate(const struct irqfd *f)
  */
 static bool consume(const struct vm *vm, struct irqfd *f)
 {
-	int fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 0);
+	int fd = fdinfo_dup(f->fd);
 	struct iovec v;
 	bool taken;
 	uint64_t n;
@@ -191,7 +189,7 @@ static bool consume(const struct vm *vm, struct irqfd *f)
 		if ((int)n < 0)
 			return true;
 		f->fd = (int)n;
-		fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 0);
+		fd = fdinfo_dup(f->fd);
 		if (fd < 0)
 			return true;
 	}

@@ -54,8 +54,8 @@ double suite_duration(const char *text)
 	if (end == text || !(v >= 0) || v > 1e7)
 		return -1;
 	switch (*end) {
-	case 'h': v *= 60; /* fallthrough */
-	case 'm': v *= 60; /* fallthrough */
+	case 'h': v *= 60; __attribute__((fallthrough));
+	case 'm': v *= 60; __attribute__((fallthrough));
 	case 's': end++; break;
 	default: break;
 	}
@@ -209,7 +209,8 @@ static void finish(struct pool *p, struct child *c, int status)
 	r->seconds = now() - c->start;
 	r->verdict = suite_judge(j->target, j->test, &end, r->reason);
 	if (r->verdict == VERDICT_TIMEOUT)
-		snprintf(r->reason, sizeof(r->reason), "after %.0f s", r->seconds);
+		snprintf(r->reason, sizeof(r->reason), "after %.0f s",
+			 r->seconds);
 	if (p->stopping && c->ended)
 		r->verdict = VERDICT_NONE;
 	join_logs(c, end.errors);

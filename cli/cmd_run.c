@@ -96,8 +96,18 @@ static const struct option options[] = {
 	{"device", "DEVICE",
 	 "isa-debug-exit[,iobase=PORT][,iosize=BYTES]: the guest sets the\n"
 	 "exit status; pvpanic[,ioport=PORT]: the guest reports a panic;\n"
-	 "pc-testdev: what kvm-unit-tests ask for",
+	 "pc-testdev: what kvm-unit-tests ask for; virtio-blk-pci,drive=ID;\n"
+	 "virtio-rng-pci. help lists the devices, NAME,help their\n"
+	 "properties; without PCI names end in -device",
 	 config_device},
+	{"drive", "DISK",
+	 "file=FILE: a raw disk; also if=virtio|none, id=, readonly=on,\n"
+	 "discard=unmap, cache=writeback|writethrough|unsafe, serial=,\n"
+	 "werror=report|ignore, rerror=, file.locking=off (if=virtio)",
+	 config_drive},
+	{"blockdev", "DISK",
+	 "node-name=ID,driver=raw|file,filename=FILE: a disk for -device",
+	 config_blockdev},
 	{"serial", "PORT",
 	 "COM1: mon:stdio, stdio (Ctrl-C interrupts), null, none, file:PATH\n"
 	 "(mon:stdio)",
@@ -193,7 +203,7 @@ static int parse(struct config *c, int argc, char **argv, bool *done)
 	const struct option *o;
 	const char *name;
 	struct err e = {0};
-	int i;
+	int i, ret;
 
 	*done = true;
 	for (i = 0; i < argc; i++) {
@@ -211,7 +221,10 @@ static int parse(struct config *c, int argc, char **argv, bool *done)
 		if (o->arg && i + 1 == argc)
 			return usage("option '%s' needs a value (%s)", argv[i],
 				     o->arg);
-		if (o->set(c, o->arg ? argv[++i] : NULL, &e)) {
+		ret = o->set(c, o->arg ? argv[++i] : NULL, &e);
+		if (ret > 0)
+			return EXITCODE_OK;
+		if (ret) {
 			fprintf(stderr, "lodge: -%s: %s\n", o->name, e.msg);
 			return EXITCODE_USAGE;
 		}

@@ -32,6 +32,20 @@ int bus_add(struct bus *bus, const struct bus_range *range)
 	return 0;
 }
 
+void bus_remove(struct bus *bus, uint64_t base, const void *ctx)
+{
+	unsigned i;
+
+	for (i = 0; i < bus->count; i++) {
+		if (bus->range[i].base != base || bus->range[i].ctx != ctx)
+			continue;
+		bus->count--;
+		memmove(&bus->range[i], &bus->range[i + 1],
+			(bus->count - i) * sizeof(bus->range[0]));
+		return;
+	}
+}
+
 static struct bus_range *find(struct bus *bus, uint64_t addr)
 {
 	unsigned lo = 0, hi = bus->count, mid;

@@ -9,7 +9,7 @@
 
 #include "lib/util.h"
 
-#define BUS_MAX 64 /* ranges on one bus */
+#define BUS_MAX 128 /* ranges on one bus */
 
 struct bus_ops {
 	/* @offset is from the range's base, @size 1, 2, 4 or 8. */
@@ -32,6 +32,9 @@ struct bus {
 
 /* 0, -EINVAL for an empty range, -EEXIST on overlap, -ENOSPC. */
 int bus_add(struct bus *bus, const struct bus_range *range) __must_check;
+
+/* Take away the range that starts at @base and belongs to @ctx. */
+void bus_remove(struct bus *bus, uint64_t base, const void *ctx);
 
 uint64_t bus_read(struct bus *bus, uint64_t addr, unsigned size);
 void bus_write(struct bus *bus, uint64_t addr, unsigned size, uint64_t val);

@@ -138,7 +138,12 @@ static void test_pci(void **state)
 {
 	struct bus pio = {0}, mmio = {0};
 	uint64_t cf9 = 0;
-	struct pci_board board = {ECAM, 16 << 20, &cf9_ops, &cf9};
+	struct pci_board board = {
+		.ecam = ECAM,
+		.ecam_size = 16 << 20,
+		.cf9_ops = &cf9_ops,
+		.cf9_ctx = &cf9,
+	};
 	struct pci pci;
 
 	assert_int_equal(pci_init(&pci, &pio, &mmio, &board), 0);

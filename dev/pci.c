@@ -6,44 +6,35 @@
  */
 #include "dev/pci.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "dev/bus.h"
+#include "dev/pcifn.h"
 
 #define PCI_PORT      0xcf8
 #define PCI_ENABLE    BIT(31)
 #define PCI_COMMAND   0x04
+#define PCI_BAR0      0x10
 #define PCI_INTERRUPT 0x3c
 #define COMMAND_WRITE 0x0547 /* IO, memory, master, parity, SERR, INTx */
 
-/* Function at bus/device/function @bdf: its registers, or NULL. */
-static uint8_t *function(struct pci *pci, unsigned bdf)
+static uint32_t bridge_read(struct pci *pci, unsigned reg, unsigned size)
 {
-	return bdf == 0 ? pci->bridge : NULL;
-}
-
-static uint32_t config_read(struct pci *pci, unsigned bdf, unsigned reg,
-			    unsigned size)
-{
-	const uint8_t *f = function(pci, bdf);
 	uint32_t val = 0;
 
-	if (!f)
-		return UINT32_MAX;
 	/* Extended registers exist, and hold no capability. */
 	if (reg + size <= sizeof(pci->bridge))
-		memcpy(&val, f + reg, size);
+		memcpy(&val, pci->bridge + reg, size);
 	return val;
 }
 
-static void config_write(struct pci *pci, unsigned bdf, unsigned reg,
-			 unsigned size, uint32_t val)
+static void bridge_write(struct pci *pci, unsigned reg, unsigned size,
+			 uint32_t val)
 {
-	uint8_t *f = function(pci, bdf);
+	uint8_t *f = pci->bridge;
 	unsigned i, byte;
 
-	if (!f)
-		return;
 	for (i = 0; i < size; i++, reg++, val >>= 8) {
 		byte = val & 0xff;
 		if (reg == PCI_COMMAND)
@@ -53,6 +44,33 @@ static void config_write(struct pci *pci, unsigned bdf, unsigned reg,
 		else if (reg == PCI_INTERRUPT)
 			f[reg] = (uint8_t)byte;
 	}
+}
+
+/* The function at bus/device/function @bdf but for the bridge, or NULL. */
+static struct pcifn *function(struct pci *pci, unsigned bdf)
+{
+	return bdf % 8 || bdf / 8 >= PCI_SLOTS ? NULL : pci->slot[bdf / 8];
+}
+
+static uint32_t config_read(struct pci *pci, unsigned bdf, unsigned reg,
+			    unsigned size)
+{
+	struct pcifn *fn = function(pci, bdf);
+
+	if (bdf == 0)
+		return bridge_read(pci, reg, size);
+	return fn ? pcifn_config_read(fn, reg, size) : UINT32_MAX;
+}
+
+static void config_write(struct pci *pci, unsigned bdf, unsigned reg,
+			 unsigned size, uint32_t val)
+{
+	struct pcifn *fn = function(pci, bdf);
+
+	if (bdf == 0)
+		bridge_write(pci, reg, size, val);
+	else if (fn)
+		pcifn_config_write(fn, reg, size, val);
 }
 
 static uint64_t pci_port_read(void *ctx, uint64_t offset, unsigned size)
@@ -121,8 +139,81 @@ int pci_init(struct pci *pci, struct bus *pio, struct bus *mmio,
 				   pci};
 	int ret;
 
-	*pci = (struct pci){.board = *board};
+	*pci = (struct pci){
+		.board = *board,
+		.mmio = mmio,
+		.next_bar = board->window,
+	};
 	memcpy(pci->bridge, identity, sizeof(identity));
+	pthread_mutex_init(&pci->intx_lock, NULL);
 	ret = bus_add(pio, &ports);
 	return ret ? ret : bus_add(mmio, &window);
+}
+
+void pci_exit(struct pci *pci)
+{
+	if (pci->mmio)
+		pthread_mutex_destroy(&pci->intx_lock);
+	pci->mmio = NULL;
+}
+
+/* As firmware would: an address for each BAR, decoding still off. */
+static int assign_bars(struct pci *pci, struct pcifn *fn)
+{
+	uint64_t next = pci->next_bar;
+	unsigned i;
+
+	for (i = 0; i < PCIFN_BARS; i++) {
+		if (!fn->bar[i].size)
+			continue;
+		next = ALIGN_UP(next, (uint64_t)fn->bar[i].size);
+		if (next + fn->bar[i].size > pci->board.window_end)
+			return -ENOSPC;
+		pcifn_config_write(fn, PCI_BAR0 + 4 * i, 4, (uint32_t)next);
+		next += fn->bar[i].size;
+	}
+	pci->next_bar = next;
+	return 0;
+}
+
+int pci_plug(struct pci *pci, struct pcifn *fn, unsigned slot)
+{
+	int ret;
+
+	if (!slot)
+		for (slot = 1; slot < PCI_SLOTS && pci->slot[slot];)
+			slot++;
+	if (slot >= PCI_SLOTS)
+		return -ENOSPC;
+	if (pci->slot[slot])
+		return -EBUSY;
+	ret = assign_bars(pci, fn);
+	if (ret)
+		return ret;
+	fn->pci = pci;
+	fn->slot = slot;
+	pci->slot[slot] = fn;
+	return 0;
+}
+
+void pci_unplug(struct pci *pci, struct pcifn *fn)
+{
+	if (!fn->pci)
+		return;
+	pcifn_set_pin(fn, false);
+	pcifn_unmap(fn);
+	pci->slot[fn->slot] = NULL;
+	fn->pci = NULL;
+}
+
+void pci_intx(struct pci *pci, unsigned line, bool level)
+{
+	unsigned before;
+
+	pthread_mutex_lock(&pci->intx_lock);
+	before = pci->asserted[line];
+	pci->asserted[line] += level ? 1U : -1U;
+	if (!before != !pci->asserted[line])
+		pci->board.intx(pci->board.ctx, line, level);
+	pthread_mutex_unlock(&pci->intx_lock);
 }

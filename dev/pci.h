@@ -1,19 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PCI configuration space by ports 0xcf8/0xcfc and by ECAM. One host bridge
- * function is bus 0's only tenant so far; every other function is absent.
- * Documents: PCI Local Bus 3.0 "Configuration Space Decoding" (3.2.2.3), PCI
- * Express Base "Enhanced Configuration Access Mechanism" (7.2.2).
+ * A PCI bus: configuration space by ports 0xcf8/0xcfc and by ECAM, a host
+ * bridge in slot 0 and one function in each other slot that is taken; slots
+ * can be filled and emptied while the machine runs. INTx pins are swizzled
+ * by slot onto PCI_INTX_LINES lines of the board. Documents: PCI Local Bus 3.0
+ * "Configuration Space Decoding" (3.2.2.3), PCI Express Base "Enhanced
+ * Configuration Access Mechanism" (7.2.2). Left out: bridges, multi-function
+ * devices, power management.
  */
 #ifndef DEV_PCI_H
 #define DEV_PCI_H
 
+#include <pthread.h>
+
 #include "lib/util.h"
 
 #define PCI_ECAM_BUS_SIZE (1ULL << 20) /* ECAM bytes of one bus */
+#define PCI_SLOTS         32
+#define PCI_INTX_LINES    8
 
 struct bus;
 struct bus_ops;
+struct pcifn;
 
 /* What the board decides. */
 struct pci_board {
@@ -21,12 +29,24 @@ struct pci_board {
 	uint64_t ecam_size;            /* bytes */
 	const struct bus_ops *cf9_ops; /* who owns the byte at 0xcf9 */
 	void *cf9_ctx;
+	uint64_t window; /* gpas that BARs may have, [window, window_end) */
+	uint64_t window_end;
+	/* Any thread: INTx line 0 to PCI_INTX_LINES - 1, and a message. */
+	void (*intx)(void *ctx, unsigned line, bool level);
+	void (*msi)(void *ctx, uint64_t address, uint32_t data);
+	void *ctx;
 };
 
 struct pci {
 	uint32_t address;    /* port 0xcf8 */
 	uint8_t bridge[256]; /* the host bridge's registers */
+	struct pcifn *slot[PCI_SLOTS];
+	struct bus *mmio;
+	uint64_t next_bar; /* where the window is free */
 	struct pci_board board;
+	/* ---- any thread, under intx_lock ---- */
+	pthread_mutex_t intx_lock;
+	unsigned asserted[PCI_INTX_LINES]; /* pins that hold each line */
 };
 
 /*
@@ -35,5 +55,19 @@ struct pci {
  */
 int pci_init(struct pci *pci, struct bus *pio, struct bus *mmio,
 	     const struct pci_board *board) __must_check;
+
+/* Free what pci_init() took; slots are emptied by their owners before. */
+void pci_exit(struct pci *pci);
+
+/*
+ * Put @fn into @slot, or into the first free one when that is 0, and give
+ * its BARs addresses. 0, -EBUSY when the slot is taken, -ENOSPC when the bus
+ * or the window is full. @fn stays the caller's.
+ */
+int pci_plug(struct pci *pci, struct pcifn *fn, unsigned slot) __must_check;
+void pci_unplug(struct pci *pci, struct pcifn *fn);
+
+/* @fn's INTx pin changed; any thread. */
+void pci_intx(struct pci *pci, unsigned line, bool level);
 
 #endif

@@ -17,6 +17,7 @@ struct acpi_machine {
 	unsigned cpus;
 	unsigned ioapic_id;
 	bool pci;
+	unsigned virtio_mmio;  /* devices at LAYOUT_VIRTIO */
 	uint16_t serial_port;  /* COM1, 0: none */
 	uint16_t pvpanic_port; /* 0: none */
 };

@@ -263,6 +263,15 @@ void aml_irq(struct aml *a, unsigned irq)
 	aml_u16(a, (uint16_t)BIT(irq));
 }
 
+void aml_interrupt(struct aml *a, unsigned gsi)
+{
+	aml_u8(a, 0x89); /* extended interrupt descriptor */
+	aml_u16(a, 6);
+	aml_u8(a, 1); /* consumer, level, active high, exclusive */
+	aml_u8(a, 1);
+	aml_u32(a, gsi);
+}
+
 /* Address space descriptors: fixed minimum and maximum, whole length. */
 static void space_head(struct aml *a, uint8_t tag, uint16_t len, uint8_t type,
 		       uint8_t flags)

@@ -57,6 +57,8 @@ void aml_path(struct aml *a, const char *path);
 /* Resource descriptors, inside aml_resources(). */
 void aml_io(struct aml *a, uint16_t port, uint8_t len);
 void aml_irq(struct aml *a, unsigned irq);
+/* A level-triggered interrupt, active high, by GSI. */
+void aml_interrupt(struct aml *a, unsigned gsi);
 void aml_word_bus(struct aml *a, uint16_t min, uint16_t max);
 void aml_word_io(struct aml *a, uint16_t min, uint16_t max);
 void aml_dword_memory(struct aml *a, uint32_t min, uint32_t max);

@@ -13,12 +13,14 @@
 
 #include "dev/pctestdev.h"
 #include "host/evloop.h"
+#include "vmm/dsdt.h"
 #include "vmm/hv.h"
 #include "vmm/layout.h"
 #include "vmm/machine.h"
 #include "vmm/stop.h"
+#include "vmm/virtio.h"
 
-static void board_irq(void *ctx, unsigned irq, bool level)
+void machine_irq(void *ctx, unsigned irq, bool level)
 {
 	struct machine *m = ctx;
 	struct kvm_irq_level line = {.irq = irq, .level = level};
@@ -27,6 +29,28 @@ static void board_irq(void *ctx, unsigned irq, bool level)
 	if (ret < 0)
 		stop_fail(m->stop, ret, "%s fails KVM_IRQ_LINE for IRQ %u: %s",
 			  m->hv->ops->what, irq, strerror(-ret));
+}
+
+static void board_intx(void *ctx, unsigned line, bool level)
+{
+	machine_irq(ctx, DSDT_PCI_GSI + line, level);
+}
+
+static void board_msi(void *ctx, uint64_t address, uint32_t data)
+{
+	struct machine *m = ctx;
+	struct kvm_msi msi = {
+		.address_lo = (uint32_t)address,
+		.address_hi = (uint32_t)(address >> 32),
+		.data = data,
+	};
+	int ret = hv_ioctl(m->hv, m->vm_fd, KVM_SIGNAL_MSI,
+			   (unsigned long)&msi);
+
+	/* A message nobody takes is the guest's affair. */
+	if (ret < 0 && ret != -EINVAL)
+		stop_fail(m->stop, ret, "%s fails KVM_SIGNAL_MSI: %s",
+			  m->hv->ops->what, strerror(-ret));
 }
 
 static uint64_t read_clock(clockid_t id)
@@ -132,7 +156,7 @@ static int init_timer(struct machine *m, struct err *e)
 static int init_fixed(struct machine *m)
 {
 	struct isa_board wires = {
-		.irq = {.set = board_irq, .ctx = m},
+		.irq = {.set = machine_irq, .ctx = m},
 		.clock = {.now_ns = board_now},
 		.utc_offset_ns = (int64_t)(read_clock(CLOCK_REALTIME) -
 					   read_clock(CLOCK_MONOTONIC)),
@@ -141,8 +165,17 @@ static int init_fixed(struct machine *m)
 		.ctx = m,
 	};
 	struct bus_range cf9 = {ISA_PORT_CF9, 1, 1, &isa_reset_ops, &m->isa};
-	struct pci_board pci = {LAYOUT_ECAM, LAYOUT_ECAM_SIZE, &isa_reset_ops,
-				&m->isa};
+	struct pci_board pci = {
+		.ecam = LAYOUT_ECAM,
+		.ecam_size = LAYOUT_ECAM_SIZE,
+		.cf9_ops = &isa_reset_ops,
+		.cf9_ctx = &m->isa,
+		.window = LAYOUT_PCI32_BASE,
+		.window_end = LAYOUT_PCI32_END,
+		.intx = board_intx,
+		.msi = board_msi,
+		.ctx = m,
+	};
 	int ret = isa_init(&m->isa, &m->pio, &wires);
 
 	if (ret)
@@ -155,7 +188,7 @@ static int init_fixed(struct machine *m)
 
 static int init_com1(struct machine *m)
 {
-	struct chip_pin irq = {board_irq, m, ISA_IRQ_COM1};
+	struct chip_pin irq = {machine_irq, m, ISA_IRQ_COM1};
 
 	if (!m->host->serial)
 		return 0;
@@ -171,7 +204,7 @@ static int init_testdev(struct machine *m, struct err *e)
 	m->testdev = calloc(1, sizeof(*m->testdev));
 	if (!m->testdev)
 		return err_set(e, -ENOMEM, "out of memory");
-	m->testdev->irq = (struct chip_pin){board_irq, m, 0};
+	m->testdev->irq = (struct chip_pin){machine_irq, m, 0};
 	m->testdev->dma = &m->dma;
 	ret = pctestdev_init(m->testdev, &m->pio, &m->mmio);
 	if (ret)
@@ -230,6 +263,8 @@ int board_init(struct machine *m, struct err *e)
 		return err_set(e, ret, "the board's ports collide: %s",
 			       strerror(-ret));
 	ret = init_optional(m, e);
+	if (!ret)
+		ret = virtio_create_all(m, e);
 	if (!ret && m->host->serial)
 		console_attach(m->host->serial, &m->com1_user);
 	return ret;
@@ -239,6 +274,8 @@ void board_exit(struct machine *m)
 {
 	if (m->host->serial)
 		console_attach(m->host->serial, NULL);
+	virtio_destroy_all(m);
+	pci_exit(&m->pci);
 	evloop_remove(m->timer_watch);
 	m->timer_watch = NULL;
 	if (m->timer >= 0)

@@ -6,6 +6,7 @@
 #include "vmm/config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "vmm/keyval.h"
@@ -193,8 +194,19 @@ static const struct {
 	{"pc-testdev", offsetof(struct config, pc_testdev), no_property},
 };
 
+static int device_help(void)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(devices); i++)
+		puts(devices[i].name);
+	devconf_print_names();
+	return 1;
+}
+
 int config_device(struct config *c, const char *arg, struct err *e)
 {
+	const char *whole = arg;
 	struct keyval kv;
 	bool *present;
 	size_t i;
@@ -204,13 +216,18 @@ int config_device(struct config *c, const char *arg, struct err *e)
 		return ret;
 	if (!ret || (!kv.bare && strcmp(kv.key, "driver")))
 		return err_set(e, -EINVAL, "no device name given");
+	if (kv.bare && !strcmp(kv.value, "help"))
+		return device_help();
+	if (devconf_knows(kv.value))
+		return devconf_device(&c->dev, whole, e);
 	for (i = 0; i < ARRAY_SIZE(devices); i++)
 		if (!strcmp(devices[i].name, kv.value))
 			break;
 	if (i == ARRAY_SIZE(devices))
 		return err_set(e, -EINVAL,
-			       "'%s' is not one of isa-debug-exit, "
-			       "pc-testdev, pvpanic",
+			       "'%s' is not one of isa-debug-exit, pc-testdev, "
+			       "pvpanic and the virtio devices (help lists "
+			       "them)",
 			       kv.value);
 	present = (bool *)((char *)c + devices[i].present);
 	if (*present)
@@ -222,6 +239,16 @@ int config_device(struct config *c, const char *arg, struct err *e)
 	}
 	*present = !ret;
 	return ret;
+}
+
+int config_drive(struct config *c, const char *arg, struct err *e)
+{
+	return devconf_drive(&c->dev, arg, e);
+}
+
+int config_blockdev(struct config *c, const char *arg, struct err *e)
+{
+	return devconf_blockdev(&c->dev, arg, e);
 }
 
 static int chardev_parse(struct config_chardev *d, const char *arg,
@@ -300,5 +327,7 @@ int config_check(struct config *c, struct err *e)
 		return err_set(e, -EINVAL,
 			       "-serial and -debugcon cannot both use this "
 			       "terminal");
+	if (devconf_check(&c->dev, c->pci, e))
+		return e->code;
 	return check_cpu(c, e);
 }

@@ -8,6 +8,7 @@
 #define VMM_CONFIG_H
 
 #include "lib/err.h"
+#include "vmm/devconf.h"
 #include "vmm/cpu/request.h"
 
 #define CONFIG_MAX_CPUS 255
@@ -49,17 +50,23 @@ struct config {
 	bool serial_given;
 	struct config_chardev debugcon;
 	uint16_t debugcon_port;
+	struct devconf dev;
 };
 
 void config_init(struct config *c);
 
-/* Each takes one option's value; the sentence lacks the option's name. */
+/*
+ * Each takes one option's value; the sentence lacks the option's name. 1: help
+ * was printed, and that was all that was wanted.
+ */
 int config_memory(struct config *c, const char *arg, struct err *e);
 int config_smp(struct config *c, const char *arg, struct err *e);
 int config_accel(struct config *c, const char *arg, struct err *e);
 int config_cpu(struct config *c, const char *arg, struct err *e);
 int config_machine(struct config *c, const char *arg, struct err *e);
 int config_device(struct config *c, const char *arg, struct err *e);
+int config_drive(struct config *c, const char *arg, struct err *e);
+int config_blockdev(struct config *c, const char *arg, struct err *e);
 int config_serial(struct config *c, const char *arg, struct err *e);
 int config_debugcon(struct config *c, const char *arg, struct err *e);
 

@@ -9,11 +9,8 @@
 #include <stdio.h>
 
 #include "dev/isa.h"
+#include "dev/pci.h"
 #include "vmm/layout.h"
-
-#define PCI_SLOTS     32
-#define PCI_GSI_FIRST 16
-#define PCI_GSI_COUNT 8
 
 static void processors(struct aml *a, const struct acpi_machine *m)
 {
@@ -104,8 +101,8 @@ static void pci_routing(struct aml *a)
 			aml_integer(a, (uint64_t)slot << 16 | 0xffff);
 			aml_integer(a, pin);
 			aml_integer(a, 0);
-			aml_integer(a, PCI_GSI_FIRST +
-					       (slot + pin) % PCI_GSI_COUNT);
+			aml_integer(a, DSDT_PCI_GSI +
+					       (slot + pin) % PCI_INTX_LINES);
 			aml_end(a);
 		}
 	}
@@ -128,6 +125,24 @@ static void pci_host(struct aml *a)
 	aml_dword_memory(a, LAYOUT_PCI32_BASE, LAYOUT_PCI32_END - 1);
 	aml_end(a);
 	pci_routing(a);
+	aml_end(a);
+}
+
+/* The name by which Linux finds virtio devices in memory. */
+static void virtio_mmio(struct aml *a, unsigned n)
+{
+	char name[8];
+
+	snprintf(name, sizeof(name), "VR%02X", n & 0xffU);
+	aml_device(a, name);
+	aml_name_string(a, "_HID", "LNRO0005");
+	aml_name_integer(a, "_UID", n);
+	aml_name_integer(a, "_CCA", 1);
+	aml_resources(a);
+	aml_memory32(a, (uint32_t)(LAYOUT_VIRTIO + n * LAYOUT_VIRTIO_STEP),
+		     (uint32_t)LAYOUT_VIRTIO_STEP);
+	aml_interrupt(a, LAYOUT_VIRTIO_GSI + n);
+	aml_end(a);
 	aml_end(a);
 }
 
@@ -159,11 +174,15 @@ static void soft_off(struct aml *a)
 
 void dsdt_body(struct aml *a, const struct acpi_machine *m)
 {
+	unsigned i;
+
 	aml_scope(a, "\\_SB");
 	processors(a, m);
 	if (m->pci)
 		pci_host(a);
 	board(a, m);
+	for (i = 0; i < m->virtio_mmio; i++)
+		virtio_mmio(a, i);
 	if (m->serial_port)
 		serial(a, m->serial_port);
 	rtc(a);

@@ -8,6 +8,8 @@
 #include "vmm/acpi.h"
 #include "vmm/aml.h"
 
+#define DSDT_PCI_GSI 16 /* INTx line 0 */
+
 /* The DSDT's byte code, after the table header. */
 void dsdt_body(struct aml *a, const struct acpi_machine *m);
 

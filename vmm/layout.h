@@ -25,6 +25,9 @@
 #define LAYOUT_PCI32_END    0xe0000000ULL
 #define LAYOUT_ECAM         0xe0000000ULL
 #define LAYOUT_ECAM_SIZE    0x10000000ULL /* 256 buses */
+#define LAYOUT_VIRTIO       0xfeb00000ULL /* devices without PCI */
+#define LAYOUT_VIRTIO_STEP  0x1000ULL
+#define LAYOUT_VIRTIO_GSI   16U
 #define LAYOUT_IOAPIC       0xfec00000ULL
 #define LAYOUT_LAPIC        0xfee00000ULL
 #define LAYOUT_IDENTITY_MAP 0xfeffc000ULL /* one page for KVM */

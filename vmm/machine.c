@@ -15,6 +15,7 @@
 #include "vmm/hv.h"
 #include "vmm/layout.h"
 #include "vmm/stop.h"
+#include "vmm/virtio.h"
 
 static const struct {
 	unsigned cap;
@@ -26,6 +27,7 @@ static const struct {
 	{KVM_CAP_SET_IDENTITY_MAP_ADDR, "KVM_CAP_SET_IDENTITY_MAP_ADDR"},
 	{KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID"},
 	{KVM_CAP_PIT2, "KVM_CAP_PIT2"},
+	{KVM_CAP_SIGNAL_MSI, "KVM_CAP_SIGNAL_MSI"},
 	{KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"},
 };
 
@@ -155,6 +157,7 @@ static int write_acpi(struct machine *m, struct err *e)
 		.cpus = m->host->cpu->topo.cpus,
 		.pci = c->pci,
 		.serial_port = m->host->serial ? ISA_PORT_COM1 : 0,
+		.virtio_mmio = virtio_count_mmio(&c->dev),
 		.pvpanic_port = c->pvpanic ? c->pvpanic_port : 0,
 	};
 	uint8_t *p = dma_ptr(&m->dma, LAYOUT_BIOS, ACPI_MAX_SIZE);

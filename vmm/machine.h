@@ -21,15 +21,18 @@
 #include "vmm/cpu/table.h"
 #include "vmm/vcpu.h"
 
+struct backends;
 struct evloop;
 struct evloop_watch;
 struct hv;
 struct stop;
+struct vmm_virtio;
 
 /* What outlives a machine and is lent to it. */
 struct machine_host {
 	struct hv *hv;
 	const struct config *config;
+	struct backends *backends;
 	struct evloop *loop;
 	struct console *serial;   /* NULL: no COM1 */
 	struct console *debugcon; /* NULL: none */
@@ -55,6 +58,7 @@ struct machine {
 	struct serial com1;
 	struct debugcon debugcon;
 	struct pctestdev *testdev; /* NULL without -device pc-testdev */
+	struct vmm_virtio *virtio; /* NULL: none */
 	uint64_t armed; /* ns the timer is set to, CHIP_NEVER: none */
 	/* ---- set up once ---- */
 	struct power power;
@@ -87,6 +91,9 @@ void machine_mmio(struct machine *m, uint64_t gpa, uint8_t *data, unsigned len,
 
 /* Create the devices and connect them. */
 int board_init(struct machine *m, struct err *e) __must_check;
+
+/* A GSI's level; any thread. @ctx: the machine. */
+void machine_irq(void *ctx, unsigned gsi, bool level);
 
 /* Disconnect them from everything that outlives the machine. */
 void board_exit(struct machine *m);

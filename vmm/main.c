@@ -19,6 +19,7 @@
 #include "host/evloop.h"
 #include "host/tty.h"
 #include "vmm/accel.h"
+#include "vmm/backend.h"
 #include "vmm/machine.h"
 #include "vmm/stop.h"
 
@@ -33,6 +34,7 @@ struct session {
 	struct evloop *loop;
 	struct console *serial;
 	struct console *debugcon;
+	struct backends backends;
 	int signals; /* signalfd */
 };
 
@@ -174,6 +176,8 @@ static int session_open(struct session *s, struct err *e)
 		ret = open_port(s, &c->serial, "-serial", &s->serial, e);
 	if (!ret)
 		ret = open_port(s, &c->debugcon, "-debugcon", &s->debugcon, e);
+	if (!ret)
+		ret = backends_open(&s->backends, &c->dev, e);
 	return ret;
 }
 
@@ -182,6 +186,7 @@ static void session_close(struct session *s)
 	tty_restore(&main_tty);
 	console_close(s->serial);
 	console_close(s->debugcon);
+	backends_close(&s->backends);
 	evloop_destroy(s->loop);
 	table_drop(&s->accel);
 	if (s->signals >= 0)
@@ -199,6 +204,7 @@ static int session_run(struct session *s, struct err *e)
 	const struct machine_host host = {
 		.hv = &s->hv,
 		.config = s->config,
+		.backends = &s->backends,
 		.loop = s->loop,
 		.serial = s->serial,
 		.debugcon = s->debugcon,

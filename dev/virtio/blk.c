@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A disk. Document: Virtual I/O Device 1.4 "Block Device" (5.2). Requests are
+ * taken apart in the thread of the kick, small reads that the host has in
+ * memory are answered there, all others by the disk's workers. Left out:
+ * secure erase, lifetime, zoned devices, several ranges in one discard.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dev/virtio/classes.h"
+#include "host/block/block.h"
+
+#define F_SEG_MAX      2
+#define F_RO           5
+#define F_BLK_SIZE     6
+#define F_FLUSH        9
+#define F_TOPOLOGY     10
+#define F_CONFIG_WCE   11
+#define F_MQ           12
+#define F_DISCARD      13
+#define F_WRITE_ZEROES 14
+
+#define T_IN           0
+#define T_OUT          1
+#define T_FLUSH        4
+#define T_GET_ID       8
+#define T_DISCARD      11
+#define T_WRITE_ZEROES 13
+
+#define S_OK     0
+#define S_IOERR  1
+#define S_UNSUPP 2
+
+#define HEADER_SIZE  16
+#define SEGMENTS     254
+#define RANGE_UNMAP  BIT(0)
+#define MAX_SECTORS  (1U << 21) /* of one discard or write-zeroes */
+#define TRY_HERE_MAX (64 << 10) /* bytes */
+
+#define CONFIG_SIZE 60
+#define CONFIG_WCE  32 /* offset of the write-cache byte */
+
+struct blk {
+	struct virtio_device dev;
+	struct virtio_blk_conf conf;
+	bool write_cache;
+	unsigned flying; /* at the workers, under dev.lock */
+	pthread_cond_t landed;
+};
+
+/* One request; its pieces without header and status follow. */
+struct request {
+	struct block_req block;
+	struct blk *blk;
+	struct vq_elem *elem;
+	unsigned queue;
+	struct iovec iov[];
+};
+
+/* A discard or write-zeroes range as the driver writes it. */
+struct range {
+	uint64_t sector;
+	uint32_t sectors;
+	uint32_t flags;
+};
+
+/* ---- configuration ---- */
+
+static void put(uint8_t *p, unsigned at, uint64_t val, unsigned size)
+{
+	memcpy(p + at, &val, size);
+}
+
+static unsigned log2_of(uint32_t n)
+{
+	return 31 - (unsigned)__builtin_clz(n);
+}
+
+static void blk_config_read(struct virtio_device *dev, void *buf)
+{
+	struct blk *b = (struct blk *)dev;
+	const struct virtio_blk_conf *c = &b->conf;
+
+	put(buf, 0, block_size(c->block) / BLOCK_SECTOR, 8);
+	put(buf, 12, SEGMENTS, 4);
+	put(buf, 20, c->logical_block, 4);
+	put(buf, 24, log2_of(c->physical_block / c->logical_block), 1);
+	put(buf, 26, 1, 2); /* least sensible I/O, in logical blocks */
+	put(buf, CONFIG_WCE, b->write_cache, 1);
+	put(buf, 34, dev->queues, 2);
+	put(buf, 36, MAX_SECTORS, 4);
+	put(buf, 40, 1, 4); /* ranges */
+	put(buf, 44, c->logical_block / BLOCK_SECTOR, 4);
+	put(buf, 48, MAX_SECTORS, 4);
+	put(buf, 52, 1, 4);
+	put(buf, 56, block_unmaps(c->block), 1);
+}
+
+static void blk_config_write(struct virtio_device *dev, unsigned offset,
+			     const void *buf, unsigned len)
+{
+	struct blk *b = (struct blk *)dev;
+
+	if (offset == CONFIG_WCE && len == 1 && virtio_has(dev, F_CONFIG_WCE))
+		b->write_cache = *(const uint8_t *)buf & 1;
+}
+
+/* ---- the end of a request ---- */
+
+/* dev.lock held. */
+static void finish(struct request *r, uint8_t status, size_t written)
+{
+	struct vq_elem *e = r->elem;
+	struct vq *vq = &r->blk->dev.vq[r->queue];
+
+	iov_write(e->iov + e->out_n, e->in_n, e->in_len - 1, &status, 1);
+	/* Nothing says how far a failed read came: only the status counts. */
+	vq_push(vq, e, (uint32_t)(status == S_OK ? written + 1 : 1));
+	free(e);
+	free(r);
+}
+
+static void complete(struct request *r, int ret)
+{
+	const struct virtio_blk_conf *c = &r->blk->conf;
+	bool hide = r->block.op == BLOCK_READ ? c->hide_read_errors
+					      : c->hide_write_errors;
+	uint8_t status = ret && !hide ? S_IOERR : S_OK;
+
+	finish(r, status, r->block.op == BLOCK_READ ? r->block.len : 0);
+}
+
+static void blk_done(struct block_req *req, int ret)
+{
+	struct request *r = container_of(req, struct request, block);
+	struct blk *b = r->blk;
+	unsigned q = r->queue;
+
+	pthread_mutex_lock(&b->dev.lock);
+	complete(r, ret);
+	virtio_flush(&b->dev, q);
+	if (!--b->flying)
+		pthread_cond_broadcast(&b->landed);
+	pthread_mutex_unlock(&b->dev.lock);
+}
+
+/* ---- its beginning ---- */
+
+/* The pieces of @iov from @skip on, @len bytes of them. */
+static void slice(struct request *r, const struct iovec *iov, size_t skip,
+		  size_t len)
+{
+	struct iovec *out = r->iov;
+	size_t part;
+
+	for (; len; iov++) {
+		if (skip >= iov->iov_len) {
+			skip -= iov->iov_len;
+			continue;
+		}
+		part = MIN(iov->iov_len - skip, len);
+		*out++ = (struct iovec){(char *)iov->iov_base + skip, part};
+		len -= part;
+		skip = 0;
+	}
+	r->block.iov = r->iov;
+	r->block.iovs = (unsigned)(out - r->iov);
+}
+
+static bool inside(const struct blk *b, uint64_t sector, uint64_t len)
+{
+	uint64_t sectors = block_size(b->conf.block) / BLOCK_SECTOR;
+
+	return len % b->conf.logical_block == 0 &&
+	       sector % (b->conf.logical_block / BLOCK_SECTOR) == 0 &&
+	       sector <= sectors && len / BLOCK_SECTOR <= sectors - sector;
+}
+
+static bool write_through(const struct blk *b)
+{
+	return !b->write_cache || !virtio_has(&b->dev, F_FLUSH);
+}
+
+/* S_OK: r->block is to be done; anything else is the answer. */
+static uint8_t parse_data(struct request *r, uint64_t sector, bool write)
+{
+	const struct vq_elem *e = r->elem;
+	size_t len = write ? e->out_len - HEADER_SIZE : e->in_len - 1;
+
+	if (!inside(r->blk, sector, len))
+		return S_IOERR;
+	if (write)
+		slice(r, e->iov, HEADER_SIZE, len);
+	else
+		slice(r, e->iov + e->out_n, 0, len);
+	r->block.op = write ? BLOCK_WRITE : BLOCK_READ;
+	r->block.offset = sector * BLOCK_SECTOR;
+	r->block.len = len;
+	return S_OK;
+}
+
+static uint8_t parse_range(struct request *r, bool zeroes)
+{
+	const struct vq_elem *e = r->elem;
+	struct range range;
+	unsigned bit = zeroes ? F_WRITE_ZEROES : F_DISCARD;
+
+	if (!virtio_has(&r->blk->dev, bit))
+		return S_UNSUPP;
+	if (e->out_len != HEADER_SIZE + sizeof(range))
+		return e->out_len < HEADER_SIZE + sizeof(range) ? S_IOERR
+								: S_UNSUPP;
+	iov_read(e->iov, e->out_n, HEADER_SIZE, &range, sizeof(range));
+	if (range.flags & (zeroes ? ~RANGE_UNMAP : ~0U))
+		return S_UNSUPP;
+	if (!range.sectors || range.sectors > MAX_SECTORS ||
+	    !inside(r->blk, range.sector,
+		    (uint64_t)range.sectors * BLOCK_SECTOR))
+		return S_IOERR;
+	r->block.op = !zeroes                     ? BLOCK_DISCARD
+		      : range.flags & RANGE_UNMAP ? BLOCK_ZEROES_UNMAP
+						  : BLOCK_ZEROES;
+	r->block.offset = range.sector * BLOCK_SECTOR;
+	r->block.len = (uint64_t)range.sectors * BLOCK_SECTOR;
+	return S_OK;
+}
+
+static uint8_t parse(struct request *r, uint32_t type, uint64_t sector)
+{
+	bool changes = type == T_OUT || type == T_DISCARD ||
+		       type == T_WRITE_ZEROES;
+
+	if (changes && block_read_only(r->blk->conf.block))
+		return S_IOERR;
+	r->block.sync = changes && write_through(r->blk);
+	switch (type) {
+	case T_IN: return parse_data(r, sector, false);
+	case T_OUT: return parse_data(r, sector, true);
+	case T_FLUSH: r->block.op = BLOCK_FLUSH; return S_OK;
+	case T_DISCARD: return parse_range(r, false);
+	case T_WRITE_ZEROES: return parse_range(r, true);
+	default: return S_UNSUPP;
+	}
+}
+
+static void give_id(struct request *r)
+{
+	const struct vq_elem *e = r->elem;
+	char id[20] = "";
+	size_t len = MIN(e->in_len - 1, sizeof(id));
+
+	memcpy(id, r->blk->conf.serial,
+	       strnlen(r->blk->conf.serial, sizeof(id)));
+	iov_write(e->iov + e->out_n, e->in_n, 0, id, len);
+	finish(r, S_OK, len);
+}
+
+static void dispatch(struct request *r)
+{
+	struct blk *b = r->blk;
+	uint8_t status;
+	int ret;
+	struct {
+		uint32_t type;
+		uint32_t reserved;
+		uint64_t sector;
+	} header;
+
+	iov_read(r->elem->iov, r->elem->out_n, 0, &header, sizeof(header));
+	if (header.type == T_GET_ID) {
+		give_id(r);
+		return;
+	}
+	status = parse(r, header.type, header.sector);
+	if (status != S_OK) {
+		finish(r, status, 0);
+		return;
+	}
+	if (r->block.len <= TRY_HERE_MAX) {
+		ret = block_try(b->conf.block, &r->block);
+		if (ret != -EAGAIN) {
+			complete(r, ret);
+			return;
+		}
+	}
+	b->flying++;
+	block_submit(b->conf.block, &r->block);
+}
+
+/* A buffer without header or status cannot be answered. */
+static bool start(struct blk *b, unsigned q, struct vq_elem *e)
+{
+	unsigned n = MAX(e->out_n, e->in_n);
+	struct request *r = NULL;
+
+	if (e->out_len >= HEADER_SIZE && e->in_len >= 1)
+		r = calloc(1, sizeof(*r) + n * sizeof(r->iov[0]));
+	if (!r) {
+		free(e);
+		return false;
+	}
+	r->blk = b;
+	r->elem = e;
+	r->queue = q;
+	r->block.done = blk_done;
+	dispatch(r);
+	return true;
+}
+
+static void blk_notify(struct virtio_device *dev, unsigned q)
+{
+	struct blk *b = (struct blk *)dev;
+	struct vq *vq = &dev->vq[q];
+	struct vq_elem *e;
+
+	do {
+		vq_want_kick(vq, false);
+		while ((e = vq_pop(vq))) {
+			if (!start(b, q, e)) {
+				virtio_break(dev);
+				return;
+			}
+		}
+		vq_want_kick(vq, true);
+	} while (!vq_empty(vq));
+	virtio_flush(dev, q);
+}
+
+static void blk_quiesce(struct virtio_device *dev, unsigned q)
+{
+	struct blk *b = (struct blk *)dev;
+
+	while (b->flying)
+		pthread_cond_wait(&b->landed, &dev->lock);
+}
+
+static void blk_reset(struct virtio_device *dev)
+{
+	struct blk *b = (struct blk *)dev;
+
+	b->write_cache = b->conf.write_cache;
+}
+
+static void blk_destroy(struct virtio_device *dev)
+{
+	pthread_cond_destroy(&((struct blk *)dev)->landed);
+}
+
+static const struct virtio_class blk_class = {
+	.name = "virtio-blk",
+	.id = VIRTIO_ID_BLK,
+	.notify = blk_notify,
+	.config_read = blk_config_read,
+	.config_write = blk_config_write,
+	.quiesce = blk_quiesce,
+	.reset = blk_reset,
+	.destroy = blk_destroy,
+};
+
+static void offer(struct blk *b)
+{
+	struct virtio_features *f = &b->dev.offered;
+	const uint64_t always = BIT64(F_SEG_MAX) | BIT64(F_BLK_SIZE) |
+				BIT64(F_FLUSH) | BIT64(F_TOPOLOGY) |
+				BIT64(F_MQ);
+	const uint64_t asked = BIT64(F_CONFIG_WCE) | BIT64(F_DISCARD) |
+			       BIT64(F_WRITE_ZEROES);
+	bool ro = block_read_only(b->conf.block);
+
+	f->w[0] = b->conf.want.w[0] &
+		  (asked | VIRTIO_COMMON_FEATURES | VIRTIO_EXTRA_FEATURES);
+	f->w[0] |= always;
+	features_put(f, F_RO, ro);
+	if (ro || !block_unmaps(b->conf.block))
+		features_put(f, F_DISCARD, false);
+	if (ro)
+		features_put(f, F_WRITE_ZEROES, false);
+	if (b->dev.queues == 1)
+		features_put(f, F_MQ, false);
+	virtio_settle(&b->dev);
+}
+
+struct virtio_device *virtio_blk_create(const struct dma *dma,
+					const struct virtio_blk_conf *c)
+{
+	struct blk *b = calloc(1, sizeof(*b));
+
+	if (!b ||
+	    virtio_init(&b->dev, &blk_class, dma, c->queues, c->queue_size)) {
+		free(b);
+		return NULL;
+	}
+	b->conf = *c;
+	b->write_cache = c->write_cache;
+	b->dev.config_size = CONFIG_SIZE;
+	pthread_cond_init(&b->landed, NULL);
+	offer(b);
+	return &b->dev;
+}

@@ -12,6 +12,7 @@
 #include "include/lodge.h"
 #include "include/uapi/kvm_new.h"
 #include "kvm/dirty.h"
+#include "kvm/gmem.h"
 #include "kvm/handler.h"
 #include "kvm/system.h"
 #include "kvm/vm.h"
@@ -73,7 +74,7 @@ static const struct cap caps[] = {
 	{KVM_CAP_DISABLE_QUIRKS, 1},
 	{KVM_CAP_DISABLE_QUIRKS2, VM_QUIRKS},
 	{KVM_CAP_MEMORY_FAULT_INFO, 1},
-	{KVM_CAP_VM_TYPES, 1},
+	{KVM_CAP_VM_TYPES, CAP_VM_TYPES},
 	{LODGE_CAP_KICK, 1},
 };
 
@@ -89,6 +90,11 @@ int cap_check(const struct vm *vm, uint64_t cap)
 	switch (cap) {
 	case KVM_CAP_X86_APIC_BUS_CYCLES_NS:
 		return vm ? (int)vm->bus_cycle_ns : 1;
+	case KVM_CAP_MEMORY_ATTRIBUTES:
+		return vm && vm->type == KVM_X86_DEFAULT_VM
+			       ? 0
+			       : (int)KVM_MEMORY_ATTRIBUTE_PRIVATE;
+	case KVM_CAP_GUEST_MEMFD_FLAGS: return (int)gmem_flags(vm);
 	case KVM_CAP_NR_VCPUS: return (int)sysconf(_SC_NPROCESSORS_ONLN);
 	case KVM_CAP_XSAVE2: return (int)xsave2_size();
 	default: break;

@@ -168,7 +168,9 @@ int call_dispatch(struct object *obj, uint32_t request, uint64_t arg)
 	if (c.vm && (!object_is_ours(obj) || vm_is_dead(c.vm)))
 		return -EIO;
 	d = ioctl_find(obj->kind, request);
+	if (!d && (obj->kind == OBJECT_VM || obj->kind == OBJECT_GMEM))
+		return -ENOTTY;
 	if (!d)
-		return obj->kind == OBJECT_VM ? -ENOTTY : -EINVAL;
+		return -EINVAL;
 	return with_data(&c, d);
 }

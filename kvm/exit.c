@@ -80,11 +80,16 @@ static int exit_mmio(struct vcpu *vcpu)
 
 static int exit_efault(struct vcpu *vcpu)
 {
+	struct memslots *m = &vcpu->vm->mem;
 	struct kvm_run_memory_fault fault = {
 		.gpa = vcpu->cpu->fault_gpa & PAGE_MASK,
 		.size = 4096,
 	};
 
+	pthread_rwlock_rdlock(&m->map_lock);
+	if (gmem_is_private(&m->private, fault.gpa))
+		fault.flags = KVM_MEMORY_EXIT_FLAG_PRIVATE;
+	pthread_rwlock_unlock(&m->map_lock);
 	vcpu->run->exit_reason = KVM_EXIT_MEMORY_FAULT;
 	memcpy((uint8_t *)vcpu->run + KVM_RUN_EXIT_OFFSET, &fault,
 	       sizeof(fault));
@@ -176,6 +181,15 @@ static int exit_internal(struct vcpu *vcpu)
 
 	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
 	run->internal.suberror = cpu->internal.suberror;
+	if (cpu->internal.suberror == KVM_INTERNAL_ERROR_DELIVERY_EV) {
+		/* event, and of hardware's exits what clients look at: gpa */
+		memset(run->internal.data, 0, sizeof(run->internal.data));
+		run->internal.ndata = 5;
+		run->internal.data[0] = cpu->event.vector | BIT(31);
+		run->internal.data[3] = cpu->internal.data[0];
+		run->internal.data[4] = vcpu->id;
+		return 0;
+	}
 	run->internal.ndata = MIN(cpu->internal.ndata, 16u);
 	for (uint32_t i = 0; i < run->internal.ndata; i++)
 		run->internal.data[i] = cpu->internal.data[i];

@@ -12,7 +12,7 @@
 
 #include "lib/util.h"
 
-enum object_kind { OBJECT_SYSTEM, OBJECT_VM, OBJECT_VCPU };
+enum object_kind { OBJECT_SYSTEM, OBJECT_VM, OBJECT_VCPU, OBJECT_GMEM };
 
 struct object {
 	enum object_kind kind;

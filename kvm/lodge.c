@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "kvm/call.h"
+#include "kvm/gmem.h"
 #include "kvm/handler.h"
 #include "kvm/system.h"
 #include "kvm/vcpu.h"
@@ -71,6 +72,8 @@ int lodge_mmap(int fd, size_t len, int prot, int flags, uint64_t off,
 	if (obj->kind == OBJECT_VCPU)
 		ret = vcpu_mmap(container_of(obj, struct vcpu, obj), fd, &m,
 				out);
+	else if (obj->kind == OBJECT_GMEM)
+		ret = gmem_mmap(container_of(obj, struct gmem, obj), &m, out);
 	else
 		ret = -ENODEV;
 	object_unref(obj);

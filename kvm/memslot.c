@@ -2,7 +2,12 @@
 /*
  * KVM_SET_USER_MEMORY_REGION, KVM_GET_DIRTY_LOG and KVM_CLEAR_DIRTY_LOG.
  * Checks come in the kernel's order, because callers probe by their errno.
- * Left out: guest_memfd slots, the second address space (no SMM).
+ * Left out: the second address space (no SMM).
+ *
+ * Where memory can be private a slot is in the map in pieces, each with its
+ * own backing, and what is private without a backing is there as well: at host
+ * addresses that never are a process's, so that an access ends as -EFAULT.
+ * Such maps are built anew for each change.
  */
 #include "kvm/memslot.h"
 
@@ -35,10 +40,12 @@ void memslots_destroy(struct memslots *m)
 	for (uint32_t i = 0; i < m->nid; i++) {
 		if (m->by_id[i])
 			free(m->by_id[i]->bitmap);
+		gmem_unbind(m->by_id[i]);
 		free(m->by_id[i]);
 	}
 	free(m->by_id);
 	free(m->ranges);
+	free(m->private.part);
 	pthread_mutex_destroy(&m->lock);
 	pthread_rwlock_destroy(&m->map_lock);
 }
@@ -74,22 +81,216 @@ static void range_remove(struct memslots *m, const struct memslot *s)
 		(m->map.count - i) * sizeof(*m->ranges));
 }
 
-static void range_insert(struct memslots *m, const struct memslot *s,
-			 uint32_t id)
+static struct phys_range range_of(const struct memslot *s)
+{
+	return (struct phys_range){
+		.gpa = s->gpa,
+		.size = s->size,
+		.hva = (uint8_t *)(uintptr_t)s->hva,
+		.flags = (s->flags & KVM_MEM_READONLY ? PHYS_READONLY : 0) |
+			 (s->bitmap ? PHYS_DIRTY : 0),
+		.slot = s->id,
+	};
+}
+
+static void range_insert(struct memslots *m, const struct memslot *s)
 {
 	uint32_t i = range_index(m, s->gpa);
 
 	memmove(&m->ranges[i + 1], &m->ranges[i],
 		(m->map.count - i) * sizeof(*m->ranges));
 	m->map.count++;
-	m->ranges[i] = (struct phys_range){
-		.gpa = s->gpa,
-		.size = s->size,
-		.hva = (uint8_t *)(uintptr_t)s->hva,
-		.flags = (s->flags & KVM_MEM_READONLY ? PHYS_READONLY : 0) |
-			 (s->bitmap ? PHYS_DIRTY : 0),
-		.slot = id,
-	};
+	m->ranges[i] = range_of(s);
+}
+
+/* ---- maps in pieces ---- */
+
+#define NOWHERE      ((uint8_t *)0xffff800000000000ull)
+#define NOWHERE_SIZE (1ull << 46) /* at most for one range */
+
+struct pieces {
+	struct phys_range *r;
+	uint32_t count, cap;
+	bool failed;
+};
+
+static void add_piece(struct pieces *p, const struct phys_range *r)
+{
+	struct phys_range *more;
+
+	if (!r->size || p->failed)
+		return;
+	if (p->count == p->cap) {
+		more = realloc(p->r, (p->cap * 2 + 64) * sizeof(*more));
+		p->failed = !more;
+		if (!more)
+			return;
+		p->r = more;
+		p->cap = p->cap * 2 + 64;
+	}
+	p->r[p->count++] = *r;
+}
+
+static void add_nowhere(struct pieces *p, uint64_t start, uint64_t end,
+			uint32_t slot)
+{
+	struct phys_range r = {.hva = NOWHERE, .slot = slot};
+
+	for (r.gpa = start; r.gpa < end; r.gpa += r.size) {
+		r.size = MIN(end - r.gpa, NOWHERE_SIZE);
+		add_piece(p, &r);
+	}
+}
+
+/* [start, end) without a slot. */
+static void add_hole(struct pieces *p, const struct gmem_map *g, uint64_t start,
+		     uint64_t end)
+{
+	for (uint32_t i = 0; i < g->count; i++)
+		add_nowhere(p, MAX(start, g->part[i].start),
+			    MIN(end, g->part[i].end), UINT32_MAX);
+}
+
+static void add_private(struct pieces *p, const struct memslot *s,
+			uint64_t start, uint64_t end)
+{
+	struct phys_range r = range_of(s);
+
+	if (!s->gmem) {
+		add_nowhere(p, start, end, s->id);
+		return;
+	}
+	r.hva = s->gmem_hva + (start - s->gpa);
+	r.gpa = start;
+	r.size = end - start;
+	add_piece(p, &r);
+}
+
+static void add_shared(struct pieces *p, const struct memslot *s,
+		       uint64_t start, uint64_t end)
+{
+	struct phys_range r = range_of(s);
+
+	if (start >= end)
+		return;
+	if (s->gmem_only) {
+		add_private(p, s, start, end);
+		return;
+	}
+	r.hva += start - s->gpa;
+	r.gpa = start;
+	r.size = end - start;
+	add_piece(p, &r);
+}
+
+static void add_slot(struct pieces *p, const struct gmem_map *g,
+		     const struct memslot *s)
+{
+	uint64_t at = s->gpa, end = s->gpa + s->size, from, to;
+
+	for (uint32_t i = 0; i < g->count; i++) {
+		from = MAX(g->part[i].start, s->gpa);
+		to = MIN(g->part[i].end, end);
+		if (from >= to)
+			continue;
+		add_shared(p, s, at, from);
+		add_private(p, s, from, to);
+		at = to;
+	}
+	add_shared(p, s, at, end);
+}
+
+static int by_gpa(const void *a, const void *b)
+{
+	const struct memslot *x = *(struct memslot *const *)a;
+	const struct memslot *y = *(struct memslot *const *)b;
+
+	return (x->gpa > y->gpa) - (x->gpa < y->gpa);
+}
+
+/* The map of the slots with @s in place of its namesake, or without @old. */
+static int build(const struct memslots *m, const struct gmem_map *g,
+		 const struct memslot *old, const struct memslot *s,
+		 struct pieces *p)
+{
+	const struct memslot **all = calloc(m->nid + 1, sizeof(*all));
+	uint32_t n = 0;
+	uint64_t at = 0;
+
+	*p = (struct pieces){0};
+	if (!all)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < m->nid; i++)
+		if (m->by_id[i] && m->by_id[i] != old)
+			all[n++] = m->by_id[i];
+	if (s)
+		all[n++] = s;
+	qsort(all, n, sizeof(*all), by_gpa);
+	for (uint32_t i = 0; i < n; i++) {
+		add_hole(p, g, at, all[i]->gpa);
+		add_slot(p, g, all[i]);
+		at = all[i]->gpa + all[i]->size;
+	}
+	add_hole(p, g, at, MAX_GPA);
+	free(all);
+	if (p->failed)
+		free(p->r);
+	return p->failed ? -ENOMEM : 0;
+}
+
+/* The guest is stopped and map_lock is held. */
+static void take_pieces(struct memslots *m, const struct pieces *p)
+{
+	free(m->ranges);
+	m->ranges = p->r;
+	m->map.ranges = p->r;
+	m->map.count = p->count;
+	m->cap = p->cap;
+}
+
+/* Exchange the whole map, and with @g what is private. */
+static int rebuild(struct vm *vm, const struct gmem_map *g)
+{
+	struct memslots *m = &vm->mem;
+	struct pieces p;
+	int ret = build(m, g ? g : &m->private, NULL, NULL, &p);
+
+	if (ret)
+		return ret;
+	engine_exclusive_begin(vm->engine);
+	pthread_rwlock_wrlock(&m->map_lock);
+	if (g) {
+		free(m->private.part);
+		m->private = *g;
+	}
+	take_pieces(m, &p);
+	engine_set_physmap(vm->engine, &m->map);
+	pthread_rwlock_unlock(&m->map_lock);
+	engine_exclusive_end(vm->engine);
+	return 0;
+}
+
+int memslots_set_private(struct vm *vm, const struct gmem_map *map)
+{
+	return rebuild(vm, map);
+}
+
+void memslots_drop_gmem(struct vm *vm, const struct gmem *g)
+{
+	struct memslots *m = &vm->mem;
+	bool any = false;
+
+	pthread_mutex_lock(&m->lock);
+	for (uint32_t i = 0; i < m->nid; i++) {
+		if (!m->by_id[i] || m->by_id[i]->gmem != g)
+			continue;
+		m->by_id[i]->gmem = NULL;
+		any = true;
+	}
+	/* A guest may not go on with memory that it has lost. */
+	if (any && rebuild(vm, NULL))
+		__atomic_store_n(&vm->dead, true, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&m->lock);
 }
 
 /* Exchange an array that running vCPUs may be reading. */
@@ -146,17 +347,29 @@ static int reserve(struct vm *vm, uint32_t id)
 
 /* ---- one region ---- */
 
-static int check_region(const struct kvm_userspace_memory_region *r,
-			uint32_t allowed_flags)
+/* What is the guest's alone is neither logged nor read-only. */
+static uint32_t allowed_flags(uint32_t flags)
+{
+	if (flags & KVM_MEM_GUEST_MEMFD)
+		return KVM_MEM_GUEST_MEMFD;
+	return KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY;
+}
+
+static int check_region(const struct kvm_userspace_memory_region2 *r)
 {
 	uint64_t end;
 
-	if (r->flags & ~allowed_flags)
+	if (r->flags & ~allowed_flags(r->flags))
 		return -EINVAL;
 	if ((r->memory_size | r->guest_phys_addr | r->userspace_addr) % PAGE)
 		return -EINVAL;
 	if (__builtin_add_overflow(r->userspace_addr, r->memory_size, &end) ||
 	    end > USER_LIMIT)
+		return -EINVAL;
+	if ((r->flags & KVM_MEM_GUEST_MEMFD) &&
+	    (r->guest_memfd_offset % PAGE ||
+	     __builtin_add_overflow(r->guest_memfd_offset, r->memory_size,
+				    &end)))
 		return -EINVAL;
 	if (r->slot >> 16 || (r->slot & 0xffff) >= MEMSLOT_COUNT)
 		return -EINVAL;
@@ -171,7 +384,16 @@ static bool overlaps(const struct memslots *m, uint32_t id, uint64_t gpa,
 		     uint64_t size)
 {
 	uint32_t i = range_index(m, gpa);
+	const struct memslot *s;
 
+	for (uint32_t k = 0; m->mixed && k < m->nid; k++) {
+		s = m->by_id[k];
+		if (s && k != id && s->gpa < gpa + size &&
+		    gpa < s->gpa + s->size)
+			return true;
+	}
+	if (m->mixed)
+		return false;
 	if (i)
 		i--;
 	for (; i < m->map.count && m->ranges[i].gpa < gpa + size; i++)
@@ -183,13 +405,15 @@ static bool overlaps(const struct memslots *m, uint32_t id, uint64_t gpa,
 
 /* What the region means for the slot @old: enum change or -errno. */
 static int classify(const struct memslots *m, const struct memslot *old,
-		    const struct kvm_userspace_memory_region *r)
+		    const struct kvm_userspace_memory_region2 *r)
 {
 	int change = CREATE;
 
 	if (!r->memory_size)
 		return old ? DELETE : -EINVAL;
 	if (old) {
+		if ((r->flags | old->flags) & KVM_MEM_GUEST_MEMFD)
+			return -EINVAL;
 		if (r->userspace_addr != old->hva ||
 		    r->memory_size != old->size ||
 		    ((r->flags ^ old->flags) & KVM_MEM_READONLY))
@@ -222,7 +446,7 @@ static uint64_t *bitmap_new(const struct memslots *m, uint64_t size)
 
 static struct memslot *slot_new(const struct memslots *m,
 				const struct memslot *old,
-				const struct kvm_userspace_memory_region *r)
+				const struct kvm_userspace_memory_region2 *r)
 {
 	struct memslot *s = malloc(sizeof(*s));
 
@@ -233,6 +457,7 @@ static struct memslot *slot_new(const struct memslots *m,
 		.size = r->memory_size,
 		.hva = r->userspace_addr,
 		.flags = r->flags,
+		.id = r->slot,
 	};
 	if (!(r->flags & KVM_MEM_LOG_DIRTY_PAGES))
 		return s;
@@ -245,18 +470,32 @@ static struct memslot *slot_new(const struct memslots *m,
 	return s;
 }
 
+static void slot_free(struct memslot *s)
+{
+	gmem_unbind(s);
+	free(s);
+}
+
 /* Swap @old for @s with the guest stopped. */
-static void publish(struct vm *vm, uint32_t id, struct memslot *old,
-		    struct memslot *s)
+static int publish(struct vm *vm, uint32_t id, struct memslot *old,
+		   struct memslot *s)
 {
 	struct memslots *m = &vm->mem;
+	bool whole = m->mixed || (s && s->gmem) || (old && old->gmem_hva);
+	struct pieces p;
 
+	if (whole && build(m, &m->private, old, s, &p))
+		return -ENOMEM;
 	engine_exclusive_begin(vm->engine);
 	pthread_rwlock_wrlock(&m->map_lock);
-	if (old)
-		range_remove(m, old);
-	if (s)
-		range_insert(m, s, id);
+	if (whole) {
+		take_pieces(m, &p);
+	} else {
+		if (old)
+			range_remove(m, old);
+		if (s)
+			range_insert(m, s);
+	}
 	m->by_id[id] = s;
 	engine_set_physmap(vm->engine, &m->map);
 	pthread_rwlock_unlock(&m->map_lock);
@@ -264,41 +503,72 @@ static void publish(struct vm *vm, uint32_t id, struct memslot *old,
 	stats_count(vm, VM_STAT_MEMSLOT);
 	if (old && (!s || s->bitmap != old->bitmap))
 		free(old->bitmap);
-	free(old);
-}
-
-static int set_locked(struct vm *vm,
-		      const struct kvm_userspace_memory_region *r)
-{
-	struct memslots *m = &vm->mem;
-	struct memslot *old = slot_of(m, r->slot), *s = NULL;
-	int change = classify(m, old, r);
-	int ret;
-
-	if (change <= 0)
-		return change;
-	if (change != DELETE) {
-		ret = reserve(vm, r->slot);
-		if (ret)
-			return ret;
-		s = slot_new(m, old, r);
-		if (!s)
-			return -ENOMEM;
-	}
-	publish(vm, r->slot, old, s);
+	slot_free(old);
 	return 0;
 }
 
-int memslot_set(struct vm *vm, const struct kvm_userspace_memory_region *r,
-		uint32_t allowed_flags)
+/* The file of a region that names one; @err instead of it. */
+struct backing {
+	struct gmem *gmem;
+	int err;
+};
+
+static int replace(struct vm *vm, struct memslot *old,
+		   const struct kvm_userspace_memory_region2 *r,
+		   const struct backing *b)
 {
-	int ret = check_region(r, allowed_flags);
+	struct memslot *s;
+	int ret = reserve(vm, r->slot);
 
 	if (ret)
 		return ret;
+	s = slot_new(&vm->mem, old, r);
+	if (!s)
+		return -ENOMEM;
+	if (r->flags & KVM_MEM_GUEST_MEMFD)
+		ret = b->err ? b->err
+			     : gmem_bind(vm, s, b->gmem, r->guest_memfd_offset);
+	if (!ret)
+		ret = publish(vm, r->slot, old, s);
+	if (ret) {
+		if (!old || s->bitmap != old->bitmap)
+			free(s->bitmap);
+		slot_free(s);
+	}
+	return ret;
+}
+
+static int set_locked(struct vm *vm,
+		      const struct kvm_userspace_memory_region2 *r,
+		      const struct backing *b)
+{
+	struct memslots *m = &vm->mem;
+	struct memslot *old = slot_of(m, r->slot);
+	int change = classify(m, old, r);
+
+	if (change <= 0)
+		return change;
+	if (change == DELETE)
+		return publish(vm, r->slot, old, NULL);
+	return replace(vm, old, r, b);
+}
+
+/* The file is taken before the lock and given back after it: closed
+ * meanwhile, it takes the lock to leave the slots. */
+int memslot_set(struct vm *vm, const struct kvm_userspace_memory_region2 *r)
+{
+	struct backing b = {0};
+	int ret = check_region(r);
+
+	if (ret)
+		return ret;
+	if (r->flags & KVM_MEM_GUEST_MEMFD)
+		b.err = gmem_get((int)r->guest_memfd, &b.gmem);
 	pthread_mutex_lock(&vm->mem.lock);
-	ret = set_locked(vm, r);
+	ret = set_locked(vm, r, &b);
 	pthread_mutex_unlock(&vm->mem.lock);
+	if (b.gmem)
+		object_unref(&b.gmem->obj);
 	return ret;
 }
 
@@ -329,23 +599,23 @@ int memslot_write(struct vcpu *vcpu, uint64_t gpa, const void *buf,
 
 int vm_set_memory_region(struct call *c)
 {
-	return memslot_set(c->vm, c->data,
-			   KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY);
+	const struct kvm_userspace_memory_region *r1 = c->data;
+	const struct kvm_userspace_memory_region2 r = {
+		.slot = r1->slot,
+		.flags = r1->flags,
+		.guest_phys_addr = r1->guest_phys_addr,
+		.memory_size = r1->memory_size,
+		.userspace_addr = r1->userspace_addr,
+	};
+
+	if (r1->flags & KVM_MEM_GUEST_MEMFD)
+		return -EINVAL;
+	return memslot_set(c->vm, &r);
 }
 
 int vm_set_memory_region2(struct call *c)
 {
-	const struct kvm_userspace_memory_region2 *r2 = c->data;
-	struct kvm_userspace_memory_region r = {
-		.slot = r2->slot,
-		.flags = r2->flags,
-		.guest_phys_addr = r2->guest_phys_addr,
-		.memory_size = r2->memory_size,
-		.userspace_addr = r2->userspace_addr,
-	};
-
-	return memslot_set(c->vm, &r,
-			   KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY);
+	return memslot_set(c->vm, c->data);
 }
 
 /* The slot of a dirty-log call; its lock is held. */

@@ -65,10 +65,12 @@ int system_get_vcpu_mmap_size(struct call *c)
 	return c->arg ? -EINVAL : VCPU_MMAP_PAGES * 4096;
 }
 
-/* Type 0 is the only one: no confidential and no protected VMs. */
+/* Protected by software is as far as it goes: no confidential VMs. */
 int system_create_vm(struct call *c)
 {
-	return c->arg ? -EINVAL : vm_open();
+	if (c->arg >= 64 || !(CAP_VM_TYPES >> c->arg & 1))
+		return -EINVAL;
+	return vm_open((uint32_t)c->arg);
 }
 
 int system_has_device_attr(struct call *c)

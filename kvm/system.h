@@ -11,6 +11,7 @@ struct vm;
 
 /* What some capabilities take, and answer. */
 #define CAP_HYPERCALLS    BIT64(12) /* KVM_HC_MAP_GPA_RANGE */
+#define CAP_VM_TYPES      3u        /* default and SW_PROTECTED */
 #define CAP_DISABLE_EXITS 6u        /* KVM_X86_DISABLE_EXITS_HLT, _PAUSE */
 
 /* A new system handle: its descriptor or -errno. */

@@ -75,7 +75,7 @@ static int setup(struct vm *vm)
 	return 0;
 }
 
-int vm_open(void)
+int vm_open(uint32_t type)
 {
 	struct vm *vm = calloc(1, sizeof(*vm));
 	int ret;
@@ -84,10 +84,12 @@ int vm_open(void)
 		return -ENOMEM;
 	object_init(&vm->obj, OBJECT_VM, vm_release);
 	vm->ring_fd = -1;
+	vm->type = type;
 	vm->bus_cycle_ns = 1;
 	vm->polling = sysconf(_SC_NPROCESSORS_ONLN) > 1;
 	pthread_mutex_init(&vm->lock, NULL);
 	memslots_init(&vm->mem);
+	vm->mem.mixed = type == KVM_X86_SW_PROTECTED_VM;
 	irqchip_init(&vm->irq);
 	bus_init(&vm->bus);
 	clock_init(&vm->clock);

@@ -31,7 +31,8 @@ struct kvm_coalesced_mmio_ring;
 struct vm {
 	struct object obj;
 	struct engine *engine;
-	bool dead; /* atomic: every later call answers -EIO */
+	uint32_t type; /* KVM_X86_*_VM */
+	bool dead;     /* atomic: every later call answers -EIO */
 
 	pthread_mutex_t lock;             /* creation of things, capabilities */
 	uint32_t created;                 /* vCPUs, those being made included */
@@ -68,8 +69,8 @@ struct vm {
 	struct kvm_coalesced_mmio_ring *ring;
 };
 
-/* Make a VM; returns its descriptor or -errno. */
-int vm_open(void) __must_check;
+/* Make a VM of a type there is; returns its descriptor or -errno. */
+int vm_open(uint32_t type) __must_check;
 
 /* The vCPU of this id, or NULL. Any thread. */
 struct vcpu *vm_find_vcpu(const struct vm *vm, uint32_t id);

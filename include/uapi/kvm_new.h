@@ -33,6 +33,65 @@ struct kvm_userspace_memory_region2 {
 	_IOW(KVMIO, 0x49, struct kvm_userspace_memory_region2)
 #endif
 
+#ifndef KVM_MEM_GUEST_MEMFD
+#define KVM_MEM_GUEST_MEMFD (1ul << 2)
+#endif
+
+#ifndef KVM_CAP_MEMORY_ATTRIBUTES
+#define KVM_CAP_MEMORY_ATTRIBUTES 233
+
+struct kvm_memory_attributes {
+	uint64_t address;
+	uint64_t size;
+	uint64_t attributes;
+	uint64_t flags;
+};
+
+#define KVM_MEMORY_ATTRIBUTE_PRIVATE (1ull << 3)
+#define KVM_SET_MEMORY_ATTRIBUTES \
+	_IOW(KVMIO, 0xd2, struct kvm_memory_attributes)
+#endif
+
+#ifndef KVM_CAP_GUEST_MEMFD
+#define KVM_CAP_GUEST_MEMFD 234
+
+struct kvm_create_guest_memfd {
+	uint64_t size;
+	uint64_t flags;
+	uint64_t reserved[6];
+};
+
+#define KVM_CREATE_GUEST_MEMFD _IOWR(KVMIO, 0xd4, struct kvm_create_guest_memfd)
+#endif
+
+#ifndef KVM_CAP_GUEST_MEMFD_FLAGS
+#define KVM_CAP_GUEST_MEMFD_FLAGS    244
+#define GUEST_MEMFD_FLAG_MMAP        (1ull << 0)
+#define GUEST_MEMFD_FLAG_INIT_SHARED (1ull << 1)
+#endif
+
+#ifndef KVM_CAP_PRE_FAULT_MEMORY
+#define KVM_CAP_PRE_FAULT_MEMORY 236
+
+struct kvm_pre_fault_memory {
+	uint64_t gpa;
+	uint64_t size;
+	uint64_t flags;
+	uint64_t padding[5];
+};
+
+#define KVM_PRE_FAULT_MEMORY _IOWR(KVMIO, 0xd5, struct kvm_pre_fault_memory)
+#endif
+
+#ifndef KVM_X86_SW_PROTECTED_VM
+#define KVM_X86_DEFAULT_VM      0
+#define KVM_X86_SW_PROTECTED_VM 1
+#endif
+
+#ifndef KVM_MEMORY_EXIT_FLAG_PRIVATE
+#define KVM_MEMORY_EXIT_FLAG_PRIVATE (1ull << 3)
+#endif
+
 #ifndef KVM_CAP_MEMORY_FAULT_INFO
 #define KVM_CAP_MEMORY_FAULT_INFO 232
 #endif
@@ -62,6 +121,12 @@ struct kvm_run_memory_fault {
 
 _Static_assert(sizeof(struct kvm_userspace_memory_region2) == 160,
 	       "layout of the memory region of USER_MEMORY2");
+_Static_assert(sizeof(struct kvm_memory_attributes) == 32,
+	       "layout of memory attributes");
+_Static_assert(sizeof(struct kvm_create_guest_memfd) == 64,
+	       "layout of guest_memfd's creation");
+_Static_assert(sizeof(struct kvm_pre_fault_memory) == 64,
+	       "layout of the pre-fault range");
 _Static_assert(sizeof(struct kvm_run_memory_fault) == 24,
 	       "layout of the memory fault exit");
 _Static_assert(sizeof(struct kvm_userspace_memory_region) == 32,

@@ -23,7 +23,8 @@ static void test_system(void **state)
 	FAILS(fd, UNKNOWN, 0, EINVAL);
 	FAILS(fd, KVM_RUN, 0, EINVAL);
 	FAILS(fd, KVM_CREATE_VCPU, 0, EINVAL);
-	for (unsigned long type = 1; type < 7; type++)
+	FAILS(fd, KVM_CREATE_VM, 64, EINVAL);
+	for (unsigned long type = 2; type < 7; type++)
 		FAILS(fd, KVM_CREATE_VM, type, EINVAL);
 	assert_int_equal(lodge_close(fd), 0);
 	assert_int_equal(lodge_close(fd), -EBADF);

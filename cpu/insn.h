@@ -133,8 +133,8 @@ void cpu_queue_nmi(struct cpu *cpu);
 exec_fn exec_mov_to_cr, exec_mov_from_cr, exec_mov_to_dr, exec_mov_from_dr,
 	exec_clts, exec_lmsw, exec_smsw, exec_invlpg, exec_invpcid, exec_invd,
 	exec_wbinvd, exec_xgetbv, exec_xsetbv, exec_rdpkru, exec_wrpkru,
-	exec_hlt, exec_monitor, exec_mwait, exec_rsm,
-	exec_vmcall, exec_vmmcall, exec_invlpga_ud;
+	exec_hlt, exec_monitor, exec_mwait, exec_rsm, exec_vmcall, exec_vmmcall,
+	exec_invlpga_ud;
 
 /* cpu/msrop.c */
 exec_fn exec_rdmsr, exec_wrmsr, exec_rdtsc, exec_rdtscp, exec_rdpid, exec_rdpmc,

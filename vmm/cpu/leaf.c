@@ -643,12 +643,24 @@ static uint32_t limit_of(const struct cpu_def *def, uint32_t leaf)
 	return def->level;
 }
 
+/* A KVM answers AMD's and Hygon's CPUs zeros above their limits. */
+static bool ends_in_zeros(const struct cpu_def *def)
+{
+	return def->accel >= CPU_ACCEL_LODGE &&
+	       (cpu_is_amd(def) || !strcmp(def->vendor, VENDOR_HYGON));
+}
+
 void cpu_leaf(const struct cpu_def *def, unsigned index, uint32_t leaf,
 	      uint32_t subleaf, uint32_t out[4])
 {
 	struct topo_place p = topo_place(&def->topo, index);
 
-	if (leaf > limit_of(def, leaf))
+	if (leaf > limit_of(def, leaf)) {
+		if (ends_in_zeros(def)) {
+			memset(out, 0, 4 * sizeof(out[0]));
+			return;
+		}
 		leaf = def->level;
+	}
 	cpu_leaf_exact(def, &p, leaf, subleaf, out);
 }

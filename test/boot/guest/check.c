@@ -64,6 +64,7 @@ static const struct {
 	{"signal", check_signal},   {"ptrace", check_ptrace},
 	{"fpu", check_fpu},         {"clock", check_clock},
 	{"drift", check_drift},     {"debug-exit", check_debug_exit},
+	{"topology", check_topology},
 };
 
 int main(int argc, char **argv)

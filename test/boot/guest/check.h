@@ -16,6 +16,7 @@ int check_ptrace(void);
 int check_fpu(void);
 int check_clock(void);
 int check_drift(void);
+int check_topology(void);
 
 int64_t now_ns(void);
 int cpu_count(void);

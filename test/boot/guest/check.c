@@ -60,10 +60,10 @@ static const struct {
 	const char *name;
 	int (*run)(void);
 } checks[] = {
-	{"cpuinfo", check_cpuinfo}, {"storm", check_storm},
-	{"signal", check_signal},   {"ptrace", check_ptrace},
-	{"fpu", check_fpu},         {"clock", check_clock},
-	{"drift", check_drift},     {"debug-exit", check_debug_exit},
+	{"cpuinfo", check_cpuinfo},   {"storm", check_storm},
+	{"signal", check_signal},     {"ptrace", check_ptrace},
+	{"fpu", check_fpu},           {"clock", check_clock},
+	{"drift", check_drift},       {"debug-exit", check_debug_exit},
 	{"topology", check_topology},
 };
 

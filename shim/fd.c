@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <linux/kvm.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -24,7 +25,7 @@ struct leaf {
 };
 
 static struct leaf *leaves[LEAVES];
-static int *stamp; /* our pid; zero after fork() */
+static int *stamp; /* our pid; zero after a fork() libc knows nothing of */
 
 static struct leaf *leaf_of(int fd, bool make)
 {
@@ -58,7 +59,12 @@ enum fd_kind fd_kind(int fd)
 			       __ATOMIC_RELAXED);
 }
 
-static void make_stamp(void)
+static void renew_stamp(void)
+{
+	__atomic_store_n(stamp, getpid(), __ATOMIC_RELAXED);
+}
+
+void fd_init(void)
 {
 	void *p = real()->mmap(NULL, 4096, PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -66,19 +72,19 @@ static void make_stamp(void)
 	if (p == MAP_FAILED)
 		return;
 	madvise(p, 4096, MADV_WIPEONFORK);
-	*(int *)p = getpid();
-	__atomic_store_n(&stamp, (int *)p, __ATOMIC_RELEASE);
+	stamp = p;
+	renew_stamp();
+	/* Before a child of this one can borrow its memory. */
+	pthread_atfork(NULL, NULL, renew_stamp);
 }
 
 bool fd_borrowed(void)
 {
-	int *s = __atomic_load_n(&stamp, __ATOMIC_ACQUIRE);
-
-	if (!s)
+	if (!stamp)
 		return false;
-	if (!__atomic_load_n(s, __ATOMIC_RELAXED)) /* a child of fork() */
-		__atomic_store_n(s, getpid(), __ATOMIC_RELAXED);
-	return *s != getpid();
+	if (!__atomic_load_n(stamp, __ATOMIC_RELAXED))
+		renew_stamp();
+	return *stamp != getpid();
 }
 
 void fd_set_kind(int fd, enum fd_kind kind)
@@ -87,8 +93,6 @@ void fd_set_kind(int fd, enum fd_kind kind)
 
 	if (!l)
 		return;
-	if (kind != FD_FOREIGN && !stamp)
-		make_stamp();
 	__atomic_store_n(&l->run[(unsigned int)fd % LEAF], NULL,
 			 __ATOMIC_RELAXED);
 	__atomic_store_n(&l->kind[(unsigned int)fd % LEAF], (uint8_t)kind,

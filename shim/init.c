@@ -66,5 +66,6 @@ long shim_return(long ret)
 static void __attribute__((constructor(101))) start(void)
 {
 	shim_init();
+	fd_init();
 	cpuid_init();
 }

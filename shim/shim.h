@@ -51,7 +51,13 @@ void fd_set_kind(int fd, enum fd_kind kind);
 void *fd_run(int fd);
 void fd_set_run(int fd, void *run);
 
-/* True in a child of vfork(), whose memory is still its parent's. */
+/* Start-up. */
+void fd_init(void);
+
+/*
+ * True in a child of vfork(): descriptors and signal actions are its own,
+ * while our tables are still its parent's and must not be touched.
+ */
 bool fd_borrowed(void);
 
 /* ---- lib.c: liblodge ---- */

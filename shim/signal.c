@@ -261,6 +261,24 @@ static int replace(int sig, const struct sigaction *act, struct sigaction *old)
 	return ret;
 }
 
+/* What the client knows of an action the kernel told of. */
+static void show(int sig, struct sigaction *old)
+{
+	if (is_ours(old) || (faults_taken && is_fault(sig)))
+		*old = *action_of(sig);
+}
+
+/* A child of vfork() is about to exec: nothing of it has to end KVM_RUN. */
+static int set_directly(int sig, const struct sigaction *act,
+			struct sigaction *old)
+{
+	int ret = real()->sigaction(sig, act, old);
+
+	if (!ret && old)
+		show(sig, old);
+	return ret;
+}
+
 int signal_action(int sig, const struct sigaction *act, struct sigaction *old)
 {
 	struct sigaction want, was;
@@ -269,6 +287,8 @@ int signal_action(int sig, const struct sigaction *act, struct sigaction *old)
 
 	if (sig <= 0 || sig >= NR_SIGNALS || sig == SIGKILL || sig == SIGSTOP)
 		return real()->sigaction(sig, act, old);
+	if (fd_borrowed())
+		return set_directly(sig, act, old);
 	if (act)
 		want = *act; /* a bad pointer must not fault with the lock */
 	write_begin(&mask);
@@ -399,7 +419,7 @@ static int change_mask(int how, const sigset_t *set, sigset_t *old,
 	sigset_t want;
 	int ret;
 
-	if (likely(!t->faults_open && !cpuid_faults()))
+	if (likely(!t->faults_open && !cpuid_faults()) || fd_borrowed())
 		return change(how, set, old);
 	if (set) {
 		want = *set;

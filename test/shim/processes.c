@@ -65,17 +65,32 @@ void processes_fork(void)
 	machine_close(&m);
 }
 
-/* A child that borrows our memory closes its own descriptors only. */
+static volatile int handled;
+
+static void note(int sig)
+{
+	handled = sig;
+}
+
+/* A child that borrows our memory changes nothing of ours. */
 void processes_vfork(void)
 {
+	struct sigaction act = {.sa_handler = note}, dfl = {0}, old;
 	struct machine m;
+	sigset_t all;
 	pid_t pid;
 
 	machine_open(&m);
 	machine_code(&m, guest_out, sizeof(guest_out));
 	machine_expect_out(&m, 0x10);
+	CHECK(!sigaction(SIGUSR2, &act, NULL) &&
+	      !sigaction(SIGBUS, &act, NULL));
+	sigfillset(&all);
 	pid = vfork();
 	if (!pid) {
+		sigaction(SIGUSR2, &dfl, NULL);
+		sigaction(SIGBUS, &dfl, NULL);
+		sigprocmask(SIG_SETMASK, &all, NULL);
 		close(m.vcpu);
 		close_range(3, ~0u, 0);
 		dup2(1, m.vm);
@@ -85,6 +100,11 @@ void processes_vfork(void)
 	client_wait(pid);
 	machine_expect_out(&m, 0x10);
 	CHECK(ioctl(m.vm, KVM_CREATE_VCPU, 1) >= 0);
+	CHECK(!raise(SIGUSR2) && handled == SIGUSR2);
+	CHECK(!raise(SIGBUS) && handled == SIGBUS);
+	CHECK(!sigprocmask(SIG_BLOCK, NULL, &all));
+	CHECK(!sigismember(&all, SIGBUS) && !sigismember(&all, SIGUSR1));
+	CHECK(!sigaction(SIGUSR2, NULL, &old) && old.sa_handler == note);
 	machine_close(&m);
 }
 

@@ -65,6 +65,9 @@ enum cpu_exit_kind engine_complete(struct cpu *cpu) __must_check;
 /* True while an access waits for completion. */
 bool engine_pending(const struct cpu *cpu);
 
+/* Forget an access that waits for completion: its instruction never was. */
+void engine_cancel(struct cpu *cpu);
+
 /*
  * Call @fn, which reads guest memory, outside of engine_run(). Its value, or
  * -EFAULT when client memory was not there.

@@ -621,6 +621,12 @@ bool engine_pending(const struct cpu *cpu)
 	return ec_of((struct cpu *)cpu)->pending != CPU_EXIT_NONE;
 }
 
+void engine_cancel(struct cpu *cpu)
+{
+	ec_of(cpu)->pending = CPU_EXIT_NONE;
+	slow_abort(cpu);
+}
+
 /* Slow path of an inlined access; from translated code, engine's stack. */
 uint64_t engine_mem_slow(struct cpu *cpu, uint64_t gva, const uint8_t *meta)
 {

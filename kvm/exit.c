@@ -7,8 +7,10 @@
 #include <linux/kvm.h>
 #include <string.h>
 
+#include "engine/engine.h"
 #include "include/uapi/kvm_new.h"
 #include "kvm/apic.h"
+#include "kvm/failure.h"
 #include "kvm/msrs.h"
 #include "kvm/run.h"
 #include "kvm/vcpu.h"
@@ -68,6 +70,8 @@ static int exit_mmio(struct vcpu *vcpu)
 	if (m->write &&
 	    bus_serve_write(vcpu->vm, false, m->gpa, m->data, m->len))
 		return 1;
+	if (!m->write && failure_of_mmio(vcpu))
+		return 0;
 	run->exit_reason = KVM_EXIT_MMIO;
 	run->mmio.phys_addr = m->gpa;
 	run->mmio.len = m->len;
@@ -176,23 +180,7 @@ static int exit_debug(struct vcpu *vcpu)
 
 static int exit_internal(struct vcpu *vcpu)
 {
-	const struct cpu *cpu = vcpu->cpu;
-	struct kvm_run *run = vcpu->run;
-
-	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
-	run->internal.suberror = cpu->internal.suberror;
-	if (cpu->internal.suberror == KVM_INTERNAL_ERROR_DELIVERY_EV) {
-		/* event, and of hardware's exits what clients look at: gpa */
-		memset(run->internal.data, 0, sizeof(run->internal.data));
-		run->internal.ndata = 5;
-		run->internal.data[0] = cpu->event.vector | BIT(31);
-		run->internal.data[3] = cpu->internal.data[0];
-		run->internal.data[4] = vcpu->id;
-		return 0;
-	}
-	run->internal.ndata = MIN(cpu->internal.ndata, 16u);
-	for (uint32_t i = 0; i < run->internal.ndata; i++)
-		run->internal.data[i] = cpu->internal.data[i];
+	failure_report(vcpu);
 	return 0;
 }
 
@@ -245,7 +233,7 @@ void exit_fetch(struct vcpu *vcpu)
 			       (size_t)cpu->io.count * cpu->io.size);
 		break;
 	case CPU_EXIT_MMIO:
-		if (!cpu->mmio.write)
+		if (!cpu->mmio.write && engine_pending(cpu))
 			memcpy(cpu->mmio.data, run->mmio.data, cpu->mmio.len);
 		break;
 	case CPU_EXIT_MSR:

@@ -245,6 +245,11 @@ static int enable(struct vm *vm, const struct kvm_enable_cap *cap)
 	case KVM_CAP_X86_APIC_BUS_CYCLES_NS: return enable_bus_cycle(vm, arg);
 	case KVM_CAP_X86_DISABLE_EXITS: return enable_disable_exits(vm, arg);
 	case KVM_CAP_MSR_PLATFORM_INFO: vm->no_platform_info = !arg; return 0;
+	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:
+		if (arg & ~1ull)
+			return -EINVAL;
+		vm->emulation_exits = arg;
+		return 0;
 	case KVM_CAP_EXIT_HYPERCALL:
 		if (arg & ~CAP_HYPERCALLS)
 			return -EINVAL;

@@ -305,6 +305,61 @@ static void test_unhalt(void **state)
 	free(c);
 }
 
+/* flds (%rax); fnstcw (%rax); mov (%rax),%bl; out %al,$1 */
+ABI_GUEST(x87, "fldcw 0x20000; flds (%rax); fnstcw (%rax); mov (%rax),%bl;"
+	       "out %al,$1; hlt");
+
+static void expect_mmio(struct abi *a, uint32_t len, bool write)
+{
+	abi_run(a, KVM_EXIT_MMIO);
+	assert_int_equal(a->run->mmio.len, len);
+	assert_int_equal(a->run->mmio.is_write, write);
+	memset(a->run->mmio.data, 0, 8);
+}
+
+/* What the kernel cannot do on device memory, for those who want to know. */
+static void test_emulation_failure(void **state)
+{
+	struct kvm_regs regs;
+	struct abi a;
+
+	(void)state;
+	for (uint64_t on = 0; on < 2; on++) {
+		abi_open(&a, 0);
+		assert_int_equal(check(a.vm, KVM_CAP_EXIT_ON_EMULATION_FAILURE),
+				 1);
+		assert_int_equal(
+			enable(a.vm, KVM_CAP_EXIT_ON_EMULATION_FAILURE, 2),
+			-EINVAL);
+		assert_int_equal(
+			enable(a.vm, KVM_CAP_EXIT_ON_EMULATION_FAILURE, on), 0);
+		ABI_WORD(&a, 0x20000) = 0x37f;
+		ABI_START(&a, a.vcpu, x87);
+		SET(&a, rax, 0x30000000);
+		if (on) {
+			abi_run(&a, KVM_EXIT_INTERNAL_ERROR);
+			assert_int_equal(a.run->emulation_failure.suberror,
+					 KVM_INTERNAL_ERROR_EMULATION);
+			assert_true(a.run->emulation_failure.ndata >= 3);
+			assert_int_equal(a.run->emulation_failure.flags, 1);
+			assert_int_equal(a.run->emulation_failure.insn_size,
+					 15);
+			assert_memory_equal(a.run->emulation_failure.insn_bytes,
+					    "\xd9\0", 2);
+			regs = abi_regs(a.vcpu);
+			assert_int_equal(regs.rip, ABI_CODE + 7);
+			regs.rip += 2;
+			OK(a.vcpu, KVM_SET_REGS, &regs);
+		} else {
+			expect_mmio(&a, 4, false);
+		}
+		expect_mmio(&a, 2, true);
+		expect_mmio(&a, 1, false);
+		abi_run(&a, KVM_EXIT_IO);
+		abi_close(&a);
+	}
+}
+
 #define REG(index) (0x2030000200000000ull | (index))
 
 static void test_one_reg(void **state)
@@ -407,6 +462,7 @@ int main(void)
 		cmocka_unit_test(test_one_reg),
 		cmocka_unit_test(test_mmu_pages),
 		cmocka_unit_test(test_cmci),
+		cmocka_unit_test(test_emulation_failure),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -195,8 +195,12 @@ def judge(lines, status, opts):
 
 
 def command(opts, initrd):
-    vmm = shlex.split(opts.vmm) if opts.vmm else \
-        [opts.lodge, "run", "-accel", "lodge"]
+    vmm = [opts.lodge, "run", "-accel", "lodge"]
+    if opts.vmm:
+        vmm = shlex.split(opts.vmm)
+    elif opts.qemu is not None:
+        vmm = [opts.lodge, "kvm", "--", "qemu-system-x86_64", "-accel",
+               "kvm", "-cpu", "max", "-nic", "none"] + shlex.split(opts.qemu)
     if opts.refuse:
         vmm = [sys.executable, os.path.join(HERE, "refuse.py")] + vmm
     append = "console=ttyS0 lodge.checks=%s lodge.end=%s %s" % (
@@ -258,6 +262,8 @@ def tail(vmm):
 def options():
     ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     ap.add_argument("--vmm", help="another VMM, with its first options")
+    ap.add_argument("--qemu", metavar="OPTIONS",
+                    help="QEMU on Lodge's KVM, with its further options")
     ap.add_argument("--lodge", default=os.path.join(ROOT, "build", "lodge"))
     ap.add_argument("--kernel", default="cloud",
                     choices=("cloud", "generic", "next"))

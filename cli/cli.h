@@ -21,6 +21,11 @@ int cmd_doctor(int argc, char **argv);
 /* cmd_cpu.c: models of CPUs, and what guests see of them */
 int cmd_cpu(int argc, char **argv);
 
+/* What -cpu help and -machine help print. */
+struct machtype;
+void cpu_list_models(const struct machtype *machine);
+void cpu_list_machines(void);
+
 /* cmd_stat.c: counters of running VMs */
 int cmd_stat(int argc, char **argv);
 

@@ -45,21 +45,16 @@ static void list_version(const struct cpu_model *m, unsigned v)
 		       m->vendor, name);
 }
 
-static int verb_list(const struct options *o, struct err *e)
+void cpu_list_models(const struct machtype *machine)
 {
 	const struct cpu_model *m;
-	struct machtype machine;
 	unsigned i, v, n;
-	int ret;
 
-	ret = machtype_find(o->source.machine, &machine, e);
-	if (ret)
-		return ret;
 	for (i = 0; (m = model_get(i)); i++) {
 		n = model_versions(m);
 		printf("%-28s %-14s is %s-v%u with machine %s\n", m->name,
-		       m->vendor, m->name, machine.latest ? n : 1,
-		       machine.name);
+		       m->vendor, m->name, machine->latest ? n : 1,
+		       machine->name);
 		for (v = 1; v <= n; v++)
 			list_version(m, v);
 	}
@@ -67,7 +62,27 @@ static int verb_list(const struct options *o, struct err *e)
 	       "%-28s %-14s all that the KVM supports\n"
 	       "%-28s %-14s the same, and only with a KVM\n",
 	       "base", "", "max", "", "host", "");
-	return 0;
+}
+
+void cpu_list_machines(void)
+{
+	struct machtype m;
+	const char *alias;
+	unsigned i;
+
+	for (i = 0; machtype_get(i, &m, &alias); i++)
+		printf("%-16s%s%s\n", m.name, alias ? "also called " : "",
+		       alias ? alias : "");
+}
+
+static int verb_list(const struct options *o, struct err *e)
+{
+	struct machtype machine;
+	int ret = machtype_find(o->source.machine, &machine, e);
+
+	if (!ret)
+		cpu_list_models(&machine);
+	return ret;
 }
 
 static int verb_show(const struct options *o, struct err *e)
@@ -160,14 +175,17 @@ static int dump_batch(const char *path, struct err *e)
 
 static int verb_dump(const struct options *o, struct err *e)
 {
+	struct cpu_source_options source = o->source;
 	struct cpu_source s;
 	int ret;
+
+	source.host_asks = false;
 
 	if (o->batch)
 		return dump_batch(o->batch, e);
 	if (!o->source.cpu)
 		return err_set(e, -EINVAL, "-cpu or --batch is required");
-	ret = cpu_source_open(&s, o->source.cpu, &o->source, e);
+	ret = cpu_source_open(&s, source.cpu, &source, e);
 	if (ret)
 		return ret;
 	text_dump(stdout, &s.answers);

@@ -65,6 +65,22 @@ static int set_no_display(struct config *c, const char *arg, struct err *e)
 	return 0;
 }
 
+static int set_cpu(struct config *c, const char *arg, struct err *e)
+{
+	if (strcmp(arg, "help"))
+		return config_cpu(c, arg, e);
+	cpu_list_models(&c->cpu.cpu.machine);
+	return 1;
+}
+
+static int set_machine(struct config *c, const char *arg, struct err *e)
+{
+	if (strcmp(arg, "help"))
+		return config_machine(c, arg, e);
+	cpu_list_machines();
+	return 1;
+}
+
 static int set_no_reboot(struct config *c, const char *arg, struct err *e)
 {
 	c->no_reboot = true;
@@ -82,17 +98,22 @@ static const struct option options[] = {
 	{"m", "SIZE",
 	 "memory: MiB, or a number with K, M, G, T; also size=SIZE (128M)",
 	 config_memory},
-	{"smp", "N", "CPUs: N or cpus=N,sockets=S,cores=C,threads=T (1)",
+	{"smp", "N",
+	 "CPUs: N or cpus=N,sockets=S,dies=D,modules=M,cores=C,threads=T (1)",
 	 config_smp},
-	{"cpu", "MODEL", "host or max: all that the KVM offers (host)",
-	 config_cpu},
+	{"cpu", "MODEL",
+	 "host, max: all that the KVM offers; or a model, and [,+FEATURE]\n"
+	 "[,-FEATURE][,PROPERTY=VALUE]; help lists them (host)",
+	 set_cpu},
 	{"accel", "KVM",
 	 "lodge: our own; kvm: the kernel's, if it runs 64-bit guests;\n"
 	 "auto: the kernel's if it does, else ours (auto)",
 	 config_accel},
 	{"machine", "TYPE",
-	 "pc, or microvm: without PCI; also pci=on|off, accel=KVM (pc)",
-	 config_machine},
+	 "pc, q35, versions of them as pc-q35-10.0, or microvm: without\n"
+	 "PCI; also pci=on|off, accel=KVM, smp-cache.N.cache=l1d|l1i|l2|l3,\n"
+	 "smp-cache.N.topology=LEVEL; help lists them (pc)",
+	 set_machine},
 	{"device", "DEVICE",
 	 "isa-debug-exit[,iobase=PORT][,iosize=BYTES]: the guest sets the\n"
 	 "exit status; pvpanic[,ioport=PORT]: the guest reports a panic;\n"

@@ -69,4 +69,37 @@ refuses '-device: .*e1000' run -kernel k -device e1000
 refuses '-serial: .*tcp' run -kernel k -serial tcp:1
 refuses '-machine: .*isapc' run -kernel k -machine isapc
 refuses '-name: ' run -kernel k -name ''
+helps 'pc-i440fx-5.2' run -machine help
+helps 'also called q35' run -machine help
+helps 'EPYC-Milan-v4' run -cpu help
+helps 'EPYC-Milan-v4' cpu list
+helps 'EPYC is EPYC-v5\|is EPYC-v5 with' cpu list -machine microvm
+helps 'usage: lodge cpu' cpu
+helps 'usage: lodge cpu' cpu show --help
+helps '2 dies, 4 cores, 8 threads' cpu show Skylake-Server \
+	-machine pc-q35-10.0 -smp 8,dies=2,threads=2
+helps '"vendor": "AuthenticAMD"' cpu show EPYC-v4 --json
+helps 'features of EPYC-Milan alone' cpu diff EPYC-Rome EPYC-Milan
+helps 'no difference' cpu diff EPYC EPYC-v1
+helps 'number of caches in leaf 2' cpu diff Conroe@pc-q35-10.0 Conroe@q35
+helps '^0 0 0 0000000d 756e6547 6c65746e 49656e69$' cpu dump -cpu Haswell
+helps '^Haswell-v2' cpu baseline Haswell-v2 Broadwell-v2
+refuses "'boil' is not a verb" cpu boil
+refuses "'Z80'" cpu show Z80
+refuses 'needs a KVM' cpu dump -cpu host
+refuses 'no caches of its own' cpu dump -cpu Haswell,legacy-cache=off
+refuses 'neither dies nor modules' cpu dump -cpu base -machine microvm \
+	-smp 2,dies=2
+refuses '-speed' cpu show base -speed 3
+refuses 'no such\|No such' cpu decode /nonexistent
+"$lodge" cpu dump -cpu EPYC-Rome -smp 2 >"$out.dump"
+helps 'AMD EPYC-Rome Processor' cpu decode "$out.dump"
+helps 'no difference' cpu diff EPYC-Rome "$out.dump" -smp 2
+printf '%s\n' '-cpu Haswell -smp 2' '-cpu Z80' \
+	'-cpu EPYC,vendor=  Shanghai   -machine q35' >"$out.batch"
+helps '^== -cpu Haswell -smp 2 ok$' cpu dump --batch "$out.batch"
+helps '^== -cpu Z80 refused: ' cpu dump --batch "$out.batch"
+helps '^0 0 0 0000000d 68532020 20206961 68676e61$' cpu dump \
+	--batch "$out.batch"
+rm -f "$out.dump" "$out.batch"
 exit $bad

@@ -58,6 +58,7 @@ static void load(void)
 		return;
 	}
 	signal_take_faults();
+	signal_take_wake();
 	trace_init();
 	__atomic_store_n(&loaded, true, __ATOMIC_RELEASE);
 }

@@ -112,12 +112,15 @@ long ioctl_call(int fd, unsigned long request, unsigned long arg);
 /* Own the signals of hardware faults; before liblodge takes them over. */
 void signal_take_faults(void);
 
+/* Let pthread_cancel() end KVM_RUN. */
+void signal_take_wake(void);
+
 /* What one thread in KVM_RUN needs. */
 #define SIGNAL_DEFER 16
 
 struct thread {
 	void *volatile token; /* of lodge_kick() while KVM_RUN is going on */
-	bool faults_open;     /* fault signals are never blocked here */
+	bool faults_open;     /* some signals are never blocked here */
 	uint64_t hidden;      /* of those, what the client thinks blocked */
 	volatile uint32_t ndeferred;
 	siginfo_t deferred[SIGNAL_DEFER];

@@ -25,6 +25,17 @@
 static const int fault_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
 
 /*
+ * pthread_cancel() ends a system call that waits; libc's own signal for that
+ * cannot be seen here, so this one follows it. To a client that does not use
+ * it, it is as if it did not exist.
+ */
+#define WAKE 64
+
+/* Never blocked in threads that run guests. */
+static const int open_signals[] = {SIGSEGV, SIGBUS,  SIGFPE,
+				   SIGILL,  SIGTRAP, WAKE};
+
+/*
  * The client's actions. Two places for each, so that a handler that looks
  * while another thread writes still finds a whole one.
  */
@@ -50,14 +61,25 @@ static bool is_fault(int sig)
 	return false;
 }
 
-static uint64_t fault_bits(const sigset_t *set)
+static uint64_t bit_of(int sig)
+{
+	return BIT64(sig - 1);
+}
+
+static uint64_t open_bits(const sigset_t *set)
 {
 	uint64_t bits = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(fault_signals); i++)
-		if (sigismember(set, fault_signals[i]) == 1)
-			bits |= BIT64(fault_signals[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(open_signals); i++)
+		if (sigismember(set, open_signals[i]) == 1)
+			bits |= bit_of(open_signals[i]);
 	return bits;
+}
+
+static void remove_open(sigset_t *set)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(open_signals); i++)
+		sigdelset(set, open_signals[i]);
 }
 
 static void remove_faults(sigset_t *set)
@@ -321,6 +343,32 @@ void signal_take_faults(void)
 	write_end(&mask);
 }
 
+void signal_take_wake(void)
+{
+	struct sigaction ours = {
+		.sa_sigaction = trampoline,
+		.sa_flags = SA_SIGINFO | SA_RESTART,
+	};
+	struct sigaction old;
+	sigset_t mask;
+
+	write_begin(&mask);
+	if (!real()->sigaction(WAKE, NULL, &old) && old.sa_handler == SIG_DFL)
+		real()->sigaction(WAKE, &ours, NULL);
+	write_end(&mask);
+}
+
+SHIM_API int pthread_cancel(pthread_t thread_id)
+{
+	int ret = real()->pthread_cancel(thread_id);
+	struct sigaction act;
+
+	if (!ret && lib_get() && !real()->sigaction(WAKE, NULL, &act) &&
+	    is_ours(&act) && action_of(WAKE)->sa_handler == SIG_DFL)
+		pthread_kill(thread_id, WAKE);
+	return ret;
+}
+
 SHIM_API int sigaction(int sig, const struct sigaction *act,
 		       struct sigaction *old)
 {
@@ -391,24 +439,24 @@ void signal_enter_thread(struct thread *t)
 	sigset_t set, old;
 
 	sigemptyset(&set);
-	for (size_t i = 0; i < ARRAY_SIZE(fault_signals); i++)
-		sigaddset(&set, fault_signals[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(open_signals); i++)
+		sigaddset(&set, open_signals[i]);
 	if (!real()->pthread_sigmask(SIG_UNBLOCK, &set, &old))
-		t->hidden |= fault_bits(&old);
+		t->hidden |= open_bits(&old);
 	t->faults_open = true;
 }
 
 /* What the client believes is kept apart from what is true. */
 static void filter(struct thread *t, int how, sigset_t *set)
 {
-	uint64_t bits = fault_bits(set);
+	uint64_t bits = open_bits(set);
 
 	if (how == SIG_UNBLOCK)
 		t->hidden &= ~bits;
 	else
 		t->hidden = bits | (how == SIG_BLOCK ? t->hidden : 0);
 	if (how != SIG_UNBLOCK)
-		remove_faults(set);
+		remove_open(set);
 }
 
 static int change_mask(int how, const sigset_t *set, sigset_t *old,
@@ -430,8 +478,8 @@ static int change_mask(int how, const sigset_t *set, sigset_t *old,
 		t->hidden = hidden;
 		return ret;
 	}
-	for (int sig = 1; old && sig < 64; sig++)
-		if (hidden & BIT64(sig))
+	for (int sig = 1; old && sig < NR_SIGNALS; sig++)
+		if (hidden & bit_of(sig))
 			sigaddset(old, sig);
 	return 0;
 }

@@ -116,10 +116,11 @@ static const struct {
 	{"kick", signals_kick},       {"halted", signals_halted},
 	{"jump", signals_jump},       {"handler", signals_handler_uses_vcpu},
 	{"faults", signals_faults},   {"blocked", signals_blocked},
-	{"mask", signals_mask},       {"actions", signals_actions},
-	{"thread", processes_thread}, {"fork", processes_fork},
-	{"vfork", processes_vfork},   {"exec", processes_exec},
-	{"spawn", processes_spawn},   {"exit", processes_exit},
+	{"mask", signals_mask},       {"cancel", signals_cancel},
+	{"actions", signals_actions}, {"thread", processes_thread},
+	{"fork", processes_fork},     {"vfork", processes_vfork},
+	{"exec", processes_exec},     {"spawn", processes_spawn},
+	{"exit", processes_exit},
 };
 
 /* A guest that goes on until standard input ends. */

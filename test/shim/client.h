@@ -81,6 +81,7 @@ void signals_handler_uses_vcpu(void);
 void signals_faults(void);
 void signals_blocked(void);
 void signals_mask(void);
+void signals_cancel(void);
 void signals_actions(void);
 
 /* ---- processes.c ---- */

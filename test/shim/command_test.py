@@ -69,6 +69,9 @@ def programs(folder):
     check("a script: %r" % run, run.returncode == 0)
     run = kvm("--", "sh", "-c", "kill -TERM $$")
     check("a signal", run.returncode == -15)
+    run = kvm("--", "ls", "-l", "/dev/kvm")
+    check("ls: %r" % run, run.stdout.startswith("crw-rw-rw-") and
+          "10, 232" in run.stdout and not run.stderr)
     run = kvm("--", "cat", "/sys/module/kvm/parameters/tdp_mmu")
     check("a parameter: %r" % run, run.stdout in ("Y\n", "N\n"))
 

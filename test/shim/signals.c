@@ -253,6 +253,42 @@ void signals_mask(void)
 	machine_close(&m);
 }
 
+static void *run_on(void *p)
+{
+	sigset_t all;
+
+	(void)p;
+	sigfillset(&all);
+	CHECK(!pthread_sigmask(SIG_SETMASK, &all, NULL));
+	seen = 1;
+	for (;;) {
+		ioctl(m.vcpu, KVM_RUN, 0);
+		pthread_testcancel();
+	}
+	return NULL;
+}
+
+/* A thread is cancelled at the next point after KVM_RUN, which ends. */
+void signals_cancel(void)
+{
+	void *how;
+
+	machine_open(&m);
+	machine_code(&m, guest_spin, sizeof(guest_spin));
+	for (int i = 0; i < 3; i++) {
+		pthread_t t;
+
+		seen = 0;
+		CHECK(!pthread_create(&t, NULL, run_on, NULL));
+		while (!seen)
+			usleep(1000);
+		usleep(5000);
+		CHECK(!pthread_cancel(t));
+		CHECK(!pthread_join(t, &how) && how == PTHREAD_CANCELED);
+	}
+	machine_close(&m);
+}
+
 /* What one sets is what one gets. */
 void signals_actions(void)
 {

@@ -48,7 +48,9 @@ static int adopt(int fd)
 
 	if (!lib)
 		return -ENODEV;
+	cpuid_open();
 	own = lib->open();
+	cpuid_close();
 	if (own < 0)
 		return own;
 	if (real()->dup3(own, fd, cloexec ? O_CLOEXEC : 0) < 0) {
@@ -132,10 +134,15 @@ static long serve(int fd, enum fd_kind kind, unsigned long request,
 	const struct lib *lib = lib_get();
 	long ret;
 
+	/* Making things, liblodge asks the processor; vCPUs have asked. */
+	if (kind != FD_VCPU)
+		cpuid_open();
 	if ((uint32_t)request == KVM_RUN && kind == FD_VCPU)
 		ret = run(lib, fd, arg);
 	else
 		ret = lib->ioctl(fd, request, arg);
+	if (kind != FD_VCPU)
+		cpuid_close();
 	note_result(request, ret);
 	if (trace_on())
 		trace_ioctl(fd, kind, request, arg, ret, start);

@@ -377,6 +377,7 @@ int main(int argc, char **argv)
 		else if (line[0] == 'R')
 			check_line(line + 2, &t);
 	}
+	free(line);
 	status = pclose(f);
 	printf("%u of %u runs the same (%u refused, %lu answers compared), "
 	       "%u differences\n",

@@ -118,8 +118,8 @@ static const struct option options[] = {
 	 "isa-debug-exit[,iobase=PORT][,iosize=BYTES]: the guest sets the\n"
 	 "exit status; pvpanic[,ioport=PORT]: the guest reports a panic;\n"
 	 "pc-testdev: what kvm-unit-tests ask for; virtio-blk-pci,drive=ID;\n"
-	 "virtio-rng-pci. help lists the devices, NAME,help their\n"
-	 "properties; without PCI names end in -device",
+	 "virtio-net-pci,netdev=ID; virtio-rng-pci. help lists the devices,\n"
+	 "NAME,help their properties; without PCI names end in -device",
 	 config_device},
 	{"drive", "DISK",
 	 "file=FILE: a raw disk; also if=virtio|none, id=, readonly=on,\n"
@@ -129,6 +129,11 @@ static const struct option options[] = {
 	{"blockdev", "DISK",
 	 "node-name=ID,driver=raw|file,filename=FILE: a disk for -device",
 	 config_blockdev},
+	{"netdev", "NET",
+	 "user,id=ID: a network that needs no privilege; also\n"
+	 "hostfwd=tcp::PORT-:PORT, restrict=on, net=, host=, dhcpstart=,\n"
+	 "dns=, hostname=, domainname=; tap,id=ID: ifname=NAME or fd=N",
+	 config_netdev},
 	{"serial", "PORT",
 	 "COM1: mon:stdio, stdio (Ctrl-C interrupts), null, none, file:PATH\n"
 	 "(mon:stdio)",

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Opens what -drive and -blockdev name.
+ * Opens what -drive, -blockdev and -netdev name.
  */
 #include "vmm/backend.h"
 
 #include "host/block/block.h"
+#include "host/net/net.h"
 
 static int open_drive(struct backends *b, const struct devconf *c, unsigned i,
 		      struct err *e)
@@ -22,6 +23,16 @@ static int open_drive(struct backends *b, const struct devconf *c, unsigned i,
 	return b->block[i] ? 0 : err_wrap(e, "drive %s", d->id);
 }
 
+static int open_netdev(struct backends *b, const struct devconf *c, unsigned i,
+		       struct err *e)
+{
+	const struct devconf_netdev *n = &c->netdev[i];
+
+	b->net[i] = n->kind == DEVCONF_TAP ? net_tap_open(n->ifname, n->fd, e)
+					   : net_user_open(&n->user, e);
+	return b->net[i] ? 0 : err_wrap(e, "netdev %s", n->id);
+}
+
 int backends_open(struct backends *b, const struct devconf *c, struct err *e)
 {
 	unsigned i;
@@ -29,6 +40,8 @@ int backends_open(struct backends *b, const struct devconf *c, struct err *e)
 
 	for (i = 0; !ret && i < c->drives; i++)
 		ret = open_drive(b, c, i, e);
+	for (i = 0; !ret && i < c->netdevs; i++)
+		ret = open_netdev(b, c, i, e);
 	if (ret)
 		backends_close(b);
 	return ret;
@@ -41,5 +54,7 @@ void backends_close(struct backends *b)
 	for (i = 0; i < DEVCONF_MAX; i++) {
 		block_close(b->block[i]);
 		b->block[i] = NULL;
+		net_close(b->net[i]);
+		b->net[i] = NULL;
 	}
 }

@@ -9,9 +9,11 @@
 #include "vmm/devconf.h"
 
 struct block;
+struct net;
 
 struct backends {
 	struct block *block[DEVCONF_MAX]; /* of each drive */
+	struct net *net[DEVCONF_MAX];     /* of each netdev */
 };
 
 /* Open all of @c; on failure nothing is left open. */

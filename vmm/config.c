@@ -251,6 +251,11 @@ int config_blockdev(struct config *c, const char *arg, struct err *e)
 	return devconf_blockdev(&c->dev, arg, e);
 }
 
+int config_netdev(struct config *c, const char *arg, struct err *e)
+{
+	return devconf_netdev(&c->dev, arg, e);
+}
+
 static int chardev_parse(struct config_chardev *d, const char *arg,
 			 struct err *e)
 {
@@ -327,7 +332,7 @@ int config_check(struct config *c, struct err *e)
 		return err_set(e, -EINVAL,
 			       "-serial and -debugcon cannot both use this "
 			       "terminal");
-	if (devconf_check(&c->dev, c->pci, e))
+	if (devconf_check(&c->dev, c->pci, c->cpu.cpu.machine.version, e))
 		return e->code;
 	return check_cpu(c, e);
 }

@@ -66,6 +66,7 @@ int config_cpu(struct config *c, const char *arg, struct err *e);
 int config_machine(struct config *c, const char *arg, struct err *e);
 int config_device(struct config *c, const char *arg, struct err *e);
 int config_drive(struct config *c, const char *arg, struct err *e);
+int config_netdev(struct config *c, const char *arg, struct err *e);
 int config_blockdev(struct config *c, const char *arg, struct err *e);
 int config_serial(struct config *c, const char *arg, struct err *e);
 int config_debugcon(struct config *c, const char *arg, struct err *e);

@@ -9,6 +9,7 @@
 #define VMM_DEVCONF_H
 
 #include "dev/virtio/features.h"
+#include "host/net/net.h"
 #include "lib/err.h"
 #include "vmm/keyval.h"
 
@@ -25,13 +26,14 @@ struct devconf_device {
 	char backend[DEVCONF_NAME]; /* drive or netdev */
 	unsigned slot;              /* 0: any */
 	struct virtio_features want;
-	uint64_t queues; /* net: pairs */
+	struct virtio_features named; /* bits the operator spoke of */
+	uint64_t queues;              /* net: pairs */
 	uint64_t queue_size;
 	uint64_t logical_block;
 	uint64_t physical_block;
 	char serial[21];
 	bool write_cache;
-	char mac[18];
+	char mac[18]; /* "": one is made up */
 };
 
 /* A -drive or a -blockdev. */
@@ -48,11 +50,25 @@ struct devconf_drive {
 	bool used; /* by a device */
 };
 
+enum devconf_net_kind { DEVCONF_USER, DEVCONF_TAP };
+
+/* A -netdev. */
+struct devconf_netdev {
+	char id[DEVCONF_NAME];
+	enum devconf_net_kind kind;
+	struct net_user_options user;
+	char ifname[16];
+	int fd; /* -1: open ifname */
+	bool used;
+};
+
 struct devconf {
 	unsigned devices;
 	unsigned drives;
+	unsigned netdevs;
 	struct devconf_device device[DEVCONF_MAX];
 	struct devconf_drive drive[DEVCONF_MAX];
+	struct devconf_netdev netdev[DEVCONF_MAX];
 };
 
 /*
@@ -62,6 +78,7 @@ struct devconf {
 int devconf_device(struct devconf *c, const char *arg, struct err *e);
 int devconf_drive(struct devconf *c, const char *arg, struct err *e);
 int devconf_blockdev(struct devconf *c, const char *arg, struct err *e);
+int devconf_netdev(struct devconf *c, const char *arg, struct err *e);
 
 /* True when @name is a device of ours. */
 bool devconf_knows(const char *name);
@@ -69,10 +86,18 @@ bool devconf_knows(const char *name);
 /* Print the names of the devices, one per line. */
 void devconf_print_names(void);
 
-/* Connect devices with what they name; @pci: the machine has a PCI bus. */
-int devconf_check(struct devconf *c, bool pci, struct err *e);
+/*
+ * Connect devices with what they name; @pci: the machine has a PCI bus. Of
+ * machines before @version 10.2 (1002) cards have tunnel offloads only when
+ * asked for.
+ */
+int devconf_check(struct devconf *c, bool pci, unsigned version, struct err *e);
 
 /* The number of the drive of that name, or -ENOENT. */
 int devconf_find_drive(const struct devconf *c, const char *id);
+int devconf_find_netdev(const struct devconf *c, const char *id);
+
+/* "52:54:00:12:34:56" into @mac; -EINVAL when it is none a card can have. */
+int devconf_parse_mac(const char *text, uint8_t mac[6]);
 
 #endif

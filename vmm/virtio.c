@@ -58,6 +58,21 @@ static struct virtio_device *create_blk(struct machine *m,
 	return virtio_blk_create(&m->dma, &conf);
 }
 
+static struct virtio_device *create_net(struct machine *m,
+					const struct devconf_device *d)
+{
+	int n = devconf_find_netdev(&m->config->dev, d->backend);
+	struct virtio_net_conf conf = {
+		.want = d->want,
+		.net = m->host->backends->net[n],
+		.queue_size = (unsigned)d->queue_size,
+	};
+
+	if (devconf_parse_mac(d->mac, conf.mac))
+		return NULL;
+	return virtio_net_create(&m->dma, &conf);
+}
+
 static struct virtio_device *create_device(struct machine *m,
 					   const struct devconf_device *d)
 {
@@ -65,6 +80,7 @@ static struct virtio_device *create_device(struct machine *m,
 
 	switch (d->kind) {
 	case VIRTIO_ID_BLK: return create_blk(m, d);
+	case VIRTIO_ID_NET: return create_net(m, d);
 	case VIRTIO_ID_RNG: return virtio_rng_create(&m->dma, &rng);
 	default: return NULL;
 	}

@@ -11,7 +11,7 @@
 
 struct block;
 struct console;
-struct net_backend;
+struct net;
 
 struct virtio_rng_conf {
 	struct virtio_features want;
@@ -30,10 +30,19 @@ struct virtio_blk_conf {
 	bool write_cache;
 };
 
+struct virtio_net_conf {
+	struct virtio_features want;
+	struct net *net; /* the caller's */
+	unsigned queue_size;
+	uint8_t mac[6];
+};
+
 struct virtio_device *virtio_rng_create(const struct dma *dma,
 					const struct virtio_rng_conf *c);
 struct virtio_device *virtio_blk_create(const struct dma *dma,
 					const struct virtio_blk_conf *c);
+struct virtio_device *virtio_net_create(const struct dma *dma,
+					const struct virtio_net_conf *c);
 
 /* Bits that every class offers unless told otherwise. */
 #define VIRTIO_COMMON_FEATURES                                       \

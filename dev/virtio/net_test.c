@@ -1,0 +1,635 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The network card: which headers it takes from a driver, against a second
+ * opinion written from the specification's list; address filters; both data
+ * paths and the control queue over a backend that records.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "dev/virtio/fakering.h"
+#include "dev/virtio/netdev.h"
+
+#define ALL_LOW                                                            \
+	(BIT64(0) | BIT64(1) | BIT64(2) | BIT64(7) | BIT64(8) | BIT64(9) | \
+	 BIT64(10) | BIT64(11) | BIT64(12) | BIT64(13) | BIT64(14) |       \
+	 BIT64(15) | BIT64(16) | BIT64(17) | BIT64(18) | BIT64(19) |       \
+	 BIT64(20) | BIT64(23) | BIT64(32) | BIT64(54) | BIT64(55) |       \
+	 BIT64(56))
+#define ALL_HIGH 0x1eULL
+
+/* ---- headers ---- */
+
+static struct nethdr vxlan(void)
+{
+	return (struct nethdr){
+		.flags = 1,
+		.gso_type = 0x21,
+		.hdr_len = 104,
+		.gso_size = 1398,
+		.csum_start = 84,
+		.csum_offset = 16,
+		.outer_th_offset = 34,
+		.inner_nh_offset = 64,
+	};
+}
+
+static bool valid(struct nethdr h, size_t len)
+{
+	const struct virtio_features f = {{ALL_LOW, ALL_HIGH}};
+
+	return nethdr_valid(&h, &f, len);
+}
+
+/* One field of a good frame at a time. */
+static void test_header_table(void **state)
+{
+	static const struct {
+		size_t offset;
+		unsigned size, value;
+		bool good;
+	} rows[] = {
+		{0, 1, 0x01, true},  {0, 1, 0x09, true},  {0, 1, 0x00, false},
+		{0, 1, 0x02, false}, {0, 1, 0x03, false}, {0, 1, 0x0b, false},
+		{0, 1, 0x81, true},  {1, 1, 0xa1, true},  {1, 1, 0x61, false},
+		{1, 1, 0x20, false}, {1, 1, 0x23, false}, {1, 1, 0x31, false},
+		{1, 1, 0x22, false}, {1, 1, 0x25, false}, {1, 1, 0x41, false},
+		{1, 1, 0x24, false}, {4, 2, 0, false},    {4, 2, 7, true},
+		{20, 2, 33, false},  {20, 2, 0, false},   {22, 2, 41, false},
+		{22, 2, 42, true},   {22, 2, 65, false},  {6, 2, 83, false},
+		{6, 2, 5000, false}, {8, 2, 6, false},    {2, 2, 0, true},
+		{2, 2, 5000, false}, {10, 2, 9, true},    {12, 4, 77, true},
+	};
+	struct nethdr h;
+	size_t i;
+
+	assert_true(valid(vxlan(), 4000));
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		h = vxlan();
+		memcpy((uint8_t *)&h + rows[i].offset, &rows[i].value,
+		       rows[i].size);
+		if (valid(h, 4000) != rows[i].good)
+			fail_msg("row %zu", i);
+	}
+	/* IPv6 outside, IPv6 and UDP inside. */
+	h = vxlan();
+	h.gso_type = 0x41;
+	h.outer_th_offset = 54;
+	h.inner_nh_offset = 84;
+	h.csum_start = 104;
+	assert_true(valid(h, 4000));
+	h.outer_th_offset = 53;
+	assert_false(valid(h, 4000));
+	h = vxlan();
+	h.gso_type = 0x24;
+	assert_false(valid(h, 4000));
+	h.csum_start = 104;
+	assert_true(valid(h, 4000));
+	h = vxlan();
+	h.gso_type = 0x25;
+	h.csum_offset = 6;
+	assert_true(valid(h, 4000));
+	/* The checksum flag of a tunnel where there is none. */
+	h = (struct nethdr){.flags = 8};
+	assert_false(valid(h, 100));
+	h.flags = 0;
+	assert_true(valid(h, 100));
+	assert_false(valid(h, 13));
+}
+
+/* The specification's list once more, as one sentence for each rule. */
+static bool second_opinion(const struct nethdr *h,
+			   const struct virtio_features *f, size_t len)
+{
+	static const int8_t needs[32] = {
+		[1] = 11,
+		[3] = 14,
+		[4] = 12,
+		[5] = 56,
+	};
+	bool needs_csum = h->flags & 1, data_valid = h->flags & 2;
+	bool sum_flag = h->flags & 8, v4 = h->gso_type & 0x20;
+	bool v6 = h->gso_type & 0x40, ecn = h->gso_type & 0x80;
+	unsigned type = h->gso_type & 0x1f;
+	bool tcp = type == 1 || type == 4;
+
+	if (len < 14)
+		return false;
+	if (needs_csum && !(f->w[0] & 1))
+		return false;
+	if (needs_csum && (unsigned)h->csum_start + h->csum_offset + 2 > len)
+		return false;
+	if (sum_flag && !v4 && !v6)
+		return false;
+	if (!type)
+		return !v4 && !v6 && !ecn;
+	if (!needs[type] || !(f->w[0] >> needs[type] & 1))
+		return false;
+	if (ecn && !(f->w[0] >> 13 & 1))
+		return false;
+	if (!needs_csum || !h->gso_size || h->hdr_len > len)
+		return false;
+	if (h->csum_offset != (tcp ? 16 : 6))
+		return false;
+	if (!v4 && !v6)
+		return true;
+	if ((v4 && v6) || data_valid || type == 3)
+		return false;
+	if (!(f->w[1] & 8) || (sum_flag && !(f->w[1] & 16)))
+		return false;
+	return h->outer_th_offset >= (v4 ? 34 : 54) &&
+	       h->inner_nh_offset >= h->outer_th_offset + 8 &&
+	       h->csum_start >= h->inner_nh_offset + (type == 4 ? 40 : 20);
+}
+
+static unsigned pick(const uint16_t *from, unsigned n)
+{
+	return from[(unsigned)random() % n];
+}
+
+#define PICK(a) ((uint16_t)pick(a, ARRAY_SIZE(a)))
+
+static void test_header_fuzz(void **state)
+{
+	static const uint16_t offsets[] = {0,  14, 33, 34, 42,  53,   54,
+					   62, 64, 84, 94, 104, 2000, 65535};
+	static const uint16_t sums[] = {6, 16, 16, 0};
+	static const uint16_t lens[] = {13, 14, 60, 1514, 4000, 65000};
+	static const uint64_t low[] = {ALL_LOW, 0, ALL_LOW & ~1ULL,
+				       ALL_LOW & ~BIT64(11),
+				       ALL_LOW & ~BIT64(13)};
+	static const uint64_t high[] = {ALL_HIGH, 0, 0x0e};
+	unsigned flags, type, i, good = 0;
+	struct virtio_features f;
+	struct nethdr h;
+	size_t len;
+
+	srandom(3);
+	for (flags = 0; flags < 16; flags++) {
+		for (type = 0; type < 256; type++) {
+			for (i = 0; i < 300; i++) {
+				f.w[0] = low[(unsigned)random() % 5];
+				f.w[1] = high[(unsigned)random() % 3];
+				h = (struct nethdr){
+					.flags = (uint8_t)flags,
+					.gso_type = (uint8_t)type,
+					.hdr_len = PICK(offsets),
+					.gso_size = (uint16_t)(random() % 3),
+					.csum_start = PICK(offsets),
+					.csum_offset = PICK(sums),
+					.outer_th_offset = PICK(offsets),
+					.inner_nh_offset = PICK(offsets),
+				};
+				len = PICK(lens);
+				if (nethdr_valid(&h, &f, len) !=
+				    second_opinion(&h, &f, len))
+					fail_msg("flags %#x type %#x", flags,
+						 type);
+				good += nethdr_valid(&h, &f, len);
+			}
+		}
+	}
+	assert_true(good > 1000);
+}
+
+static void test_header_size(void **state)
+{
+	struct virtio_features f = {{ALL_LOW, 0}};
+
+	assert_int_equal(nethdr_size(&f), 12);
+	f.w[1] = 2;
+	assert_int_equal(nethdr_size(&f), 24);
+	f.w[1] = 8;
+	assert_int_equal(nethdr_size(&f), 24);
+}
+
+/* ---- filters ---- */
+
+static const uint8_t own[6] = {0x52, 0x54, 0, 1, 2, 3};
+
+static bool takes(const struct netfilter *f, const char *frame)
+{
+	uint8_t p[60] = {0};
+
+	memcpy(p, frame, 16);
+	return netfilter_takes(f, p, sizeof(p));
+}
+
+#define TO_OWN   "\x52\x54\0\1\2\3......\x08\0\0\0"
+#define TO_OTHER "\x52\x54\0\1\2\4......\x08\0\0\0"
+#define TO_ALL   "\xff\xff\xff\xff\xff\xff......\x08\0\0\0"
+#define TO_MULTI "\x01\x00\x5e\0\0\x01......\x08\0\0\0"
+#define TO_VLAN5 "\x52\x54\0\1\2\3......\x81\0\0\5"
+
+static void test_filter(void **state)
+{
+	static const uint8_t lists[] = "\1\0\0\0\x52\x54\0\1\2\4"
+				       "\1\0\0\0\x01\0\x5e\0\0\1";
+	struct netfilter f;
+
+	netfilter_reset(&f, own, false, false);
+	assert_true(takes(&f, TO_OTHER));
+	netfilter_reset(&f, own, true, true);
+	assert_true(takes(&f, TO_OWN));
+	assert_true(takes(&f, TO_ALL));
+	assert_false(takes(&f, TO_OTHER));
+	assert_false(takes(&f, TO_MULTI));
+	assert_false(takes(&f, TO_VLAN5));
+	netfilter_vlan(&f, 5, true);
+	assert_true(takes(&f, TO_VLAN5));
+	netfilter_vlan(&f, 5, false);
+	assert_false(takes(&f, TO_VLAN5));
+	assert_true(netfilter_table(&f, lists, sizeof(lists) - 1));
+	assert_true(takes(&f, TO_OTHER));
+	assert_true(takes(&f, TO_MULTI));
+	assert_false(netfilter_table(&f, lists, sizeof(lists) - 2));
+	assert_false(netfilter_table(&f, lists, 3));
+	assert_false(
+		netfilter_table(&f, (const uint8_t *)"\xff\xff\xff\xff", 4));
+	assert_true(netfilter_mode(&f, 3, true));
+	assert_false(takes(&f, TO_MULTI));
+	assert_true(netfilter_mode(&f, 5, true));
+	assert_false(takes(&f, TO_ALL));
+	assert_true(netfilter_mode(&f, 0, true));
+	assert_true(takes(&f, TO_ALL));
+	assert_false(netfilter_mode(&f, 6, true));
+}
+
+/* ---- the card ---- */
+
+struct recorder {
+	struct net net;
+	struct net_user user;
+	unsigned header;
+	struct net_offloads guest;
+	uint8_t sent[70000];
+	size_t sent_len;
+	unsigned sends, rooms;
+};
+
+static int rec_attach(struct net *net, struct evloop *loop,
+		      const struct net_user *user)
+{
+	((struct recorder *)net)->user = *user;
+	return 0;
+}
+
+static void rec_detach(struct net *net)
+{
+}
+
+static int rec_send(struct net *net, const struct iovec *iov, unsigned n)
+{
+	struct recorder *r = (struct recorder *)net;
+
+	r->sent_len = iov_read(iov, n, 0, r->sent, sizeof(r->sent));
+	__atomic_add_fetch(&r->sends, 1, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+static void rec_room(struct net *net)
+{
+	((struct recorder *)net)->rooms++;
+}
+
+static void rec_set_up(struct net *net, unsigned header,
+		       const struct net_offloads *guest)
+{
+	((struct recorder *)net)->header = header;
+	((struct recorder *)net)->guest = *guest;
+}
+
+static const struct net_ops rec_ops = {
+	.attach = rec_attach,
+	.detach = rec_detach,
+	.send = rec_send,
+	.room = rec_room,
+	.set_up = rec_set_up,
+};
+
+static void no_interrupt(void *ctx, unsigned q)
+{
+}
+
+static void no_config_interrupt(void *ctx)
+{
+}
+
+static const struct virtio_transport_ops no_transport = {
+	no_interrupt,
+	no_config_interrupt,
+};
+
+struct card {
+	struct recorder rec;
+	struct fakering ring[3];
+	struct virtio_device *dev;
+};
+
+/* Queues live in three memories; the card sees them through ring 0's map. */
+static struct card *new_card(uint64_t low, uint64_t high, bool has_header)
+{
+	struct card *c = calloc(1, sizeof(*c));
+	struct virtio_net_conf conf = {
+		.want = {{ALL_LOW, ALL_HIGH}},
+		.queue_size = 64,
+	};
+	unsigned q;
+
+	assert_non_null(c);
+	c->rec.net = (struct net){
+		.ops = &rec_ops,
+		.has_header = has_header,
+		.can = {true, true, true, true, true, true, true, true, true},
+	};
+	memcpy(conf.mac, own, 6);
+	conf.net = &c->rec.net;
+	for (q = 0; q < 3; q++)
+		fake_init(&c->ring[q], 64, BIT64(32));
+	c->dev = virtio_net_create(&c->ring[0].dma, &conf);
+	assert_non_null(c->dev);
+	assert_int_equal(c->dev->offered.w[1], ALL_HIGH);
+	c->dev->transport = &no_transport;
+	c->dev->driver = (struct virtio_features){{low, high}};
+	virtio_set_status(c->dev, 0xb);
+	assert_int_equal(virtio_get_status(c->dev), 0xb);
+	for (q = 0; q < 3; q++) {
+		struct vq *vq = &c->dev->vq[q];
+
+		vq->size = 64;
+		vq->desc_gpa = FAKE_DESC;
+		vq->driver_gpa = FAKE_DRIVER;
+		vq->device_gpa = FAKE_DEVICE;
+		c->dev->dma = &c->ring[q].dma;
+		virtio_queue_enable(c->dev, q);
+		assert_true(vq->ready);
+	}
+	virtio_set_status(c->dev, 0xf);
+	return c;
+}
+
+static void free_card(struct card *c)
+{
+	unsigned q;
+
+	virtio_exit(c->dev);
+	for (q = 0; q < 3; q++)
+		fake_exit(&c->ring[q]);
+	free(c);
+}
+
+static struct iovec piece(uint64_t gpa, size_t len)
+{
+	return (struct iovec){(void *)(uintptr_t)gpa, len};
+}
+
+/* Send what lies at FAKE_DATA; true when the backend got it. */
+static bool transmit(struct card *c, unsigned header, unsigned len)
+{
+	struct fakering *r = &c->ring[NET_TX];
+	struct iovec p[2] = {piece(FAKE_DATA, header),
+			     piece(FAKE_DATA + header, len)};
+	unsigned before = __atomic_load_n(&c->rec.sends, __ATOMIC_SEQ_CST);
+	uint16_t id;
+	uint32_t got;
+	int i;
+
+	fake_add(r, 0, p, 2, 2, false);
+	virtio_notify(c->dev, NET_TX);
+	for (i = 0; i < 5000 && !fake_get(r, &id, &got); i++)
+		usleep(1000);
+	assert_int_not_equal(i, 5000);
+	return __atomic_load_n(&c->rec.sends, __ATOMIC_SEQ_CST) != before;
+}
+
+static void test_transmit(void **state)
+{
+	struct card *c = new_card(ALL_LOW, ALL_HIGH, true);
+	uint8_t *data = fake_ptr(&c->ring[NET_TX], FAKE_DATA);
+	struct nethdr h = vxlan();
+	unsigned i;
+
+	assert_int_equal(c->rec.header, 24);
+	assert_true(c->rec.guest.tnl && c->rec.guest.tnl_csum);
+	for (i = 0; i < 4000; i++)
+		data[24 + i] = (uint8_t)i;
+	memcpy(data, &h, 24);
+	assert_true(transmit(c, 24, 4000));
+	assert_int_equal(c->rec.sent_len, 4024);
+	assert_memory_equal(c->rec.sent, data, 4024);
+	/* The two that a tap would let pass are dropped, and answered. */
+	h.flags = 3;
+	memcpy(data, &h, 24);
+	assert_false(transmit(c, 24, 4000));
+	h = (struct nethdr){.flags = 8};
+	memcpy(data, &h, 24);
+	assert_false(transmit(c, 24, 4000));
+	assert_int_equal(((struct netdev *)c->dev)->dropped, 2);
+	/* Leftovers beyond a plain header do not go out. */
+	memset(data, 0xee, 24);
+	memset(data, 0, 10);
+	assert_true(transmit(c, 24, 100));
+	for (i = 10; i < 24; i++)
+		assert_int_equal(c->rec.sent[i], 0);
+	/* Too short for its header. */
+	assert_false(transmit(c, 8, 8));
+	free_card(c);
+}
+
+static void test_transmit_plain(void **state)
+{
+	struct card *c = new_card(BIT64(32), 0, false);
+	uint8_t *data = fake_ptr(&c->ring[NET_TX], FAKE_DATA);
+
+	assert_int_equal(c->rec.header, 12);
+	assert_false(c->rec.guest.csum);
+	memset(data + 12, 7, 60);
+	assert_true(transmit(c, 12, 60));
+	assert_int_equal(c->rec.sent_len, 60);
+	data[0] = 1; /* a checksum that was not agreed on */
+	assert_false(transmit(c, 12, 60));
+	free_card(c);
+}
+
+static bool receive(struct card *c, const void *frame, size_t len,
+		    unsigned header)
+{
+	return c->rec.user.receive(c->rec.user.opaque, frame, len, header);
+}
+
+static void test_receive(void **state)
+{
+	struct card *c = new_card(ALL_LOW, ALL_HIGH, true);
+	struct fakering *r = &c->ring[NET_RX];
+	static uint8_t frame[9024];
+	struct nethdr h = vxlan();
+	struct iovec p;
+	uint16_t id;
+	uint32_t len;
+	unsigned i;
+
+	memcpy(frame, &h, 24);
+	memcpy(frame + 24, TO_OWN, 14);
+	for (i = 14; i < 9000; i++)
+		frame[24 + i] = (uint8_t)(i * 7);
+	/* No buffers: kept, and room is told of once there are some. */
+	assert_false(receive(c, frame, sizeof(frame), 24));
+	for (i = 0; i < 6; i++) {
+		p = piece(FAKE_DATA + i * 2048, 2048);
+		fake_add(r, (uint16_t)i, &p, 1, 0, false);
+	}
+	i = c->rec.rooms;
+	virtio_notify(c->dev, NET_RX);
+	assert_int_equal(c->rec.rooms, i + 1);
+	assert_true(receive(c, frame, sizeof(frame), 24));
+	for (i = 0; i < 5; i++) {
+		assert_true(fake_get(r, &id, &len));
+		assert_int_equal(id, i);
+		assert_int_equal(len, i < 4 ? 2048 : 9024 - 4 * 2048);
+	}
+	assert_false(fake_get(r, &id, &len));
+	h.num_buffers = 5;
+	memcpy(frame, &h, 24);
+	assert_memory_equal(fake_ptr(r, FAKE_DATA), frame, 9024);
+	/* A plain frame leaves nothing of the kernel's in its header. */
+	memset(frame, 0xee, 24);
+	memset(frame, 0, 10);
+	assert_true(receive(c, frame, 24 + 60, 24));
+	assert_true(fake_get(r, &id, &len));
+	assert_int_equal(len, 84);
+	memset(frame + 10, 0, 14);
+	frame[10] = 1;
+	assert_memory_equal(fake_ptr(r, FAKE_DATA + 5 * 2048), frame, 84);
+	/* For another card, and of another header: gone. */
+	memcpy(frame + 24, TO_OTHER, 14);
+	assert_true(receive(c, frame, 84, 24));
+	memcpy(frame + 24, TO_OWN, 14);
+	assert_true(receive(c, frame, 84, 12));
+	free_card(c);
+}
+
+/* Without mergeable buffers what does not fit in one is dropped. */
+static void test_receive_single(void **state)
+{
+	struct card *c = new_card(BIT64(32), 0, false);
+	struct fakering *r = &c->ring[NET_RX];
+	uint8_t frame[3000] = TO_OWN;
+	struct iovec p = piece(FAKE_DATA, 1526);
+	uint16_t id;
+	uint32_t len;
+
+	fake_add(r, 0, &p, 1, 0, false);
+	assert_true(receive(c, frame, sizeof(frame), 0));
+	assert_false(fake_get(r, &id, &len));
+	assert_true(receive(c, frame, 1514, 0));
+	assert_true(fake_get(r, &id, &len));
+	assert_int_equal(len, 1526);
+	free_card(c);
+}
+
+static int control(struct card *c, const void *cmd, unsigned len)
+{
+	struct fakering *r = &c->ring[NET_CTRL];
+	struct iovec p[2] = {piece(FAKE_DATA, len),
+			     piece(FAKE_DATA + 0x2000, 1)};
+	uint16_t id;
+	uint32_t got;
+
+	memcpy(fake_ptr(r, FAKE_DATA), cmd, len);
+	fake_add(r, 0, p, 2, 1, false);
+	virtio_notify(c->dev, NET_CTRL);
+	assert_true(fake_get(r, &id, &got));
+	assert_int_equal(got, 1);
+	return *(uint8_t *)fake_ptr(r, FAKE_DATA + 0x2000);
+}
+
+static int offloads(struct card *c, uint64_t bits)
+{
+	uint8_t cmd[10] = {5, 0};
+
+	memcpy(cmd + 2, &bits, 8);
+	return control(c, cmd, sizeof(cmd));
+}
+
+static void test_control(void **state)
+{
+	struct card *c = new_card(ALL_LOW, ALL_HIGH & ~4ULL & ~16ULL, true);
+	uint8_t mac[6] = {2, 3, 4, 5, 6, 7}, seen[12];
+	unsigned i;
+
+	assert_int_equal(offloads(c, BIT64(1) | BIT64(7)), 0);
+	assert_true(c->rec.guest.csum && c->rec.guest.tso4);
+	assert_false(c->rec.guest.tso6 || c->rec.guest.tnl);
+	assert_int_equal(offloads(c, BIT64(1) | BIT64(46)), 0);
+	assert_true(c->rec.guest.tnl);
+	assert_int_equal(c->rec.header, 24);
+	/* Not agreed on; a feature number is no offload number. */
+	assert_int_equal(offloads(c, BIT64(47)), 1);
+	assert_int_equal(offloads(c, BIT64(0)), 1);
+	assert_int_equal(control(c, "\1\1\2\3\4\5\6\7", 8), 0);
+	for (i = 0; i < 6; i++)
+		seen[i] = (uint8_t)virtio_config_read(c->dev, i, 1);
+	assert_memory_equal(seen, mac, 6);
+	assert_int_equal(control(c, "\0\0\1", 3), 0);
+	assert_int_equal(control(c, "\0\7\1", 3), 1);
+	assert_int_equal(control(c, "\2\0\5\0", 4), 0);
+	assert_int_equal(control(c, "\2\0\5\x70", 4), 1);
+	assert_int_equal(control(c, "\x63\0", 2), 1);
+	assert_int_equal(control(c, "\0", 1), 1);
+	free_card(c);
+}
+
+/* A backend that can less makes a card that offers less. */
+static void test_offer(void **state)
+{
+	struct recorder rec = {.net = {.ops = &rec_ops}};
+	struct virtio_net_conf conf = {
+		.want = {{ALL_LOW, ALL_HIGH}},
+		.net = &rec.net,
+		.queue_size = 64,
+	};
+	struct fakering r;
+	struct virtio_device *dev;
+
+	fake_init(&r, 8, BIT64(32));
+	dev = virtio_net_create(&r.dma, &conf);
+	assert_true(dev->offered.w[1] == 0);
+	assert_true(!(dev->offered.w[0] & (BIT64(0) | BIT64(1) | BIT64(7) |
+					   BIT64(56) | BIT64(10))));
+	virtio_exit(dev);
+	rec.net.can = (struct net_offloads){true, true, true, true,
+					    true, true, true, true};
+	dev = virtio_net_create(&r.dma, &conf);
+	assert_true(dev->offered.w[1] == 0x0a);
+	virtio_exit(dev);
+	rec.net.can.uso4 = false;
+	dev = virtio_net_create(&r.dma, &conf);
+	assert_true(dev->offered.w[1] == 0);
+	virtio_exit(dev);
+	fake_exit(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_header_table),
+		cmocka_unit_test(test_header_fuzz),
+		cmocka_unit_test(test_header_size),
+		cmocka_unit_test(test_filter),
+		cmocka_unit_test(test_transmit),
+		cmocka_unit_test(test_transmit_plain),
+		cmocka_unit_test(test_receive),
+		cmocka_unit_test(test_receive_single),
+		cmocka_unit_test(test_control),
+		cmocka_unit_test(test_offer),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The control queue: receive modes, addresses, VLANs, offloads at run time.
+ * Document: Virtual I/O Device 1.4 "Control Virtqueue" (5.1.6.5).
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "dev/virtio/netdev.h"
+
+#define CLASS_RX       0
+#define CLASS_MAC      1
+#define CLASS_VLAN     2
+#define CLASS_OFFLOADS 5
+
+#define MAC_TABLE_SET 0
+#define MAC_ADDR_SET  1
+
+#define ACK_OK  0
+#define ACK_ERR 1
+
+#define COMMAND_MAX 4096 /* bytes of the longest command */
+
+/*
+ * Offload bits of the command: those of the features, but for two that do
+ * not fit into its 64 bits and are moved down.
+ */
+#define OFFLOAD_TUNNEL     46
+#define OFFLOAD_TUNNEL_SUM 47
+
+static bool command_rx(struct netdev *n, unsigned cmd, const uint8_t *p,
+		       size_t len)
+{
+	unsigned feature = cmd < 2 ? NET_F_CTRL_RX : NET_F_CTRL_RX_EXTRA;
+
+	return virtio_has(&n->dev, feature) && len == 1 &&
+	       netfilter_mode(&n->filter, cmd, p[0]);
+}
+
+static bool command_mac(struct netdev *n, unsigned cmd, const uint8_t *p,
+			size_t len)
+{
+	if (cmd == MAC_TABLE_SET && virtio_has(&n->dev, NET_F_CTRL_RX))
+		return netfilter_table(&n->filter, p, len);
+	if (cmd != MAC_ADDR_SET || len != 6 ||
+	    !virtio_has(&n->dev, NET_F_CTRL_MAC))
+		return false;
+	memcpy(n->filter.mac, p, 6);
+	return true;
+}
+
+static bool command_vlan(struct netdev *n, unsigned cmd, const uint8_t *p,
+			 size_t len)
+{
+	unsigned id;
+
+	if (cmd > 1 || len != 2 || !virtio_has(&n->dev, NET_F_CTRL_VLAN))
+		return false;
+	id = p[0] | (unsigned)p[1] << 8;
+	if (id > 4095)
+		return false;
+	netfilter_vlan(&n->filter, id, cmd == 0);
+	return true;
+}
+
+/* The feature an offload bit stands for, or -1. */
+static int offload_feature(unsigned bit)
+{
+	switch (bit) {
+	case NET_F_GUEST_CSUM:
+	case NET_F_GUEST_TSO4:
+	case NET_F_GUEST_TSO6:
+	case NET_F_GUEST_ECN:
+	case NET_F_GUEST_UFO:
+	case NET_F_GUEST_USO4:
+	case NET_F_GUEST_USO6: return (int)bit;
+	case OFFLOAD_TUNNEL: return NET_F_GUEST_TUNNEL;
+	case OFFLOAD_TUNNEL_SUM: return NET_F_GUEST_TUNNEL_SUM;
+	default: return -1;
+	}
+}
+
+static bool command_offloads(struct netdev *n, unsigned cmd, const uint8_t *p,
+			     size_t len)
+{
+	struct virtio_features f = {{0}};
+	struct net_offloads o;
+	uint64_t bits;
+	unsigned bit;
+	int feature;
+
+	if (cmd || len != 8 || !virtio_has(&n->dev, NET_F_GUEST_OFFLOADS))
+		return false;
+	memcpy(&bits, p, 8);
+	for (bit = 0; bit < 64; bit++) {
+		if (!(bits >> bit & 1))
+			continue;
+		feature = offload_feature(bit);
+		if (feature < 0 || !virtio_has(&n->dev, (unsigned)feature))
+			return false;
+		features_put(&f, (unsigned)feature, true);
+	}
+	netdev_offloads(&f, &o);
+	net_set_up(n->conf.net, n->header, &o);
+	return true;
+}
+
+static bool command(struct netdev *n, const uint8_t *p, size_t len)
+{
+	if (len < 2)
+		return false;
+	switch (p[0]) {
+	case CLASS_RX: return command_rx(n, p[1], p + 2, len - 2);
+	case CLASS_MAC: return command_mac(n, p[1], p + 2, len - 2);
+	case CLASS_VLAN: return command_vlan(n, p[1], p + 2, len - 2);
+	case CLASS_OFFLOADS: return command_offloads(n, p[1], p + 2, len - 2);
+	default: return false;
+	}
+}
+
+static void answer(struct netdev *n, struct vq *vq, struct vq_elem *e)
+{
+	uint8_t buf[COMMAND_MAX], ack = ACK_ERR;
+	size_t len = iov_read(e->iov, e->out_n, 0, buf, sizeof(buf));
+
+	if (len == e->out_len && command(n, buf, len))
+		ack = ACK_OK;
+	len = iov_write(e->iov + e->out_n, e->in_n, 0, &ack, 1);
+	vq_push(vq, e, (uint32_t)len);
+	free(e);
+}
+
+void netctrl_run(struct netdev *n)
+{
+	struct vq *vq = &n->dev.vq[NET_CTRL];
+	struct vq_elem *e;
+
+	do {
+		while ((e = vq_pop(vq)))
+			answer(n, vq, e);
+		vq_want_kick(vq, true);
+	} while (!vq_empty(vq));
+	virtio_flush(&n->dev, NET_CTRL);
+}

@@ -13,15 +13,23 @@
 #include "kvm/vm.h"
 #include "x86/regs.h"
 
-static int inject(struct cpu *cpu, uint32_t control)
+/* A breakpoint that was the guest's own: its handler sees rip behind it. */
+static int inject(struct vcpu *vcpu, uint32_t control)
 {
+	struct cpu *cpu = vcpu->cpu;
+
 	if (cpu->event.valid)
 		return -EBUSY;
 	cpu->event = (struct cpu_event){
 		.valid = true,
 		.kind = EVENT_TRAP,
-		.vector = control & KVM_GUESTDBG_INJECT_DB ? VEC_DB : VEC_BP,
+		.vector = VEC_DB,
 	};
+	if (control & KVM_GUESTDBG_INJECT_DB)
+		return 0;
+	cpu->event.kind = EVENT_SOFT_EXC;
+	cpu->event.vector = VEC_BP;
+	cpu->event.insn_len = vcpu->bp_len;
 	return 0;
 }
 
@@ -32,7 +40,7 @@ int debug_set(struct call *c)
 	int ret;
 
 	if (d->control & (KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP)) {
-		ret = inject(cpu, d->control);
+		ret = inject(c->vcpu, d->control);
 		if (ret)
 			return ret;
 	}

@@ -195,6 +195,10 @@ static void set_event(struct vcpu *vcpu, const struct kvm_vcpu_events *e)
 		if (ev.vector == VEC_BP || ev.vector == VEC_OF ||
 		    (ev.vector == VEC_DB && !(ev.payload & DR6_BD)))
 			ev.kind = EVENT_TRAP;
+		if (ev.vector == VEC_BP && vcpu->bp_len) {
+			ev.kind = EVENT_SOFT_EXC;
+			ev.insn_len = vcpu->bp_len;
+		}
 		ev.injected = e->exception.injected;
 		ev.has_error = e->exception.has_error_code;
 		ev.error = e->exception.error_code;

@@ -16,6 +16,7 @@
 #include "kvm/vcpu.h"
 #include "kvm/vm.h"
 #include "lib/check.h"
+#include "x86/regs.h"
 
 #define PAGE_MASK (~4095ull)
 
@@ -169,6 +170,7 @@ static int exit_debug(struct vcpu *vcpu)
 	const struct cpu_debug_exit *d = &vcpu->cpu->debug_exit;
 	struct kvm_run *run = vcpu->run;
 
+	vcpu->bp_len = d->exception == VEC_BP;
 	run->exit_reason = KVM_EXIT_DEBUG;
 	run->debug.arch.exception = d->exception;
 	run->debug.arch.pad = 0;

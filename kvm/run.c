@@ -436,6 +436,7 @@ static int run_checked(struct vcpu *vcpu, bool immediate)
 	ret = sync_load(vcpu);
 	if (ret)
 		return ret;
+	vcpu->bp_len = 0;
 	if (!vcpu->has_lapic) {
 		if (run->cr8 > 15)
 			return -EINVAL;

@@ -67,6 +67,7 @@ struct vcpu {
 	uint8_t last_cr8;
 	bool sigmask_set;
 	uint64_t sigmask; /* KVM_SET_SIGNAL_MASK */
+	uint8_t bp_len;   /* of the INT3 that left to the client last */
 	bool halted;      /* in HLT that neither we nor the client end */
 	bool shutdown;    /* a triple fault waits to be reported */
 	int user_exit;    /* enum cpu_exit_kind the client is to answer */

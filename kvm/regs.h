@@ -20,7 +20,7 @@ void sregs_save(struct vcpu *vcpu, struct kvm_sregs *s);
 int sregs_load(struct vcpu *vcpu, const struct kvm_sregs *s) __must_check;
 
 /*
- * sync.c: KVM_CAP_SYNC_REGS. Entering KVM_RUN takes over what the client
+ * KVM_CAP_SYNC_REGS. Entering KVM_RUN takes over what the client
  * marked dirty, leaving it stores what it asked for. 0 or -EINVAL.
  */
 int sync_load(struct vcpu *vcpu) __must_check;

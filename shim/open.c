@@ -63,11 +63,19 @@ int open_special(enum path_kind kind, const char *param, int flags)
 	switch (kind) {
 	case PATH_KVM: fd = open_kvm(flags); break;
 	case PATH_PARAM: fd = open_param(param, flags); break;
+	case PATH_CPUINFO: fd = cpuinfo_open(flags); break;
 	default: return -ENOENT;
 	}
 	if (fd >= 0)
 		errno = saved;
 	return fd;
+}
+
+static bool is_served(enum path_kind kind, int flags)
+{
+	if (likely(kind == PATH_OTHER || kind == PATH_DIR))
+		return false;
+	return kind != PATH_CPUINFO || (flags & O_ACCMODE) == O_RDONLY;
 }
 
 /* True when the path is ours; *@fd is what open() returns then. */
@@ -76,7 +84,7 @@ static bool serve(int dir, const char *path, int flags, int *fd)
 	const char *param = NULL;
 	enum path_kind kind = path_kind(dir, path, &param);
 
-	if (likely(kind == PATH_OTHER || kind == PATH_DIR))
+	if (!is_served(kind, flags))
 		return false;
 	*fd = (int)shim_return(open_special(kind, param, flags));
 	return true;

@@ -13,8 +13,8 @@ static bool looks_like_ours(const char *path)
 	const char *slash = strrchr(path, '/');
 	const char *last = slash ? slash + 1 : path;
 
-	return !strcmp(last, "kvm") || strstr(path, "module/kvm") ||
-	       !strncmp(path, "kvm", 3);
+	return !strcmp(last, "kvm") || !strcmp(last, "cpuinfo") ||
+	       strstr(path, "module/kvm") || !strncmp(path, "kvm", 3);
 }
 
 /* Folder of a relative path, with a slash at its end. */
@@ -75,5 +75,7 @@ enum path_kind path_kind(int dir, const char *path, const char **param)
 	squeeze(full);
 	if (!strcmp(full, "/dev/kvm"))
 		return PATH_KVM;
+	if (!strcmp(full, "/proc/cpuinfo"))
+		return PATH_CPUINFO;
 	return param_find(full, param);
 }

@@ -80,7 +80,14 @@ const struct lib *lib_get(void);
 
 /* ---- path.c, param.c: names that mean something else here ---- */
 
-enum path_kind { PATH_OTHER, PATH_KVM, PATH_PARAM, PATH_DIR, PATH_NONE };
+enum path_kind {
+	PATH_OTHER,
+	PATH_KVM,
+	PATH_PARAM,
+	PATH_DIR,
+	PATH_NONE,
+	PATH_CPUINFO, /* only what open() finds there differs */
+};
 
 /*
  * What @path means: the KVM, a module parameter, a folder above one, or
@@ -97,6 +104,11 @@ enum path_kind param_find(const char *path, const char **text);
 /* Whether the client is to see Intel's processor; whether it is one. */
 bool param_is_intel(void);
 bool param_host_is_intel(void);
+
+/* ---- cpuinfo.c ---- */
+
+/* /proc/cpuinfo for reading; a descriptor or -errno. */
+int cpuinfo_open(int flags);
 
 /* ---- open.c ---- */
 

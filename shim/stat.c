@@ -32,6 +32,11 @@ static mode_t mode_of(enum path_kind kind)
 	}
 }
 
+static bool is_forged(enum path_kind kind)
+{
+	return unlikely(kind != PATH_OTHER && kind != PATH_CPUINFO);
+}
+
 static int forge(enum path_kind kind, const char *param, struct stat *st)
 {
 	int saved = errno;
@@ -55,7 +60,7 @@ static bool serve(int dir, const char *path, struct stat *st, int *ret)
 	const char *param = NULL;
 	enum path_kind kind = path_kind(dir, path, &param);
 
-	if (likely(kind == PATH_OTHER))
+	if (!is_forged(kind))
 		return false;
 	*ret = forge(kind, param, st);
 	return true;
@@ -252,7 +257,7 @@ static bool serve_access(int dir, const char *path, int mode, int *ret)
 	const char *param = NULL;
 	enum path_kind kind = path_kind(dir, path, &param);
 
-	if (likely(kind == PATH_OTHER))
+	if (!is_forged(kind))
 		return false;
 	*ret = -1;
 	if (mode & ~(R_OK | W_OK | X_OK))
@@ -307,7 +312,7 @@ static bool serve_xattr(const char *path, ssize_t *ret)
 	const char *param = NULL;
 	enum path_kind kind = path_kind(AT_FDCWD, path, &param);
 
-	if (likely(kind == PATH_OTHER))
+	if (!is_forged(kind))
 		return false;
 	errno = kind == PATH_NONE ? ENOENT : ENODATA;
 	*ret = -1;
@@ -339,7 +344,8 @@ SHIM_API ssize_t readlink(const char *path, char *buf, size_t size)
 	const char *param = NULL;
 
 	switch (path_kind(AT_FDCWD, path, &param)) {
-	case PATH_OTHER: return real()->readlink(path, buf, size);
+	case PATH_OTHER:
+	case PATH_CPUINFO: return real()->readlink(path, buf, size);
 	case PATH_NONE: errno = ENOENT; return -1;
 	default: errno = EINVAL; return -1;
 	}

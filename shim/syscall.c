@@ -60,7 +60,7 @@ static long openat2_raw(const long a[6])
 	const char *param = NULL;
 	enum path_kind kind = path_kind(INT(0), PTR(const char *, 1), &param);
 
-	if (kind == PATH_OTHER || kind == PATH_DIR)
+	if (kind == PATH_OTHER || kind == PATH_DIR || kind == PATH_CPUINFO)
 		return pass(SYS_openat2, a);
 	return shim_return(open_special(kind, param, (int)how->flags));
 }

@@ -72,6 +72,8 @@ def programs(folder):
     run = kvm("--", "ls", "-l", "/dev/kvm")
     check("ls: %r" % run, run.stdout.startswith("crw-rw-rw-") and
           "10, 232" in run.stdout and not run.stderr)
+    run = kvm("--", "grep", "-cE", "^flags.* (vmx|svm)( |$)", "/proc/cpuinfo")
+    check("flags: %r" % run, run.stdout == "%d\n" % os.cpu_count())
     run = kvm("--", "cat", "/sys/module/kvm/parameters/tdp_mmu")
     check("a parameter: %r" % run, run.stdout in ("Y\n", "N\n"))
 

@@ -215,13 +215,22 @@ static int meet(const char *word, const struct options *o, uint32_t *words,
 	return 0;
 }
 
+static void print_features(char sign, const uint32_t *words)
+{
+	char names[3000];
+	char *p;
+
+	feature_list(words, names, sizeof(names));
+	for (p = strtok(names, " "); p; p = strtok(NULL, " "))
+		printf(",%c%s", sign, p);
+}
+
 static int verb_baseline(const struct options *o, struct err *e)
 {
 	uint32_t words[CPUID_MODEL_WORDS];
-	char vendor[13] = "", more[2000];
+	char vendor[13] = "";
 	struct baseline b;
 	unsigned i;
-	char *p;
 	int ret = 0;
 
 	memset(words, 0xff, sizeof(words));
@@ -232,10 +241,9 @@ static int verb_baseline(const struct options *o, struct err *e)
 				    strcmp(vendor, "?") ? vendor : NULL, e);
 	if (ret)
 		return ret;
-	feature_list(b.more, more, sizeof(more));
 	printf("%s", b.model);
-	for (p = strtok(more, " "); p; p = strtok(NULL, " "))
-		printf(",+%s", p);
+	print_features('-', b.less);
+	print_features('+', b.more);
 	putchar('\n');
 	return 0;
 }

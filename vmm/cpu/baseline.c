@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A model runs on a host that has all its features. Of those that run on
- * all, the one with most features is the richest; of equals the later
- * version. Features that a monitor gives on every host do not count.
+ * A model runs on hosts that have all its features. Of the models, the one
+ * with most features that all hosts have is the richest; a feature that has
+ * to be left out of it weighs as much as some others, so that an old model is
+ * not chosen for want of one bit. Of equals the later version is taken. What
+ * a host does not decide does not count.
  */
 #include "vmm/cpu/baseline.h"
 
@@ -10,9 +12,13 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Given by every monitor, never given, or following what runs. */
 static const uint16_t no_matter[] = {
 	FEAT_HYPERVISOR, FEAT_HT,           FEAT_CMP_LEGACY, FEAT_TOPOEXT,
-	FEAT_X2APIC,     FEAT_TSC_DEADLINE, FEAT_ARAT,       FEAT_TSC_ADJUST};
+	FEAT_X2APIC,     FEAT_TSC_DEADLINE, FEAT_ARAT,       FEAT_TSC_ADJUST,
+	FEAT_SVM,        FEAT_VMX,          FEAT_MONITOR,    FEAT_ACPI,
+	FEAT_PDCM,       FEAT_INVTSC,       FEAT_OSXSAVE,    FEAT_OSPKE,
+};
 
 static void leave_out(uint32_t *words)
 {
@@ -22,6 +28,7 @@ static void leave_out(uint32_t *words)
 	for (i = 0; i < ARRAY_SIZE(no_matter); i++)
 		feature_set(words, no_matter[i], false);
 	words[W_KVM_EAX] = words[W_KVM_EDX] = 0;
+	words[W_8_A_EDX] = 0;             /* of SVM */
 	words[W_8_1_EDX] &= ~0x0183f3ffU; /* AMD's copies */
 	for (w = 0; w < CPUID_MODEL_WORDS; w++)
 		if (feature_places[w].msr)
@@ -57,34 +64,31 @@ static unsigned count(const uint32_t *words)
 	return n;
 }
 
-static bool fits(const uint32_t *need, const uint32_t *have)
-{
-	unsigned w;
+#define WEIGHT_LESS 4
 
-	for (w = 0; w < CPUID_MODEL_WORDS; w++)
-		if (need[w] & ~have[w])
-			return false;
-	return true;
-}
-
-/* Take @version if it fits and is richer. */
+/* Take @version if it is richer. */
 static int consider(struct baseline *b, const struct cpu_model *m,
 		    unsigned version, const uint32_t *have, struct err *e)
 {
-	uint32_t need[CPUID_MODEL_WORDS];
-	unsigned n, w;
-	int ret = model_words(m, version, need, e);
+	uint32_t need[CPUID_MODEL_WORDS], both[CPUID_MODEL_WORDS];
+	unsigned w, common;
+	int ret = model_words(m, version, need, e), score;
 
 	if (ret)
 		return ret;
 	leave_out(need);
-	n = count(need);
-	if (!fits(need, have) || n < b->features)
-		return 0;
-	b->features = n;
-	snprintf(b->model, sizeof(b->model), "%s-v%u", m->name, version);
 	for (w = 0; w < CPUID_MODEL_WORDS; w++)
+		both[w] = need[w] & have[w];
+	common = count(both);
+	score = (int)common - WEIGHT_LESS * (int)(count(need) - common);
+	if (score < b->score)
+		return 0;
+	b->score = score;
+	snprintf(b->model, sizeof(b->model), "%s-v%u", m->name, version);
+	for (w = 0; w < CPUID_MODEL_WORDS; w++) {
 		b->more[w] = have[w] & ~need[w];
+		b->less[w] = need[w] & ~have[w];
+	}
 	return 0;
 }
 

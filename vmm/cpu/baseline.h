@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The richest model that runs on several hosts at once.
+ * The richest model that runs on several hosts at once, less a few features
+ * if need be.
  */
 #ifndef VMM_CPU_BASELINE_H
 #define VMM_CPU_BASELINE_H
@@ -9,8 +10,9 @@
 
 struct baseline {
 	char model[64];                   /* NAME-vN */
+	uint32_t less[CPUID_MODEL_WORDS]; /* its features that one lacks */
 	uint32_t more[CPUID_MODEL_WORDS]; /* common features it lacks */
-	unsigned features;                /* of the model */
+	int score;
 };
 
 /*

@@ -90,8 +90,10 @@ static void follow_dependencies(struct cpu_def *def)
 	}
 }
 
+/* Supervisor states are for XSAVES alone. */
 static void enable_states(struct cpu_def *def)
 {
+	bool xsaves = feature_test(def->words, FEAT_XSAVES);
 	size_t i;
 
 	def->xcr0 = def->xss = 0;
@@ -100,10 +102,10 @@ static void enable_states(struct cpu_def *def)
 	for (i = 0; i < ARRAY_SIZE(states); i++) {
 		if (!feature_test(def->words, states[i].feature))
 			continue;
-		if (states[i].supervisor)
-			def->xss |= BIT64(states[i].component);
-		else
+		if (!states[i].supervisor)
 			def->xcr0 |= BIT64(states[i].component);
+		else if (xsaves)
+			def->xss |= BIT64(states[i].component);
 	}
 }
 

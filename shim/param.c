@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Module parameters, as a host has them that runs this KVM: values that
- * clients and the upstream tests look at to learn what to expect. There is no
- * page splitting, no two-dimensional paging of the kernel's kind to say yes
- * for; what a guest is offered otherwise is KVM_CHECK_EXTENSION's to say.
+ * clients and the upstream tests look at to learn what to expect. Guests'
+ * page tables are walked by software, so there is no page splitting and no
+ * two-dimensional paging to say yes for; what a guest is offered otherwise is
+ * KVM_CHECK_EXTENSION's to say.
  */
 #include "shim/shim.h"
 
@@ -40,14 +41,14 @@ static const struct {
 	{MODULE_KVM, "tdp_mmu", "N\n"},
 	{MODULE_KVM, "vector_hashing", "N\n"},
 	{MODULE_INTEL, "enable_apicv", "N\n"},
-	{MODULE_INTEL, "ept", "Y\n"},
+	{MODULE_INTEL, "ept", "N\n"},
 	{MODULE_INTEL, "nested", "N\n"},
 	{MODULE_INTEL, "unrestricted_guest", "Y\n"},
 	{MODULE_INTEL, "vpid", "Y\n"},
 	{MODULE_AMD, "avic", "N\n"},
 	{MODULE_AMD, "lbrv", "0\n"},
 	{MODULE_AMD, "nested", "0\n"},
-	{MODULE_AMD, "npt", "Y\n"},
+	{MODULE_AMD, "npt", "N\n"},
 	{MODULE_AMD, "nrips", "1\n"},
 	{MODULE_AMD, "sev", "N\n"},
 	{MODULE_AMD, "sev_es", "N\n"},

@@ -87,7 +87,7 @@ def vendors():
                   (vendor, {"intel": "ept", "amd": "npt"}[vendor]))
         if run.returncode == 0:
             good += 1
-            check("module of %s" % vendor, run.stdout == "Y\n")
+            check("module of %s" % vendor, run.stdout == "N\n")
         else:
             expect("vendor " + vendor, run, 4, "--vendor " + vendor)
     check("no vendor is offered", good)

@@ -85,6 +85,16 @@ static int verb_list(const struct options *o, struct err *e)
 	return ret;
 }
 
+/* What was asked for and the KVM lacks; all zeros for a file. */
+static void show_missing(const struct cpu_def *def)
+{
+	char names[1000];
+
+	feature_list(def->missing, names, sizeof(names));
+	if (names[0])
+		printf("not to be had here: %s\n", names);
+}
+
 static int verb_show(const struct options *o, struct err *e)
 {
 	struct cpu_source s;
@@ -96,6 +106,7 @@ static int verb_show(const struct options *o, struct err *e)
 		text_json(stdout, o->word[0], &s.answers);
 	} else {
 		printf("%s", s.title);
+		show_missing(&s.def);
 		text_show(stdout, &s.answers);
 	}
 	cpu_source_close(&s);

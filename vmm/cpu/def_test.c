@@ -17,6 +17,7 @@
 
 #include "vmm/cpu/baseline.h"
 #include "vmm/cpu/request.h"
+#include "vmm/cpu/table.h"
 #include "vmm/cpu/text.h"
 
 struct want {
@@ -293,6 +294,121 @@ static void test_baseline(void **state)
 	assert_int_not_equal(baseline_find(&found, both, VENDOR_INTEL, &e), 0);
 }
 
+#define LEAF(f, i, a, b, c, d)                                                \
+	{                                                                     \
+		.function = f, .index = i,                                    \
+		.flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX, .eax = a, .ebx = b, \
+		.ecx = c, .edx = d                                            \
+	}
+
+/* A small AMD host. */
+static const struct kvm_cpuid_entry2 host_leaves[] = {
+	LEAF(0, 0, 0xd, 0x68747541, 0x444d4163, 0x69746e65),
+	LEAF(1, 0, 0x00a20f12, 0x800, BIT(0) | BIT(26) | BIT(28), 0x178bfbff),
+	LEAF(7, 0, 0, BIT(5), 0, 0),
+	LEAF(0xd, 0, 7, 0, 832, 0),
+	LEAF(0xd, 1, 0, 0, 0, 0),
+	LEAF(0xd, 2, 256, 576, 0, 0),
+	LEAF(0x80000000, 0, 0x8000001e, 0x68747541, 0x444d4163, 0x69746e65),
+	LEAF(0x80000001, 0, 0x00a20f12, 0, 1, BIT(11) | BIT(29)),
+	LEAF(0x80000002, 0, 0x20444d41, 0x74736f48, 0, 0),
+	LEAF(0x80000008, 0, 0x3030, 0, 0, 0),
+	LEAF(0x8000001d, 0, 0x121, 0x01c0003f, 0x3f, 0),
+	LEAF(0x8000001d, 3, 0x163, 0x03c0003f, 0x7fff, 1),
+};
+
+static struct kvm_cpuid2 *host_table(void)
+{
+	struct kvm_cpuid2 *t = calloc(1, sizeof(*t) + sizeof(host_leaves));
+
+	assert_non_null(t);
+	t->nent = ARRAY_SIZE(host_leaves);
+	memcpy(t->entries, host_leaves, sizeof(host_leaves));
+	return t;
+}
+
+static int resolve_on(struct cpu_def *def, enum cpu_accel_kind kind,
+		      struct kvm_cpuid2 *table, const char *cpu, struct err *e)
+{
+	struct cpu_accel accel = {.kind = kind, .table = table};
+	struct request r;
+
+	table_read_words(&accel);
+	request_init(&r, "host", "pc");
+	assert_int_equal(request_cpu(&r, cpu, e), 0);
+	assert_int_equal(request_smp(&r, "8,dies=2,threads=2", e), 0);
+	assert_int_equal(request_finish(&r, e), 0);
+	return cpu_def_resolve(def, &r.cpu, &accel, e);
+}
+
+/* Whose vendor, which features, and what is said about the rest. */
+static void test_accelerators(void **state)
+{
+	struct kvm_cpuid2 *host = host_table();
+	struct cpu_def def;
+	struct err e = {0};
+
+	assert_int_equal(resolve_on(&def, CPU_ACCEL_LODGE, host, "Haswell", &e),
+			 0);
+	assert_string_equal(def.vendor, VENDOR_INTEL);
+	assert_true(feature_test(def.words, FEAT_AVX2));
+	assert_false(feature_test(def.words, FEAT_BMI1));
+	assert_true(feature_test(def.missing, FEAT_BMI1));
+	assert_false(feature_test(def.missing, FEAT_HYPERVISOR));
+	assert_int_equal(resolve_on(&def, CPU_ACCEL_KVM, host, "Haswell", &e),
+			 0);
+	assert_string_equal(def.vendor, VENDOR_AMD);
+	assert_int_equal(resolve_on(&def, CPU_ACCEL_KVM, host,
+				    "Haswell,vendor=GenuineIntel", &e),
+			 0);
+	assert_string_equal(def.vendor, VENDOR_INTEL);
+	assert_int_not_equal(
+		resolve_on(&def, CPU_ACCEL_LODGE, host, "Haswell,enforce", &e),
+		0);
+	assert_non_null(strstr(e.msg, "bmi1"));
+	free(host);
+}
+
+/* host is what the KVM has, in a table that repeats every leaf. */
+static void test_host(void **state)
+{
+	struct kvm_cpuid2 *host = host_table(), *t;
+	struct topo_place p;
+	struct cpu_def def;
+	struct err e = {0};
+	uint32_t r[4];
+	unsigned i;
+
+	assert_int_equal(resolve_on(&def, CPU_ACCEL_LODGE, host,
+				    "host,host-cache-info=on,-pni", &e),
+			 0);
+	assert_string_equal(def.model_id, "AMD Host");
+	assert_int_equal(cpu_def_signature(&def), 0x00a20f12);
+	assert_int_equal(def.phys_bits, 48);
+	assert_false(feature_test(def.words, FEAT_SSE3));
+	assert_true(feature_test(def.words, FEAT_AVX));
+	t = table_build(&def, 5);
+	assert_non_null(t);
+	p = topo_place(&def.topo, 5);
+	for (i = 0; i < t->nent; i++) {
+		cpu_leaf_exact(&def, &p, t->entries[i].function,
+			       t->entries[i].index, r);
+		assert_memory_equal(&t->entries[i].eax, r, sizeof(r));
+	}
+	cpu_leaf_exact(&def, &p, 0x8000001d, 0, r);
+	assert_int_equal(r[0], 0x121 | 1 << 14);
+	cpu_leaf_exact(&def, &p, 0x8000001d, 3, r);
+	assert_int_equal(r[0], 0x163 | 7 << 14);
+	cpu_leaf_exact(&def, &p, 0xd, 0, r);
+	assert_int_equal(r[2], 832);
+	cpu_leaf(&def, 5, 0xb, 0, r);
+	assert_int_equal(r[3], 5);
+	cpu_leaf(&def, 5, 0x1f, 0, r);
+	assert_int_equal(r[0] | r[1] | r[2] | r[3], 0);
+	free(t);
+	free(host);
+}
+
 /* What `lodge cpu dump` writes, `lodge cpu decode` reads. */
 static void test_dump(void **state)
 {
@@ -366,6 +482,8 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_properties),
 		cmocka_unit_test(test_baseline),
+		cmocka_unit_test(test_accelerators),
+		cmocka_unit_test(test_host),
 		cmocka_unit_test(test_dump),
 		cmocka_unit_test(test_cpuid_r),
 	};

@@ -104,12 +104,38 @@ static void leaf_2(const struct query *q, uint32_t out[4])
 		       out);
 }
 
+/*
+ * The host's own caches with the guest's sharers. A KVM that does not tell
+ * sharers leaves 0; more sharers than a socket has threads are the socket's.
+ */
+static void pass_cache(const struct query *q, uint32_t out[4])
+{
+	const struct topo *t = &q->def->topo;
+	uint32_t sharers;
+
+	pass(q, out);
+	if (!(out[0] & 0x1f))
+		return;
+	sharers = out[0] >> 14 & 0xfff;
+	if (!sharers && (out[0] >> 5 & 7) < 3)
+		sharers = (1U << topo_shift(t, TOPO_CORE)) - 1;
+	else if (!sharers || sharers >= topo_threads(t, TOPO_SOCKET))
+		sharers = (1U << topo_shift(t, TOPO_SOCKET)) - 1;
+	out[0] = (out[0] & 0x3fff) | MIN(sharers, 4095U) << 14;
+}
+
 static void leaf_4(const struct query *q, uint32_t out[4])
 {
 	const struct cpu_def *def = q->def;
+	uint32_t cores;
 
 	if (def->host_cache_info) {
-		pass(q, out);
+		pass_cache(q, out);
+		if (!(out[0] & 0x1f))
+			return;
+		cores = 1U << (topo_shift(&def->topo, TOPO_SOCKET) -
+			       topo_shift(&def->topo, TOPO_CORE));
+		out[0] |= MIN(cores - 1, 63U) << 26;
 		return;
 	}
 	if (def->vendor_only && cpu_is_amd(def))
@@ -523,7 +549,7 @@ static void leaf_ext_cache(const struct query *q, uint32_t out[4])
 	const struct cpu_def *def = q->def;
 
 	if (def->host_cache_info)
-		pass(q, out);
+		pass_cache(q, out);
 	else
 		cache_encode_8000001d(cpu_def_caches(def, q->leaf), &def->topo,
 				      q->subleaf, def->topoext_only, out);

@@ -7,6 +7,7 @@
  */
 #include "kvm/bus.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
@@ -50,14 +51,20 @@ void bus_destroy(struct vm *vm)
 
 static struct lock info_lock;
 
-FILE *fdinfo_open(int fd)
+static FILE *open_info(int fd)
 {
 	char path[40];
-	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	return fopen(path, "re");
+}
+
+FILE *fdinfo_open(int fd)
+{
+	FILE *f;
+
 	lock_acquire(&info_lock);
-	f = fopen(path, "re");
+	f = open_info(fd);
 	if (!f)
 		lock_release(&info_lock);
 	return f;
@@ -79,11 +86,12 @@ int fdinfo_dup(int fd)
 	return dup;
 }
 
-int eventfd_identify(int fd, uint64_t *id)
+/* The lock is held. */
+static int identify(int fd, uint64_t *id)
 {
 	char line[80];
 	int ret = -EINVAL;
-	FILE *f = fd < 0 ? NULL : fdinfo_open(fd);
+	FILE *f = fd < 0 ? NULL : open_info(fd);
 
 	if (!f)
 		return -EBADF;
@@ -93,8 +101,38 @@ int eventfd_identify(int fd, uint64_t *id)
 			ret = 0;
 		sscanf(line, "eventfd-id: %lu", id);
 	}
-	fdinfo_close(f);
+	fclose(f);
 	return ret;
+}
+
+int eventfd_identify(int fd, uint64_t *id)
+{
+	int ret;
+
+	lock_acquire(&info_lock);
+	ret = identify(fd, id);
+	lock_release(&info_lock);
+	return ret;
+}
+
+int eventfd_find(uint64_t id)
+{
+	const struct dirent *e;
+	int fd = -1, n;
+	uint64_t now;
+	DIR *d;
+
+	lock_acquire(&info_lock);
+	d = opendir("/proc/self/fd");
+	while (d && fd < 0 && (e = readdir(d))) {
+		n = atoi(e->d_name);
+		if (n != dirfd(d) && !identify(n, &now) && now == id)
+			fd = n;
+	}
+	if (d)
+		closedir(d);
+	lock_release(&info_lock);
+	return fd;
 }
 
 void eventfd_signal(int fd)

@@ -63,6 +63,9 @@ void irqfd_destroy(struct vm *vm);
  */
 int eventfd_identify(int fd, uint64_t *id) __must_check;
 
+/* A descriptor of that eventfd, or -1: its number may have been reused. */
+int eventfd_find(uint64_t id);
+
 /*
  * What /proc tells about a descriptor; NULL when it is not open. One at a
  * time: a number the client has just closed may be that of the file read

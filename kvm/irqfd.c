@@ -10,7 +10,6 @@
  * found out when its identity is claimed again, and once a second while a
  * line might be left asserted.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
@@ -150,26 +149,6 @@ static bool is_eventfd_of(const struct vm *vm, const struct irqfd *f, int fd)
 	}
 }
 
-/* The client may have closed or reused its number: look for another one. */
-static int find_duplicate(const struct irqfd *f)
-{
-	DIR *d = opendir("/proc/self/fd");
-	const struct dirent *e;
-	int fd = -1;
-	uint64_t id;
-
-	while (d && fd < 0 && (e = readdir(d))) {
-		int n = atoi(e->d_name);
-
-		if (n != dirfd(d) && !eventfd_identify(n, &id) &&
-		    id == f->object)
-			fd = n;
-	}
-	if (d)
-		closedir(d);
-	return fd;
-}
-
 /*
  * Take the counter; false when it was zero. The descriptor is duplicated
  * first and looked at then, so that no other file is read from. A counter
@@ -185,7 +164,7 @@ static bool consume(const struct vm *vm, struct irqfd *f)
 	if (!is_eventfd_of(vm, f, fd)) {
 		if (fd >= 0)
 			close(fd);
-		n = (uint64_t)find_duplicate(f);
+		n = (uint64_t)eventfd_find(f->object);
 		if ((int)n < 0)
 			return true;
 		f->fd = (int)n;

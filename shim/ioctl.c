@@ -82,7 +82,7 @@ static void note_result(unsigned long request, long ret)
 			fd_set_run((int)ret, run);
 		break;
 #ifdef KVM_CREATE_GUEST_MEMFD
-	case KVM_CREATE_GUEST_MEMFD: fd_set_kind((int)ret, FD_OTHER); break;
+	case KVM_CREATE_GUEST_MEMFD: fd_set_kind((int)ret, FD_GMEM); break;
 #endif
 	default: break;
 	}

@@ -41,7 +41,7 @@ long shim_return(long ret);
 
 /* ---- fd.c: which descriptors are KVM's ---- */
 
-enum fd_kind { FD_FOREIGN, FD_SYSTEM, FD_VM, FD_VCPU, FD_OTHER };
+enum fd_kind { FD_FOREIGN, FD_SYSTEM, FD_VM, FD_VCPU, FD_GMEM, FD_OTHER };
 
 /* Any thread, no lock, signal handlers as well. */
 enum fd_kind fd_kind(int fd);

@@ -128,6 +128,15 @@ static long dispatch(long nr, const long a[6])
 	case SYS_dup2: return dup2(INT(0), INT(1));
 	case SYS_dup3: return dup3(INT(0), INT(1), INT(2));
 	case SYS_fcntl: return fcntl(INT(0), INT(1), (unsigned long)a[2]);
+	case SYS_read: return read(INT(0), PTR(void *, 1), (size_t)a[2]);
+	case SYS_write:
+		return write(INT(0), PTR(const void *, 1), (size_t)a[2]);
+	case SYS_pread64:
+		return pread(INT(0), PTR(void *, 1), (size_t)a[2], a[3]);
+	case SYS_pwrite64:
+		return pwrite(INT(0), PTR(const void *, 1), (size_t)a[2], a[3]);
+	case SYS_madvise: return madvise(PTR(void *, 0), (size_t)a[1], INT(2));
+	case SYS_fallocate: return fallocate(INT(0), INT(1), a[2], a[3]);
 	case SYS_rt_sigaction: return sigaction_raw(a);
 	case SYS_rt_sigprocmask: return mask_raw(a);
 	default: return files(nr, a);

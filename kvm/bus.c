@@ -30,7 +30,7 @@ void bus_init(struct bus *bus)
 	pthread_mutex_init(&bus->ring_lock, NULL);
 	pthread_mutex_init(&bus->irqfd_lock, NULL);
 	bus->epoll_fd = -1;
-	bus->stop_fd = -1;
+	bus->stop[0] = bus->stop[1] = -1;
 }
 
 void bus_destroy(struct vm *vm)

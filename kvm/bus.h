@@ -41,7 +41,8 @@ struct bus {
 	pthread_mutex_t irqfd_lock;
 	pthread_t irqfd_thread;
 	bool irqfd_started;
-	int epoll_fd, stop_fd;
+	int epoll_fd;
+	int stop[2]; /* pipe: closing its end stops the thread */
 	uint64_t irqfd_next;
 	uint32_t nresample; /* irqfds with a resample eventfd */
 	struct irqfd *irqfds;

@@ -152,7 +152,9 @@ static uint64_t cycles_to_ns(uint64_t cycles)
 
 static int64_t at(const struct vm_clock *c, uint64_t tsc)
 {
-	return c->base_ns + (int64_t)cycles_to_ns(tsc - c->base_tsc);
+	/* Clients set any time: it wraps. */
+	return (int64_t)((uint64_t)c->base_ns +
+			 cycles_to_ns(tsc - c->base_tsc));
 }
 
 int64_t clock_read(struct vm_clock *c)
@@ -251,7 +253,7 @@ int clock_set(struct call *c)
 		return -EINVAL;
 	/* The time that passed since the client noted both. */
 	if ((d->flags & KVM_CLOCK_REALTIME) && s.ns > d->realtime)
-		ns += (int64_t)(s.ns - d->realtime);
+		ns = (int64_t)((uint64_t)ns + (s.ns - d->realtime));
 	lock_acquire(&clock->lock);
 	clock->base_tsc = s.tsc;
 	clock->base_ns = ns;

@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -29,7 +28,7 @@
 #include "lib/lock.h"
 
 #define BATCH    16
-#define STOP     0ull /* epoll key of the stop eventfd */
+#define STOP     0ull /* epoll key of the pipe */
 #define SWEEP_MS 1000
 
 struct irqfd {
@@ -293,11 +292,11 @@ static int start(struct vm *vm)
 		return 0;
 	if (bus->epoll_fd < 0)
 		bus->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (bus->stop_fd < 0)
-		bus->stop_fd = eventfd(0, EFD_CLOEXEC);
-	if (bus->epoll_fd < 0 || bus->stop_fd < 0)
+	/* An eventfd could be taken for one of the client's. */
+	if (bus->epoll_fd < 0 ||
+	    (bus->stop[0] < 0 && pipe2(bus->stop, O_CLOEXEC)))
 		return -errno;
-	ret = watch(bus, bus->stop_fd, STOP);
+	ret = watch(bus, bus->stop[0], STOP);
 	if (ret && ret != -EEXIST)
 		return ret;
 	sigfillset(&all);
@@ -313,18 +312,18 @@ void irqfd_destroy(struct vm *vm)
 	struct bus *bus = &vm->bus;
 	struct irqfd *f;
 
-	if (bus->irqfd_started) {
-		eventfd_signal(bus->stop_fd);
+	if (bus->stop[1] >= 0)
+		close(bus->stop[1]);
+	if (bus->irqfd_started)
 		pthread_join(bus->irqfd_thread, NULL);
-	}
 	while ((f = bus->irqfds)) {
 		bus->irqfds = f->next;
 		forget(vm, f);
 	}
 	if (bus->epoll_fd >= 0)
 		close(bus->epoll_fd);
-	if (bus->stop_fd >= 0)
-		close(bus->stop_fd);
+	if (bus->stop[0] >= 0)
+		close(bus->stop[0]);
 }
 
 static void listen_for_end(struct vm *vm, struct irqfd *f)

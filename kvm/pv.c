@@ -105,7 +105,8 @@ static void write_wall_clock(struct vcpu *vcpu, uint64_t gpa)
 	if (memslot_write(vcpu, gpa, &w.version, sizeof(w.version)))
 		return;
 	clock_gettime(CLOCK_REALTIME, &ts);
-	boot = ts.tv_sec * NS_SEC + ts.tv_nsec - clock_read(&vcpu->vm->clock);
+	boot = (int64_t)((uint64_t)(ts.tv_sec * NS_SEC + ts.tv_nsec) -
+			 (uint64_t)clock_read(&vcpu->vm->clock));
 	w.sec = (uint32_t)(boot / NS_SEC);
 	w.nsec = (uint32_t)(boot % NS_SEC);
 	w.version++;

@@ -80,7 +80,7 @@ int vm_get_tsc_khz(struct call *c)
 int vm_set_tsc_khz(struct call *c)
 {
 	struct vm *vm = c->vm;
-	uint32_t khz = c->arg ? (uint32_t)c->arg : clock_host_tsc_khz();
+	uint32_t khz = (uint32_t)c->arg ?: clock_host_tsc_khz();
 
 	if (vm->created || !is_rate(khz))
 		return -EINVAL;
@@ -97,7 +97,7 @@ int tsc_get_khz(struct call *c)
 /* 0 means the host's. The counter jumps: clients set it afterwards. */
 int tsc_set_khz(struct call *c)
 {
-	uint32_t khz = c->arg ? (uint32_t)c->arg : clock_host_tsc_khz();
+	uint32_t khz = (uint32_t)c->arg ?: clock_host_tsc_khz();
 
 	if (!is_rate(khz))
 		return -EINVAL;

@@ -398,7 +398,7 @@ static void test_one_reg(void **state)
 	abi_close(&a);
 }
 
-static void test_mmu_pages(void **state)
+static void test_numbers(void **state)
 {
 	struct abi a;
 
@@ -406,6 +406,10 @@ static void test_mmu_pages(void **state)
 	abi_open(&a, 0);
 	FAILS(a.vm, KVM_SET_NR_MMU_PAGES, 63, EINVAL);
 	OK(a.vm, KVM_SET_NR_MMU_PAGES, 64);
+	/* Only the low half of a rate counts: zero is the host's. */
+	OK(a.vcpu, KVM_SET_TSC_KHZ, 1ull << 32);
+	assert_int_equal(CALL(a.vcpu, KVM_GET_TSC_KHZ, 0),
+			 CALL(a.vm, KVM_GET_TSC_KHZ, 0));
 	abi_close(&a);
 }
 
@@ -460,7 +464,7 @@ int main(void)
 		cmocka_unit_test(test_disable_exits),
 		cmocka_unit_test(test_unhalt),
 		cmocka_unit_test(test_one_reg),
-		cmocka_unit_test(test_mmu_pages),
+		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_cmci),
 		cmocka_unit_test(test_emulation_failure),
 	};

@@ -342,6 +342,27 @@ static void test_irqfd_rules(void **state)
 	close(other);
 }
 
+/* Descriptors that are not the client's own are no eventfds. */
+static void test_irqfd_inner(void **state)
+{
+	int e = new_eventfd();
+	struct kvm_irqfd f = {.fd = (uint32_t)e, .gsi = 5};
+	struct abi a;
+
+	(void)state;
+	open_ioapic(&a, 0x50);
+	OK(a.vm, KVM_IRQFD, &f);
+	for (int fd = 0; fd < 64; fd++) {
+		f.fd = (uint32_t)fd;
+		if (fd != e)
+			assert_true(CALL(a.vm, KVM_IRQFD, &f) < 0);
+	}
+	signal_fd(e);
+	expect_irq(&a, 1);
+	abi_close(&a);
+	close(e);
+}
+
 static void test_irqfd(void **state)
 {
 	int e = new_eventfd();
@@ -679,6 +700,7 @@ int main(void)
 		cmocka_unit_test(test_level),
 		cmocka_unit_test(test_irqfd_rules),
 		cmocka_unit_test(test_irqfd),
+		cmocka_unit_test(test_irqfd_inner),
 		cmocka_unit_test(test_irqfd_hangup),
 		cmocka_unit_test(test_resample),
 		cmocka_unit_test(test_resample_hangup),

@@ -171,9 +171,12 @@ void lapic_timer_restore(struct lapic *l, uint32_t tmcct)
 		l->timer_period = tmict * tick_ns(l);
 		if (tmcct > tmict || (mode == TIMER_PERIODIC && !tmcct))
 			tmcct = tmict;
-		if (tmcct)
-			l->timer_target = chip_now(&l->clock) +
-					  tmcct * tick_ns(l);
+		/*
+		 * A one-shot that is over fires again: clients leave the count
+		 * out (QEMU does), and a tick too many does less harm than one
+		 * that never comes. The kernel's KVM does the same.
+		 */
+		l->timer_target = chip_now(&l->clock) + tmcct * tick_ns(l);
 	}
 	changed(l);
 }

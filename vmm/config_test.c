@@ -163,6 +163,9 @@ static void test_smp(void **state)
 	assert_int_equal(ok(old_smp, "8,cores=2").cpu.cpu.topo.sockets, 4);
 	assert_int_equal(ok(old_smp, "8").cpu.cpu.topo.sockets, 8);
 	no(flat_smp, "4,dies=2", "dies");
+	check_smp("4,sockets=1,dies=1,clusters=1,cores=2,threads=2", 4, 1, 2,
+		  2);
+	no(whole_smp, "4,clusters=2", "clusters");
 	no(whole_smp, "4,cpus=4", "twice");
 	no(whole_smp, "cores=1024,threads=1024,sockets=4096", "");
 }

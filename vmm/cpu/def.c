@@ -203,6 +203,8 @@ static void add_max_features(struct cpu_def *def, const struct cpu_accel *accel)
 	for (i = 0; i < ARRAY_SIZE(not_by_max); i++)
 		feature_set(more, not_by_max[i], false);
 	more[W_8_1_EDX] &= ~EXPAND_AMD_ALIASES;
+	if (def->migratable)
+		feature_set(more, FEAT_INVTSC, false);
 	if (cpu_is_amd(def) && !def->arch_cap_always)
 		feature_set(more, FEAT_ARCH_CAP, false);
 	for (w = 0; w < CPUID_MODEL_WORDS; w++)

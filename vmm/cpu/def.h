@@ -80,6 +80,7 @@ struct cpu_def {
 	bool expose_kvm;
 	bool expose_tcg;
 	bool host_phys_bits;
+	bool migratable; /* max, host: nothing that binds to this host */
 	bool check, enforce;
 	bool vendor_set;   /* by the operator */
 	bool wants_max;    /* all that the accelerator has */

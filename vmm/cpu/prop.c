@@ -33,6 +33,7 @@ static const struct {
 	{"kvm", AT(expose_kvm)},
 	{"tcg-cpuid", AT(expose_tcg)},
 	{"host-phys-bits", AT(host_phys_bits)},
+	{"migratable", AT(migratable)},
 	{"check", AT(check)},
 	{"enforce", AT(enforce)},
 };

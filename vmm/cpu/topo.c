@@ -109,6 +109,13 @@ static int check(const struct topo *t, const struct topo_rules *r,
 	return 0;
 }
 
+/* Levels of other machines; here there is one of each. */
+static bool is_foreign(const char *key)
+{
+	return !strcmp(key, "clusters") || !strcmp(key, "books") ||
+	       !strcmp(key, "drawers");
+}
+
 static int parse_fields(struct topo *t, const char *arg, struct err *e)
 {
 	struct keyval kv;
@@ -117,6 +124,8 @@ static int parse_fields(struct topo *t, const char *arg, struct err *e)
 	int ret;
 
 	while ((ret = keyval_next(&arg, &kv, e)) > 0) {
+		if (is_foreign(kv.key) && !strcmp(kv.value, "1"))
+			continue;
 		field = find_field(t, kv.bare ? "cpus" : kv.key);
 		if (!field)
 			return err_set(e, -EINVAL,

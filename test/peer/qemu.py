@@ -101,7 +101,7 @@ class Qmp:
 class Machine(Vmm):
     """One QEMU process. @opts: lodge, accel, qemu, vendor."""
 
-    def __init__(self, opts, *args, log=None, dir=None):
+    def __init__(self, opts, *args, log=None, dir=None, cpu="max"):
         self.dir = dir or tempfile.mkdtemp(prefix="lodge-peer-")
         self.made_dir = dir is None
         self.control = tempfile.mktemp(prefix="qmp-", dir=self.dir)
@@ -113,7 +113,7 @@ class Machine(Vmm):
             argv += ["--"]
         argv += shlex.split(opts.qemu)
         argv += ["-accel", "kvm" if opts.accel == "lodge" else opts.accel,
-                 "-cpu", "max", "-nodefaults", "-display", "none",
+                 "-cpu", cpu, "-nodefaults", "-display", "none",
                  "-serial", "stdio", "-qmp",
                  "unix:%s,server=on,wait=off" % self.control]
         argv += [str(a) for a in args]

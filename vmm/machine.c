@@ -169,6 +169,26 @@ static int write_acpi(struct machine *m, struct err *e)
 	return MIN(ret, 0);
 }
 
+/* What the loaded kernel and the memory ask of the CPU. */
+static int check_cpu(const struct machine *m, const struct boot_entry *entry,
+		     struct err *e)
+{
+	const struct cpu_def *cpu = m->host->cpu;
+	uint64_t end = m->high_size ? LAYOUT_4G + m->high_size : m->low_size;
+
+	if (entry->long_mode && !feature_test(cpu->words, FEAT_LM))
+		return err_set(e, -EINVAL,
+			       "-cpu %s: the kernel starts in 64-bit mode, "
+			       "which this CPU does not have",
+			       m->config->cpu.cpu.name);
+	if (end > BIT64(cpu->phys_bits))
+		return err_set(e, -EINVAL,
+			       "-m: memory ends above the %u address bits of "
+			       "-cpu %s",
+			       cpu->phys_bits, m->config->cpu.cpu.name);
+	return 0;
+}
+
 static int load(struct machine *m, struct err *e)
 {
 	const struct config *c = m->config;
@@ -186,6 +206,8 @@ static int load(struct machine *m, struct err *e)
 
 	if (!ret)
 		ret = boot_load(&src, &m->dma, &entry, e);
+	if (!ret)
+		ret = check_cpu(m, &entry, e);
 	if (!ret)
 		ret = vcpu_set_entry(&m->vcpus[0], &entry, e);
 	return ret;

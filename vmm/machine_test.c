@@ -49,6 +49,7 @@ struct fake {
 	unsigned long odd_arg;     /* only with this argument, 0: any */
 	int odd_answer;
 	void (*spoil)(struct kvm_run *run); /* an exit gone wrong */
+	const char *cpu;                    /* -cpu, NULL: the usual */
 };
 
 /* Enable the transmit interrupt, which rises at once; then soft-off. */
@@ -124,6 +125,8 @@ static int fake_cpuid(struct kvm_cpuid2 *t)
 		 .ecx = 0x6c65746e},
 		{.function = 1, .edx = BIT(12)},
 		{.function = 0xb, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX},
+		{.function = 0x80000000, .eax = 0x80000001},
+		{.function = 0x80000001, .edx = BIT(29)},
 	};
 
 	if (t->nent < ARRAY_SIZE(leaves))
@@ -247,6 +250,8 @@ static int live(struct fake *f, enum stop_reason *reason, struct err *e)
 	c.kernel = kernel_path;
 	c.ram_size = 16 << 20;
 	assert_int_equal(config_smp(&c, "2", e), 0);
+	if (f->cpu)
+		assert_int_equal(config_cpu(&c, f->cpu, e), 0);
 	assert_int_equal(config_check(&c, e), 0);
 	pthread_mutex_init(&f->lock, NULL);
 	stop_init(&stop);
@@ -291,6 +296,18 @@ static void test_success(void **state)
 	assert_int_equal(f.step, ARRAY_SIZE(script));
 	assert_int_equal(f.open, 0);
 	assert_int_equal(f.mapped, 0);
+}
+
+/* A kernel of 64 bits on a CPU of 32. */
+static void test_wrong_cpu(void **state)
+{
+	struct fake f = {.cpu = "coreduo"};
+	enum stop_reason reason;
+	struct err e = {0};
+	int ret = live(&f, &reason, &e);
+
+	check_clean(&f, ret, &e);
+	assert_non_null(strstr(e.msg, "64-bit mode"));
 }
 
 static void fail_each_call(int code)
@@ -410,6 +427,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_success),
+		cmocka_unit_test(test_wrong_cpu),
 		cmocka_unit_test(test_fail_each_call),
 		cmocka_unit_test(test_wrong_answers),
 	};

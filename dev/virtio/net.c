@@ -76,12 +76,15 @@ static void rx_header(const struct netdev *n, struct nethdr *h,
 	h->num_buffers = (uint16_t)buffers;
 }
 
-/* Take buffers for @need bytes; how many, 0 when there are too few. */
-static unsigned take_buffers(struct netdev *n, struct vq_elem **e, size_t need)
+/*
+ * Take buffers for @need bytes; how many, 0 when more must come, -E2BIG when
+ * no number of them would do.
+ */
+static int take_buffers(struct netdev *n, struct vq_elem **e, size_t need)
 {
 	struct vq *vq = &n->dev.vq[NET_RX];
-	unsigned count = 0,
-		 max = virtio_has(&n->dev, NET_F_MRG_RXBUF) ? RX_CHAIN : 1;
+	int count = 0,
+	    max = virtio_has(&n->dev, NET_F_MRG_RXBUF) ? RX_CHAIN : 1;
 	size_t have = 0;
 
 	while (have < need && count < max) {
@@ -90,25 +93,12 @@ static unsigned take_buffers(struct netdev *n, struct vq_elem **e, size_t need)
 			break;
 		have += e[count++]->in_len;
 	}
-	if (have >= need)
+	if (have >= need && e[0]->in_len >= n->header)
 		return count;
+	max = count == max || have >= need ? -E2BIG : 0;
 	while (count)
 		vq_unpop(vq, e[--count]);
-	return 0;
-}
-
-/* A frame for which the largest chain of buffers is too small. */
-static bool never_fits(struct netdev *n, size_t need)
-{
-	struct vq_elem *e = vq_pop(&n->dev.vq[NET_RX]);
-	bool never;
-
-	if (!e)
-		return n->dev.vq[NET_RX].broken;
-	never = !virtio_has(&n->dev, NET_F_MRG_RXBUF) && e->in_len < need;
-	never |= e->in_len < n->header || need / RX_CHAIN > e->in_len;
-	vq_unpop(&n->dev.vq[NET_RX], e);
-	return never;
+	return max;
 }
 
 static void fill(struct netdev *n, struct vq_elem **e, unsigned count,
@@ -145,7 +135,7 @@ static bool receive(struct netdev *n, const uint8_t *frame, size_t len,
 	struct vq *vq = &n->dev.vq[NET_RX];
 	struct vq_elem *e[RX_CHAIN];
 	size_t need = len - given + n->header;
-	unsigned count;
+	int count;
 
 	if (!virtio_running(&n->dev) || !vq->ready ||
 	    (given && given != n->header) ||
@@ -153,17 +143,17 @@ static bool receive(struct netdev *n, const uint8_t *frame, size_t len,
 		return true;
 	count = take_buffers(n, e, need);
 	if (!count) {
-		vq_want_kick(vq, true);
+		vq_want_more(vq);
 		count = take_buffers(n, e, need);
 	}
-	if (!count) {
-		n->starved = !never_fits(n, need);
+	if (count <= 0) {
+		n->starved = !count && !vq->broken;
 		if (vq->broken)
 			virtio_break(&n->dev);
 		return !n->starved;
 	}
 	vq_want_kick(vq, false);
-	fill(n, e, count, frame, len, given);
+	fill(n, e, (unsigned)count, frame, len, given);
 	virtio_flush(&n->dev, NET_RX);
 	return true;
 }

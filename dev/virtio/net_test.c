@@ -515,6 +515,43 @@ static void test_receive(void **state)
 	free_card(c);
 }
 
+/*
+ * Too few buffers: whichever the format, the driver is asked for a kick with
+ * the next one, and not with none.
+ */
+static void test_want_more(void **state)
+{
+	static const uint64_t formats[] = {BIT64(32), BIT64(32) | BIT64(29),
+					   BIT64(32) | BIT64(34),
+					   BIT64(32) | BIT64(34) | BIT64(29)};
+	struct iovec p = piece(FAKE_DATA, 64);
+	struct vq_elem *e[2];
+	struct fakering r;
+	uint16_t *event;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(formats); i++) {
+		fake_init(&r, 64, formats[i]);
+		vq_want_kick(&r.vq, false);
+		fake_add(&r, 0, &p, 1, 0, false);
+		fake_add(&r, 1, &p, 1, 0, false);
+		fake_add(&r, 2, &p, 1, 0, false);
+		vq_want_more(&r.vq);
+		e[0] = vq_pop(&r.vq);
+		e[1] = vq_pop(&r.vq);
+		vq_unpop(&r.vq, e[1]);
+		vq_unpop(&r.vq, e[0]);
+		event = fake_ptr(&r, FAKE_DEVICE);
+		if (r.packed)
+			assert_int_equal(event[1], 0);
+		else
+			assert_int_equal(event[0], 0);
+		if (!r.packed && formats[i] & BIT64(29))
+			assert_int_equal(event[2 + 4 * 64], 3);
+		fake_exit(&r);
+	}
+}
+
 /* Without mergeable buffers what does not fit in one is dropped. */
 static void test_receive_single(void **state)
 {
@@ -627,6 +664,7 @@ int main(void)
 		cmocka_unit_test(test_transmit_plain),
 		cmocka_unit_test(test_receive),
 		cmocka_unit_test(test_receive_single),
+		cmocka_unit_test(test_want_more),
 		cmocka_unit_test(test_control),
 		cmocka_unit_test(test_offer),
 	};

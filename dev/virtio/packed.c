@@ -165,6 +165,12 @@ static void packed_want_kick(struct vq *vq)
 	vq_store16(vq->device + EVENT_FLAGS, flags);
 }
 
+/* Where the driver's last one ends is not known: any will do. */
+static void packed_want_more(struct vq *vq)
+{
+	vq_store16(vq->device + EVENT_FLAGS, EVENT_ENABLE);
+}
+
 const struct vq_format vq_packed = {
 	.driver_bytes = packed_event_bytes,
 	.device_bytes = packed_event_bytes,
@@ -176,4 +182,5 @@ const struct vq_format vq_packed = {
 	.give = packed_give,
 	.wants_interrupt = packed_wants_interrupt,
 	.want_kick = packed_want_kick,
+	.want_more = packed_want_more,
 };

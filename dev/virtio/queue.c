@@ -240,6 +240,15 @@ void vq_want_kick(struct vq *vq, bool on)
 	vq_fence();
 }
 
+void vq_want_more(struct vq *vq)
+{
+	if (!vq->ready || vq->broken)
+		return;
+	vq->quiet = true;
+	format(vq)->want_more(vq);
+	vq_fence();
+}
+
 bool vq_empty(struct vq *vq)
 {
 	return !vq->ready || vq->broken || format(vq)->empty(vq);

@@ -105,6 +105,12 @@ bool vq_wants_interrupt(struct vq *vq);
 /* Ask for kicks or not. After true, look with vq_empty() again. */
 void vq_want_kick(struct vq *vq, bool on);
 
+/*
+ * Ask for a kick when the driver adds to what is there now, which is not
+ * enough; popping and vq_unpop() leave that alone. Then try once more.
+ */
+void vq_want_more(struct vq *vq);
+
 /* Whether there is nothing to pop. */
 bool vq_empty(struct vq *vq);
 
@@ -140,6 +146,7 @@ struct vq_format {
 	void (*give)(struct vq *vq, const struct vq_done *d, unsigned n);
 	bool (*wants_interrupt)(struct vq *vq);
 	void (*want_kick)(struct vq *vq);
+	void (*want_more)(struct vq *vq);
 };
 
 extern const struct vq_format vq_split;

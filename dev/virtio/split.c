@@ -157,6 +157,14 @@ static void split_want_kick(struct vq *vq)
 	vq_store16(vq->device + USED_FLAGS, vq->quiet ? USED_NO_NOTIFY : 0);
 }
 
+static void split_want_more(struct vq *vq)
+{
+	if (vq->event_idx)
+		vq_store16(avail_event(vq), vq_load16(vq->driver + AVAIL_IDX));
+	else
+		vq_store16(vq->device + USED_FLAGS, 0);
+}
+
 const struct vq_format vq_split = {
 	.driver_bytes = split_driver_bytes,
 	.device_bytes = split_device_bytes,
@@ -168,4 +176,5 @@ const struct vq_format vq_split = {
 	.give = split_give,
 	.wants_interrupt = split_wants_interrupt,
 	.want_kick = split_want_kick,
+	.want_more = split_want_more,
 };

@@ -27,6 +27,7 @@ enum cpu_exit_kind {
 	CPU_EXIT_EFAULT,     /* hva unreachable: cpu->fault_gpa */
 	CPU_EXIT_INTERNAL,   /* cpu->internal: suberror and data */
 	CPU_EXIT_NMI_WINDOW, /* NMI was blocked and no longer is */
+	CPU_EXIT_BUS_LOCK,   /* a locked access crosses cache lines */
 };
 
 #define CPU_IO_BUF 1024

@@ -122,6 +122,8 @@ void cpu_update_mode(struct cpu *cpu)
 	if (cpu->dflag)
 		m |= MODE_DF;
 	m |= debug_mode(cpu);
+	if (cpu->bus_lock_exits)
+		m |= MODE_BUS_LOCK;
 	if (cpu->cpl <= cpu_iopl(cpu) && !cpu_v8086(cpu))
 		m |= MODE_IOPL_OK;
 	if (cpu->cpl != 3 && cpu->cr4 & CR4_SMAP && cpu->acflag)

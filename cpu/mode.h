@@ -27,6 +27,7 @@
 #define MODE_IOPL_OK   0x00020000ULL /* CPL <= IOPL and not v8086 */
 #define MODE_LMA       0x00040000ULL
 #define MODE_WATCH     0x00080000ULL /* C functions may meet breakpoints */
+#define MODE_BUS_LOCK  0x00100000ULL /* locked accesses take the slow path */
 #define MODE_CPUID(id) ((uint64_t)(id) << 32) /* which CPUID table */
 
 static inline unsigned int mode_view(uint64_t mode)

@@ -161,6 +161,12 @@ static uint8_t gpr_or_none(ZydisRegister r)
 	return decode_gpr(r, &num, &size, &high) ? num : OPND_NOREG;
 }
 
+bool decode_locks(const struct dinsn *d)
+{
+	return d->in.attributes & ZYDIS_ATTRIB_HAS_LOCK ||
+	       d->in.mnemonic == ZYDIS_MNEMONIC_XCHG;
+}
+
 void decode_memref(const struct dinsn *d, const ZydisDecodedOperand *op,
 		   struct memref *m)
 {

@@ -66,6 +66,9 @@ const ZydisDecodedOperand *decode_mem(const struct dinsn *d);
 void decode_memref(const struct dinsn *d, const ZydisDecodedOperand *op,
 		   struct memref *m);
 
+/* The access is locked, by a prefix or, with XCHG, by itself. */
+bool decode_locks(const struct dinsn *d);
+
 /* How the plain memory operand is masked, and the alignment it must have. */
 void decode_access(const struct dinsn *d, struct mem_rule *out);
 

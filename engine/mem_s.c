@@ -12,6 +12,7 @@
  * so that one comparison covers page and page crossing and no third register
  * is needed. It destroys host flags: callers save the guest's first.
  */
+#include "engine/decode.h"
 #include "engine/internal.h"
 
 #define TLB_IDX_MASK ((TLB_ENTRIES - 1) * sizeof(struct tlb_entry))
@@ -229,6 +230,19 @@ static bool const_check(struct trans *t, const struct memref *m,
 	return true;
 }
 
+/* Told accesses are looked at by slow.c. */
+static bool tells_lock(const struct trans *t)
+{
+	return unlikely(t->mode & MODE_BUS_LOCK) && decode_locks(t->d);
+}
+
+/* A jump is always taken; what follows keeps the usual form. */
+static void to_slow(struct trans *t)
+{
+	emit_op_rr(&t->e, 0x3b, 8, S0, S0);
+	cold_add(t, COLD_SLOW, emit_jcc(&t->e, CC_E));
+}
+
 void mem_addr(struct trans *t, const struct memref *m, unsigned int size,
 	      unsigned int acc, bool reads)
 {
@@ -241,6 +255,8 @@ void mem_addr(struct trans *t, const struct memref *m, unsigned int size,
 		t->too_big = true;
 		return;
 	}
+	if (tells_lock(t))
+		to_slow(t);
 	if (!m->bit_size && const_check(t, m, size, acc))
 		return;
 	mem_ea(t, m, S0);

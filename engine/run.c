@@ -490,6 +490,7 @@ static void exit_traps(struct cpu *cpu)
 		break;
 	case CPU_EXIT_EFAULT: /* these begin again */
 	case CPU_EXIT_DEBUG:
+	case CPU_EXIT_BUS_LOCK:
 	case CPU_EXIT_INTERNAL:
 	case CPU_EXIT_SHUTDOWN: cpu->db_pending = 0; break;
 	default: break;

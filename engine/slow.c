@@ -35,6 +35,8 @@ struct part {
 	uint64_t bytes;
 };
 
+#define CACHE_LINE 64u
+
 enum phase {
 	PHASE_IDLE,
 	PHASE_READ, /* operands on bounce buffers */
@@ -359,9 +361,41 @@ static void resume_operands(struct cpu *cpu, struct slow *s)
 	operands(cpu, s);
 }
 
+static bool crosses_line(const struct slow *s)
+{
+	for (unsigned int n = 0; n < s->bc.nrefs; n++)
+		if (s->nparts[n] && (s->part[n][0].gva & (CACHE_LINE - 1)) +
+						    s->bc.refs[n].size >
+					    CACHE_LINE)
+			return true;
+	return false;
+}
+
+/*
+ * A lock that processors take the bus for. As with the vendors' hardware, the
+ * client is told before the access on AMD's, after it on Intel's.
+ */
+static void tell_bus_lock(struct cpu *cpu, const struct slow *s)
+{
+	bool told = cpu->bus_lock_told && cpu->bus_lock_rip == cpu->rip;
+
+	if (!cpu->bus_lock_exits || !s->bc.lock || !crosses_line(s))
+		return;
+	if (!cpu->vendor_amd) {
+		cpu->bus_locked = true;
+		cpu_request(cpu, CPU_REQ_EXIT);
+		return;
+	}
+	cpu->bus_lock_told = !told;
+	cpu->bus_lock_rip = cpu->rip;
+	if (!told)
+		cpu_exit_to_kvm(cpu, CPU_EXIT_BUS_LOCK);
+}
+
 static void begin(struct cpu *cpu, struct slow *s)
 {
 	resolve(cpu, s);
+	tell_bus_lock(cpu, s);
 	touch(s);
 	s->ref = s->p = 0;
 	s->done = s->piece = 0;

@@ -533,8 +533,7 @@ int translate_bounce(struct cpu *cpu, const uint8_t *bytes, unsigned int len,
 	flags_restore(t);
 	out->cls = d->cls;
 	out->fn = d->fn;
-	out->lock = d->in.attributes & ZYDIS_ATTRIB_HAS_LOCK ||
-		    d->in.mnemonic == ZYDIS_MNEMONIC_XCHG;
+	out->lock = decode_locks(d);
 	trans_insn(t, d, &out->insn);
 	if (d->cls == K_CALL || d->cls == K_END)
 		return 0;

@@ -193,6 +193,12 @@ static int exit_again(struct vcpu *vcpu)
 	return 1;
 }
 
+static int exit_bus_lock(struct vcpu *vcpu)
+{
+	vcpu->run->exit_reason = KVM_EXIT_X86_BUS_LOCK;
+	return 0;
+}
+
 static exit_fn *const exits[] = {
 	[CPU_EXIT_NONE] = exit_again,
 	[CPU_EXIT_IO] = exit_io,
@@ -208,6 +214,7 @@ static exit_fn *const exits[] = {
 	[CPU_EXIT_EFAULT] = exit_efault,
 	[CPU_EXIT_INTERNAL] = exit_internal,
 	[CPU_EXIT_NMI_WINDOW] = exit_again,
+	[CPU_EXIT_BUS_LOCK] = exit_bus_lock,
 };
 
 int exit_handle(struct vcpu *vcpu, enum cpu_exit_kind kind)

@@ -380,6 +380,10 @@ static int enter(struct vcpu *vcpu)
 		events_accept(vcpu);
 		return 1;
 	}
+	if (unlikely(cpu->bus_locked)) {
+		cpu->bus_locked = false;
+		return exit_handle(vcpu, CPU_EXIT_BUS_LOCK);
+	}
 	if (vcpu->shutdown) {
 		vcpu->shutdown = false;
 		return exit_handle(vcpu, CPU_EXIT_SHUTDOWN);

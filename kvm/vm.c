@@ -121,6 +121,8 @@ void vm_apply_caps(const struct vm *vm, struct vcpu *vcpu)
 	vcpu->cpu->msr_filter = vm->filter != NULL;
 	vcpu->cpu->disabled_quirks = vm->disabled_quirks;
 	vcpu->cpu->no_platform_info = vm->no_platform_info;
+	vcpu->cpu->bus_lock_exits = vm->bus_lock_exits;
+	vcpu->cpu->mode_dirty = true;
 	apic_update_features(vcpu);
 }
 
@@ -188,6 +190,15 @@ static int enable_max_vcpu_id(struct vm *vm, uint64_t max)
 	if (vm->max_vcpu_id)
 		return vm->max_vcpu_id == max ? 0 : -EINVAL;
 	vm->max_vcpu_id = (uint32_t)max;
+	return 0;
+}
+
+static int enable_bus_lock(struct vm *vm, uint64_t mode)
+{
+	if (mode & ~(uint64_t)VM_BUS_LOCK_MODES || mode == VM_BUS_LOCK_MODES)
+		return -EINVAL;
+	if (mode & KVM_BUS_LOCK_DETECTION_EXIT)
+		vm->bus_lock_exits = true;
 	return 0;
 }
 
@@ -260,6 +271,7 @@ static int enable(struct vm *vm, const struct kvm_enable_cap *cap)
 			return -EINVAL;
 		vm->msr_exits = (uint8_t)arg;
 		return 0;
+	case KVM_CAP_X86_BUS_LOCK_EXIT: return enable_bus_lock(vm, arg);
 	case KVM_CAP_DISABLE_QUIRKS2:
 		if (arg & ~(uint64_t)VM_QUIRKS)
 			return -EINVAL;

@@ -22,6 +22,9 @@
 	 KVM_X86_QUIRK_FIX_HYPERCALL_INSN |                            \
 	 KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
 
+#define VM_BUS_LOCK_MODES \
+	(KVM_BUS_LOCK_DETECTION_OFF | KVM_BUS_LOCK_DETECTION_EXIT)
+
 #define VM_MAX_VCPUS   1024u
 #define VM_MAX_VCPU_ID 4096u
 
@@ -56,6 +59,7 @@ struct vm {
 	uint32_t bus_cycle_ns;    /* of the local APICs' timers */
 	uint64_t mmu_pages;  /* KVM_SET_NR_MMU_PAGES: kept, there are none */
 	uint32_t ring_bytes; /* of each vCPU's dirty ring, 0: bitmaps */
+	bool bus_lock_exits; /* KVM_BUS_LOCK_DETECTION_EXIT */
 	uint8_t msr_exits; /* KVM_MSR_EXIT_REASON_* that leave to the client */
 	uint32_t writes;   /* atomic: counts hints that guest RAM changed */
 	struct filter *filter; /* of MSRs; changes with the guest stopped */

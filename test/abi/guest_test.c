@@ -206,6 +206,43 @@ static void test_msr_exit(void **state)
 	abi_close(&a);
 }
 
+ABI_GUEST(split_lock, "lock incl 0x2003e; lock incl 0x20010; incl 0x2007e;"
+		      "xchg %eax, 0x2003e; hlt");
+
+/*
+ * A locked access across cache lines is told when the client asks, on AMD's
+ * processors before it, on Intel's after it; others are not.
+ */
+static void test_bus_lock(void **state)
+{
+	struct kvm_enable_cap cap = {.cap = KVM_CAP_X86_BUS_LOCK_EXIT,
+				     .args = {3}};
+	uint32_t n;
+	struct abi a;
+
+	(void)state;
+	abi_open(&a, 0);
+	FAILS(a.vm, KVM_ENABLE_CAP, &cap, EINVAL); /* on and off */
+	cap.args[0] = 4;
+	FAILS(a.vm, KVM_ENABLE_CAP, &cap, EINVAL);
+	cap.args[0] = KVM_BUS_LOCK_DETECTION_EXIT;
+	OK(a.vm, KVM_ENABLE_CAP, &cap);
+	abi_set_cpuid(&a, a.vcpu);
+	ABI_START(&a, a.vcpu, split_lock);
+	memset(a.ram + 0x20000, 0, 256);
+	abi_run(&a, KVM_EXIT_X86_BUS_LOCK);
+	memcpy(&n, a.ram + 0x2003e, 4);
+	assert_in_range(n, 0, 1);
+	abi_run(&a, KVM_EXIT_X86_BUS_LOCK);
+	memcpy(&n, a.ram + 0x2007e, 4);
+	assert_int_equal(n, 1);
+	memcpy(&n, a.ram + 0x20010, 4);
+	assert_int_equal(n, 1);
+	abi_run(&a, KVM_EXIT_HLT);
+	assert_int_equal((uint32_t)abi_regs(a.vcpu).rax, 1);
+	abi_close(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -216,6 +253,7 @@ int main(void)
 		cmocka_unit_test(test_rom),
 		cmocka_unit_test(test_shutdown),
 		cmocka_unit_test(test_msr_exit),
+		cmocka_unit_test(test_bus_lock),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

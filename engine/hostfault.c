@@ -84,6 +84,9 @@ static void raise_guest(struct cpu *cpu, const struct sigctx *c)
 		ev->vector = c->trapno == VEC_AC ? VEC_AC : VEC_GP;
 		ev->has_error = true;
 	}
+	/* the host's operating system has announced that it takes #XM */
+	if (c->trapno == VEC_XM && !(cpu->cr4 & CR4_OSXMMEXCPT))
+		ev->vector = VEC_UD;
 }
 
 /* Whether @hva is guest memory, and where. */

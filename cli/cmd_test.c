@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "suite/known.h"
 #include "suite/report.h"
 #include "vmm/exitcode.h"
 
@@ -29,7 +30,8 @@ struct options {
 	size_t groups;
 	bool all, list, merge;
 	const char *json; /* "": to standard output */
-	const char *tap, *junit;
+	const char *tap, *junit, *known_path;
+	struct known known;
 	unsigned int shard, shards; /* from 1; 0: none */
 	char **args;
 	size_t nargs;
@@ -47,6 +49,7 @@ enum {
 	OPT_MACHINE,
 	OPT_SHARD,
 	OPT_MERGE,
+	OPT_KNOWN,
 	OPT_LIST,
 	OPT_JSON,
 	OPT_TAP,
@@ -71,6 +74,7 @@ static const struct option long_options[] = {
 	{"machine", required_argument, NULL, OPT_MACHINE},
 	{"shard", required_argument, NULL, OPT_SHARD},
 	{"merge", no_argument, NULL, OPT_MERGE},
+	{"known", required_argument, NULL, OPT_KNOWN},
 	{"list", no_argument, NULL, OPT_LIST},
 	{"json", optional_argument, NULL, OPT_JSON},
 	{"tap", required_argument, NULL, OPT_TAP},
@@ -103,6 +107,10 @@ static const char help[] =
 	"  --arch ARCH        x86_64 or i386 (x86_64)\n"
 	"  --machine TYPE     machine type (the monitor's own)\n"
 	"  --shard K/N        every Nth test, from the Kth\n"
+	"  --known FILE       failures that are expected: lines of TEST TARGET "
+	"VERDICT\n"
+	"                     [REASON]; one that is listed and passes is an "
+	"error\n"
 	"  --list             print the tests, with --json all they say\n"
 	"  --json[=FILE]      results for programs and for --merge\n"
 	"  --tap FILE         results as TAP\n"
@@ -192,6 +200,7 @@ static bool set_option(struct options *o, int opt, const char *arg)
 	case OPT_ENV: r->setup.env = arg; break;
 	case OPT_MACHINE: r->setup.machine = arg; break;
 	case OPT_MERGE: o->merge = true; break;
+	case OPT_KNOWN: o->known_path = arg; break;
 	case OPT_LIST: o->list = true; break;
 	case OPT_JSON: o->json = arg ? arg : ""; break;
 	case OPT_TAP: o->tap = arg; break;
@@ -314,9 +323,19 @@ static void list(const struct options *o, const struct suite_test **tests,
 
 /* ---- what is printed ---- */
 
+static bool expected(const struct suite_result *r, void *arg)
+{
+	const struct options *o = arg;
+
+	return known_is(&o->known, r);
+}
+
 static void progress(const struct suite_result *r, void *arg)
 {
-	report_line(stdout, r, isatty(STDOUT_FILENO));
+	struct suite_result shown = *r;
+
+	shown.known = expected(r, arg);
+	report_line(stdout, &shown, isatty(STDOUT_FILENO));
 	fflush(stdout);
 }
 
@@ -349,10 +368,11 @@ static int write_files(const struct options *o, const struct suite_results *r,
 }
 
 /* Tables, files, summary; the exit status. */
-static int conclude(const struct options *o, const struct suite_results *r)
+static int conclude(const struct options *o, struct suite_results *r)
 {
 	struct suite_counts c;
 	struct err e = {0};
+	unsigned int stale = known_apply(&o->known, r, stdout);
 	int ret;
 
 	report_count(r, &c);
@@ -363,7 +383,7 @@ static int conclude(const struct options *o, const struct suite_results *r)
 	report_summary(stdout, &c);
 	if (ret)
 		return fail(&e);
-	return c.failed || c.missing || !(c.passed + c.skipped);
+	return c.failed || c.missing || stale || !(c.passed + c.skipped);
 }
 
 /* ---- the three things to do ---- */
@@ -398,6 +418,8 @@ static int run(struct options *o, const struct suite_test **tests, size_t n)
 		r.v[i].target = strdup(jobs[i].target->name);
 	}
 	o->run.progress = progress;
+	o->run.expected = expected;
+	o->run.arg = o;
 	ret = suite_run_jobs(&o->run, jobs, count, &e);
 	if (ret < 0) {
 		ret = fail(&e);
@@ -457,6 +479,7 @@ int cmd_test(int argc, char **argv)
 			.jobs = cpus > 0 ? (unsigned int)cpus : 1,
 			.timeout = 90},
 	};
+	struct err e = {0};
 	int ret;
 
 	if (n <= 0)
@@ -465,5 +488,9 @@ int cmd_test(int argc, char **argv)
 	ret = parse(&o, argc + 1, argv - 1);
 	if (ret)
 		return ret - 1;
-	return o.merge ? merge(&o) : test_suite(&o);
+	if (o.known_path && known_read(&o.known, o.known_path, &e))
+		return fail(&e);
+	ret = o.merge ? merge(&o) : test_suite(&o);
+	known_free(&o.known);
+	return ret;
 }

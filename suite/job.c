@@ -269,8 +269,12 @@ static void wait_some(struct pool *p, const sigset_t *set)
 /* True if the job is to run again. */
 static bool again(const struct pool *p, const struct suite_result *r)
 {
+	const struct suite_run *run = p->run;
+
+	if (run->expected && run->expected(r, run->arg))
+		return false;
 	return verdict_failed(r->verdict) && !p->stopping &&
-	       r->tries <= p->run->retries;
+	       r->tries <= run->retries;
 }
 
 static int restart(struct pool *p, struct child *c, struct suite_job *j)

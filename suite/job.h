@@ -16,6 +16,7 @@ struct suite_result {
 	char *log; /* path, NULL if it did not run */
 	double seconds;
 	unsigned int tries; /* more than 1: it failed before */
+	bool known;         /* a failure that was expected: suite/known.h */
 };
 
 struct suite_results {
@@ -37,6 +38,8 @@ struct suite_run {
 	unsigned int retries; /* of what failed */
 	double timeout;       /* seconds of a test that names none; 0: none */
 	double overall;       /* of the whole run; 0: none */
+	/* a failure not worth a retry; NULL: none is */
+	bool (*expected)(const struct suite_result *r, void *arg);
 	/* told of each result when it is there */
 	void (*progress)(const struct suite_result *r, void *arg);
 	void *arg;

@@ -41,7 +41,8 @@ void report_count(const struct suite_results *r, struct suite_counts *c)
 
 		c->passed += PASSED(v);
 		c->flaky += PASSED(v) && r->v[i].tries > 1;
-		c->failed += verdict_failed(v);
+		c->failed += verdict_failed(v) && !r->v[i].known;
+		c->known += r->v[i].known;
 		c->skipped += v == VERDICT_SKIP;
 		c->missing += v == VERDICT_NONE;
 	}
@@ -62,17 +63,20 @@ static void print_verdict(FILE *f, const struct suite_result *r, int width,
 			  bool colour)
 {
 	const char *name = verdict_name(r->verdict);
+	enum verdict shown = r->known ? VERDICT_SKIP : r->verdict;
+	char text[16];
 
 	if (PASSED(r->verdict) && r->tries > 1)
 		name = "flaky";
-	fprintf(f, "%s%-*s%s", colour ? colour_of(r->verdict) : "", width, name,
+	snprintf(text, sizeof(text), r->known ? "(%s)" : "%s", name);
+	fprintf(f, "%s%-*s%s", colour ? colour_of(shown) : "", width, text,
 		colour ? "\033[0m" : "");
 }
 
 void report_line(FILE *f, const struct suite_result *r, bool colour)
 {
-	print_verdict(f, r, 8, colour);
-	fprintf(f, "%s [%s]", r->test, r->target);
+	print_verdict(f, r, 9, colour);
+	fprintf(f, " %s [%s]", r->test, r->target);
 	if (r->verdict != VERDICT_SKIP)
 		fprintf(f, " %.2f s", r->seconds);
 	if (*r->reason)
@@ -116,7 +120,7 @@ static const struct suite_result *cell(const struct suite_results *r, size_t i,
 
 static int column_width(const char *target)
 {
-	return (int)MAX(strlen(target), 8ul);
+	return (int)MAX(strlen(target), 9ul);
 }
 
 void report_table(FILE *f, const struct suite_results *r, bool colour)
@@ -152,6 +156,8 @@ void report_summary(FILE *f, const struct suite_counts *c)
 {
 	if (c->differ)
 		fprintf(f, "%u tests with different verdicts (*)\n", c->differ);
+	if (c->known)
+		fprintf(f, "%u known failures\n", c->known);
 	if (c->flaky)
 		fprintf(f, "%u passed only when run again\n", c->flaky);
 	if (c->missing)
@@ -167,12 +173,16 @@ void report_tap(FILE *f, const struct suite_results *r)
 	fprintf(f, "TAP version 13\n1..%zu\n", r->n);
 	for (i = 0; i < r->n; i++) {
 		const struct suite_result *x = &r->v[i];
-		bool good = PASSED(x->verdict) || x->verdict == VERDICT_SKIP;
+		bool good = PASSED(x->verdict) || x->verdict == VERDICT_SKIP ||
+			    x->known;
 
 		fprintf(f, "%s %zu - %s [%s]", good ? "ok" : "not ok", i + 1,
 			x->test, x->target);
 		if (x->verdict == VERDICT_SKIP)
 			fprintf(f, " # SKIP %s", x->reason);
+		else if (x->known)
+			fprintf(f, " # known: %s (%s)",
+				verdict_name(x->verdict), x->reason);
 		fputc('\n', f);
 		if (!good)
 			fprintf(f, "# %s: %s\n", verdict_name(x->verdict),
@@ -201,7 +211,7 @@ static void junit_case(FILE *f, const struct suite_result *x)
 	fputs("\" name=\"", f);
 	print_xml(f, x->test);
 	fprintf(f, "\" time=\"%.3f\"", x->seconds);
-	if (PASSED(x->verdict)) {
+	if (PASSED(x->verdict) || x->known) {
 		fputs("/>\n", f);
 		return;
 	}

@@ -10,13 +10,16 @@
 #include "suite/job.h"
 
 struct suite_counts {
-	unsigned int passed, failed, skipped, missing, differ, flaky;
+	unsigned int passed, failed, skipped, missing, differ, flaky, known;
 };
 
 /* All results of one test lie side by side, in the targets' order. */
 void report_count(const struct suite_results *r, struct suite_counts *c);
 
-/* A column per target; where they disagree the row is marked with '*'. */
+/*
+ * A column per target; where they disagree the row is marked with '*'. Known
+ * failures are in parentheses.
+ */
 void report_table(FILE *f, const struct suite_results *r, bool colour);
 
 /* One line of progress. */

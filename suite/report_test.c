@@ -44,10 +44,10 @@ static void test_table(void **state)
 {
 	char *text = printed(plain_table);
 
-	assert_string_equal(text, "  test  lodge:lodge  qemu:tcg\n"
-				  "* a     pass         fail    \n"
-				  "  b     flaky        skip    \n"
-				  "  c     not run      -       \n");
+	assert_string_equal(text, "  test  lodge:lodge  qemu:tcg \n"
+				  "* a     pass         fail     \n"
+				  "  b     flaky        skip     \n"
+				  "  c     not run      -        \n");
 	free(text);
 }
 

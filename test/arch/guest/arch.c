@@ -12,6 +12,9 @@ reg_t caught_cr2;
 reg_t try_ip, try_sp;
 struct tss tss;
 
+static const struct test *running;
+static unsigned int passed, failed, skipped;
+
 extern char trap_stubs[];
 void trap_enter(struct trap *t);
 
@@ -57,11 +60,26 @@ int memcmp(const void *a, const void *b, size_t n)
 	return 0;
 }
 
+int strcmp(const char *a, const char *b)
+{
+	while (*a && *a == *b) {
+		a++;
+		b++;
+	}
+	return (uint8_t)*a - (uint8_t)*b;
+}
+
 /* ---- report ---- */
 
 static void put(char c)
 {
-	outb(PORT_TEXT, c);
+	if (!mb_boot) {
+		outb(PORT_TEXT, c);
+		return;
+	}
+	while (!(inb(COM1_LSR) & 0x20))
+		;
+	outb(COM1, c);
 }
 
 static void put_hex(reg_t v)
@@ -127,36 +145,136 @@ void print(const char *fmt, ...)
 	va_end(ap);
 }
 
+/* "ok - " as TAP for the runner, "PASS: " as such suites say it. */
+static void put_verdict(const char *tap, const char *word)
+{
+	put_string(mb_boot ? word : tap);
+	put_string(mb_boot ? ": " : " - ");
+	if (mb_boot && running) {
+		put_string(running->name);
+		put_string(": ");
+	}
+}
+
 void report(bool good, const char *fmt, ...)
 {
 	va_list ap;
 
-	put_string(good ? "ok - " : "not ok - ");
+	if (good)
+		passed++;
+	else
+		failed++;
+	put_verdict(good ? "ok" : "not ok", good ? "PASS" : "FAIL");
 	va_start(ap, fmt);
 	put_format(fmt, ap);
 	va_end(ap);
 	put('\n');
 }
 
-void finish(void)
+void skip(const char *fmt, ...)
 {
-	outl(PORT_EXIT, 0);
+	va_list ap;
+
+	skipped++;
+	put_verdict("ok", "SKIP");
+	if (!mb_boot) {
+		put_string(running ? running->name : "all");
+		put_string(" # SKIP ");
+	}
+	va_start(ap, fmt);
+	put_format(fmt, ap);
+	va_end(ap);
+	put('\n');
+}
+
+/* isa-debug-exit makes a monitor end with 2 * code + 1. */
+static void __attribute__((noreturn)) end(int code)
+{
+	if (mb_boot)
+		print("EXIT: STATUS=%d\n", code * 2 + 1);
+	outl(PORT_EXIT, code);
 	for (;;)
 		__asm__ volatile("cli; hlt");
+}
+
+void finish(void)
+{
+	if (!mb_boot)
+		end(EXIT_PASS);
+	print("SUMMARY: %d tests, %d failed, %d skipped\n",
+	      (int)(passed + failed + skipped), (int)failed, (int)skipped);
+	if (failed || !(passed + skipped))
+		end(EXIT_FAIL);
+	end(passed ? EXIT_PASS : EXIT_SKIP);
 }
 
 void die(const char *fmt, ...)
 {
 	va_list ap;
 
-	put_string("# ");
+	put_string(mb_boot ? "ABORT: " : "# ");
 	va_start(ap, fmt);
 	put_format(fmt, ap);
 	va_end(ap);
+	if (running)
+		print(" in %s", running->name);
 	put('\n');
-	outl(PORT_EXIT, 1);
-	for (;;)
-		__asm__ volatile("cli; hlt");
+	end(mb_boot ? EXIT_ABORT : EXIT_FAIL);
+}
+
+/* ---- which tests ---- */
+
+static bool missing(const struct test *t)
+{
+	if (mb_boot && t->needs & NEEDS_RUNNER)
+		skip("needs the runner's devices");
+	else if (!mb_boot && t->needs & NEEDS_BOARD)
+		skip("needs a PC's devices");
+	else
+		return false;
+	return true;
+}
+
+static void run_test(const struct test *t)
+{
+	running = t;
+	print("# %s: %s\n", t->name, t->says);
+	if (!missing(t))
+		t->run();
+	running = NULL;
+}
+
+static void run_named(const char *name)
+{
+	for (const struct test *t = tests; t->name; t++)
+		if (!strcmp(t->name, name)) {
+			run_test(t);
+			return;
+		}
+	report(false, "there is no test '%s'", name);
+}
+
+int main(void)
+{
+	char *p = mb_args, *word;
+	bool any = false;
+
+	setup();
+	for (;;) {
+		while (*p == ' ')
+			p++;
+		if (!*p)
+			break;
+		for (word = p; *p && *p != ' '; p++)
+			;
+		if (*p)
+			*p++ = '\0';
+		run_named(word);
+		any = true;
+	}
+	for (const struct test *t = tests; !any && t->name; t++)
+		run_test(t);
+	return 0;
 }
 
 bool tally_add(struct tally *t, bool good)

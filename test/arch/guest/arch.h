@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What every guest of this folder has: a report, port and register access,
- * and exceptions as values. Built for 32 and for 64 bits.
+ * What every guest of this folder has: a table of tests, a report, port and
+ * register access, and exceptions as values. Built for 32 and for 64 bits.
  */
 #ifndef ARCH_GUEST_ARCH_H
 #define ARCH_GUEST_ARCH_H
@@ -47,9 +47,30 @@ struct trap {
 
 #define NO_FAULT 0x100
 
+/*
+ * A guest's tests, ended by one without a name. All are run, or those that
+ * the command line names. Each stands on its own: setup() alone comes before.
+ */
+struct test {
+	const char *name;
+	void (*run)(void);
+	const char *says; /* what is checked, by its title in the manual */
+	unsigned int needs;
+};
+#define NEEDS_RUNNER 1 /* the devices of runner.c */
+#define NEEDS_BOARD  2 /* a PC with pc-testdev */
+
+extern const struct test tests[];
+void setup(void);
+
+/* Started by a Multiboot loader: mb.S */
+extern uint32_t mb_boot;
+extern char mb_args[MB_ARGS_MAX];
+
 /* ---- arch.c ---- */
 void print(const char *fmt, ...); /* %s %x (reg_t) %d (int) */
 void report(bool good, const char *fmt, ...);
+void skip(const char *fmt, ...); /* a check that cannot be made here */
 void finish(void) __attribute__((noreturn));
 void die(const char *fmt, ...) __attribute__((noreturn));
 
@@ -70,6 +91,7 @@ void tally_report(const struct tally *t, const char *name);
 void *memcpy(void *d, const void *s, size_t n);
 void *memset(void *d, int c, size_t n);
 int memcmp(const void *a, const void *b, size_t n);
+int strcmp(const char *a, const char *b);
 
 /* Who takes a vector; default: trap_caught() below or death. */
 typedef void trap_fn(struct trap *t);

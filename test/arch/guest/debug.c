@@ -324,19 +324,38 @@ static void test_sticky(void)
 	reset();
 }
 
-int main(void)
+void setup(void)
 {
 	trap_hook[1] = note;
-	test_step();
-	test_step_int();
-	test_exec();
-	test_write();
-	test_lengths();
-	test_read_write();
-	test_two();
-	test_string();
-	test_io();
-	test_access();
-	test_sticky();
-	return 0;
 }
+
+const struct test tests[] = {
+	{"step", test_step, "SDM 3B \"Single-Step Exception Condition\""},
+	{"step-int", test_step_int,
+	 "SDM 3B \"Single-Step Exception Condition\": TF is clear in a "
+	 "handler"},
+	{"exec", test_exec,
+	 "SDM 3B \"Instruction-Breakpoint Exception Condition\": before the "
+	 "instruction, RF masks it"},
+	{"write", test_write,
+	 "SDM 3B \"Data Memory and I/O Breakpoint Exception Conditions\": "
+	 "after the write"},
+	{"lengths", test_lengths, "SDM 3B \"Breakpoint Field Recognition\""},
+	{"read-write", test_read_write,
+	 "SDM 3B \"Debug Control Register (DR7)\": R/W fields"},
+	{"two", test_two,
+	 "SDM 3B \"Debug Status Register (DR6)\": B0 through B3"},
+	{"string", test_string,
+	 "SDM 3B \"Data Memory and I/O Breakpoint Exception Conditions\": "
+	 "repeated string instructions"},
+	{"io", test_io,
+	 "SDM 3B \"Debug Control Register (DR7)\": I/O breakpoints with "
+	 "CR4.DE"},
+	{"access", test_access,
+	 "SDM 3B \"Debug Registers DR4 and DR5\", \"General-Detect Exception "
+	 "Condition\""},
+	{"sticky", test_sticky,
+	 "SDM 3B \"Debug Status Register (DR6)\": the processor clears none of "
+	 "its bits"},
+	{NULL},
+};

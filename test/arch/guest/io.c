@@ -380,22 +380,45 @@ static void test_bitmap(void)
 	log_reset();
 }
 
-int main(void)
+void setup(void)
 {
 	boot_pml4[1] = (uint64_t)pdpt1 | P | RW;
 	pdpt1[0] = (uint64_t)pd1 | P | RW;
 	pd1[0] = (uint64_t)pt1 | P | RW;
-	test_ports();
-	test_merge();
-	test_string_ports();
-	test_backwards();
-	test_ins_fault();
-	test_mmio_sizes();
-	test_mmio_insns();
-	test_mmio_string();
-	test_straddle();
-	test_rom();
-	test_nothing();
-	test_bitmap();
-	return 0;
 }
+
+const struct test tests[] = {
+	{"ports", test_ports,
+	 "SDM 1 \"I/O Address Space\": one access of the operand's size",
+	 NEEDS_RUNNER},
+	{"merge", test_merge, "SDM 2 \"IN - Input From Port\": the rest of RAX",
+	 NEEDS_RUNNER},
+	{"string", test_string_ports,
+	 "SDM 2 \"INS/INSB/INSW/INSD - Input from Port to String\", "
+	 "\"OUTS/OUTSB/OUTSW/OUTSD - Output String to Port\"",
+	 NEEDS_RUNNER},
+	{"backwards", test_backwards,
+	 "SDM 2 \"INS/INSB/INSW/INSD - Input from Port to String\": DF",
+	 NEEDS_RUNNER},
+	{"ins-fault", test_ins_fault,
+	 "SDM 2 \"REP/REPE/REPZ/REPNE/REPNZ - Repeat String Operation "
+	 "Prefix\": restart after a fault",
+	 NEEDS_RUNNER},
+	{"mmio-sizes", test_mmio_sizes, "SDM 1 \"Memory-Mapped I/O\"",
+	 NEEDS_RUNNER},
+	{"mmio-insns", test_mmio_insns,
+	 "SDM 1 \"Memory-Mapped I/O\": any instruction that references memory",
+	 NEEDS_RUNNER},
+	{"mmio-string", test_mmio_string,
+	 "SDM 1 \"Memory-Mapped I/O\": string instructions", NEEDS_RUNNER},
+	{"straddle", test_straddle,
+	 "SDM 1 \"Ordering I/O\": an operand partly in a device", NEEDS_RUNNER},
+	{"rom", test_rom,
+	 "KVM API \"KVM_SET_USER_MEMORY_REGION\": KVM_MEM_READONLY",
+	 NEEDS_RUNNER},
+	{"nothing", test_nothing,
+	 "KVM API \"The kvm_run structure\": KVM_EXIT_MMIO where no memory is",
+	 NEEDS_RUNNER},
+	{"bitmap", test_bitmap, "SDM 1 \"I/O Permission Bit Map\""},
+	{NULL},
+};

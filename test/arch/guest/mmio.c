@@ -581,23 +581,56 @@ static void test_refusals(void)
 	      "CPL 3 code in the device is #UD");
 }
 
-int main(void)
+void setup(void)
 {
-	test_store_segment();
-	test_table_registers();
-	test_gdt();
-	test_stack();
-	test_stack_far();
-	test_push_memory();
-	test_port_strings();
 	window();
-	test_straddle();
-	test_fault_first();
-	test_fxsave();
-	test_xsave();
-	test_bad_xrstor();
-	test_gather();
-	test_cmpxchg16();
-	test_refusals();
-	return 0;
 }
+
+const struct test tests[] = {
+	{"segment", test_store_segment,
+	 "SDM 2 \"MOV - Move\": a segment register to memory is 16 bits",
+	 NEEDS_RUNNER},
+	{"tables", test_table_registers,
+	 "SDM 2 \"LGDT/LIDT\", \"SGDT\", \"SIDT\": ten bytes", NEEDS_RUNNER},
+	{"gdt", test_gdt,
+	 "SDM 3A \"Segment Descriptor Tables\": in device memory",
+	 NEEDS_RUNNER},
+	{"stack", test_stack, "SDM 1 \"Stacks\": in device memory",
+	 NEEDS_RUNNER},
+	{"stack-far", test_stack_far,
+	 "SDM 1 \"Far CALL and RET Operation\": on a stack in device memory",
+	 NEEDS_RUNNER},
+	{"push", test_push_memory,
+	 "SDM 2 \"PUSH\", \"POP\", \"CALL\", \"JMP\": operands in device "
+	 "memory",
+	 NEEDS_RUNNER},
+	{"port-strings", test_port_strings,
+	 "SDM 2 \"INS\", \"OUTS\": strings in device memory", NEEDS_RUNNER},
+	{"straddle", test_straddle,
+	 "SDM 3A \"Page-Fault Exceptions\": operands partly in device memory",
+	 NEEDS_RUNNER},
+	{"fault-first", test_fault_first,
+	 "SDM 3A \"Exception Classifications\": nothing is accessed before a "
+	 "fault",
+	 NEEDS_RUNNER},
+	{"fxsave", test_fxsave,
+	 "SDM 2 \"FXSAVE\", \"FXRSTOR\": in device memory", NEEDS_RUNNER},
+	{"xsave", test_xsave,
+	 "SDM 1 \"Operation of XSAVE\", \"Operation of XRSTOR\": in device "
+	 "memory",
+	 NEEDS_RUNNER},
+	{"xrstor-bad", test_bad_xrstor,
+	 "SDM 1 \"Operation of XRSTOR\": #GP for a reserved header, after "
+	 "reading it",
+	 NEEDS_RUNNER},
+	{"gather", test_gather,
+	 "SDM 2 \"VPGATHERDD/VPGATHERQD\": elements in device memory",
+	 NEEDS_RUNNER},
+	{"cmpxchg16", test_cmpxchg16,
+	 "SDM 2 \"CMPXCHG8B/CMPXCHG16B\": in device memory", NEEDS_RUNNER},
+	{"refusals", test_refusals,
+	 "KVM API \"KVM_EXIT_INTERNAL_ERROR\": what is not done on device "
+	 "memory",
+	 NEEDS_RUNNER},
+	{NULL},
+};

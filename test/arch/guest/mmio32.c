@@ -161,12 +161,23 @@ static void test_ldt(void)
 	      "a segment of an LDT in the device");
 }
 
-int main(void)
+void setup(void)
 {
-	test_stack();
-	test_iret();
-	test_pusha();
-	test_pointers();
-	test_ldt();
-	return 0;
 }
+
+const struct test tests[] = {
+	{"stack", test_stack,
+	 "SDM 1 \"Stacks\": 16-bit and 32-bit, in device memory", NEEDS_RUNNER},
+	{"iret", test_iret, "SDM 2 \"IRET\": a frame in device memory",
+	 NEEDS_RUNNER},
+	{"pusha", test_pusha,
+	 "SDM 2 \"PUSHA/PUSHAD\", \"POPA/POPAD\": in device memory",
+	 NEEDS_RUNNER},
+	{"pointers", test_pointers,
+	 "SDM 2 \"LDS/LES/LFS/LGS/LSS\", \"BOUND\": in device memory",
+	 NEEDS_RUNNER},
+	{"ldt", test_ldt,
+	 "SDM 3A \"Segment Descriptor Tables\": an LDT in device memory",
+	 NEEDS_RUNNER},
+	{NULL},
+};

@@ -392,8 +392,10 @@ static void test_pcid(void)
 	volatile uint64_t *p = (void *)WINDOW;
 	reg_t cr3 = read_cr3() & ~0xfffUL;
 
-	if (!pcid)
+	if (!pcid) {
+		skip("the processor has no PCIDs");
 		return;
+	}
 	*(volatile uint64_t *)FRAME = 1;
 	*(volatile uint64_t *)FRAME2 = 2;
 	plain_window(FRAME, P | RW);
@@ -435,8 +437,12 @@ static void test_invpcid(void)
 	uint64_t desc[2] = {1, WINDOW};
 	reg_t cr3 = read_cr3() & ~0xfffUL;
 
-	if (!pcid || !invpcid)
+	if (!pcid || !invpcid) {
+		skip("the processor has no INVPCID");
 		return;
+	}
+	*(volatile uint64_t *)FRAME = 1;
+	*(volatile uint64_t *)FRAME2 = 2;
 	plain_window(FRAME, P | RW);
 	write_cr4(read_cr4() | CR4_PCIDE);
 	for (reg_t type = 0; type < 4; type++) {
@@ -460,10 +466,14 @@ static void test_invpcid(void)
 	write_cr4(read_cr4() & ~(reg_t)CR4_PCIDE);
 }
 
-static void test_control_faults(void)
+static void test_cr3(void)
 {
 	check(try_call(write_cr3, phys_mask + 1, 0) == 13,
 	      "CR3 above the physical address width is #GP");
+}
+
+static void test_control_faults(void)
+{
 	check(try_call(write_cr4, read_cr4() & ~0x20UL, 0) == 13,
 	      "clearing CR4.PAE in long mode is #GP");
 	check(try_call(write_cr0, read_cr0() & ~0x80000000UL, 0) == 13,
@@ -474,6 +484,25 @@ static void test_control_faults(void)
 	      "CR0 above 32 bits is #GP");
 	check(try_call(write_cr4, read_cr4() | 1UL << 31, 0) == 13,
 	      "an undefined CR4 bit is #GP");
+}
+
+static void test_4k(void)
+{
+	check(phys_mask < RSVD, "bit 51 is reserved here");
+	cross_product(1, "4 KiB pages, cross product");
+}
+
+static void test_2m(void)
+{
+	cross_product(2, "2 MiB pages, cross product");
+}
+
+static void test_1g(void)
+{
+	if (gig)
+		cross_product(3, "1 GiB pages, cross product");
+	else
+		skip("the processor has no 1 GiB pages");
 }
 
 static void detect(void)
@@ -494,7 +523,7 @@ static void detect(void)
 	efer = rdmsr(MSR_EFER);
 }
 
-int main(void)
+void setup(void)
 {
 	detect();
 	*(uint8_t *)FRAME = 0xc3;      /* for fetches: RET */
@@ -504,20 +533,42 @@ int main(void)
 	boot_pml4[2] = (uint64_t)pdpt2 | P | RW | US;
 	pdpt2[0] = (uint64_t)pd2 | P | RW | US;
 	pd2[0] = USER_PA | P | RW | US | PS;
-
-	check(phys_mask < RSVD, "bit 51 is reserved here");
-	cross_product(1, "4 KiB pages, cross product");
-	cross_product(2, "2 MiB pages, cross product");
-	if (gig)
-		cross_product(3, "1 GiB pages, cross product");
-	test_crossing();
-	test_canonical();
-	test_stack_fault();
-	test_invalidation();
-	test_upper_change();
-	test_retry();
-	test_control_faults();
-	test_pcid();
-	test_invpcid();
-	return 0;
 }
+
+const struct test tests[] = {
+	{"4k", test_4k,
+	 "SDM 3A \"Access Rights\", \"Page-Fault Exceptions\", \"Accessed and "
+	 "Dirty Flags\": every combination, 4 KiB pages"},
+	{"2m", test_2m,
+	 "SDM 3A \"Access Rights\", \"Page-Fault Exceptions\": every "
+	 "combination, 2 MiB pages"},
+	{"1g", test_1g,
+	 "SDM 3A \"Access Rights\", \"Page-Fault Exceptions\": every "
+	 "combination, 1 GiB pages"},
+	{"crossing", test_crossing,
+	 "SDM 3A \"Page-Fault Exceptions\": CR2 and error code of an access to "
+	 "two pages"},
+	{"canonical", test_canonical, "SDM 1 \"Canonical Addressing\""},
+	{"stack", test_stack_fault,
+	 "SDM 3A \"Interrupt 12 - Stack Fault Exception\": stack references "
+	 "that are not canonical"},
+	{"invalidation", test_invalidation,
+	 "SDM 3A \"Operations that Invalidate TLBs and Paging-Structure "
+	 "Caches\""},
+	{"upper", test_upper_change,
+	 "SDM 3A \"Accessed and Dirty Flags\", \"Optional Invalidation\": P "
+	 "set needs no invalidation"},
+	{"retry", test_retry,
+	 "SDM 3A \"Exception Classifications\": a fault can be mended and the "
+	 "instruction restarted"},
+	{"control", test_control_faults,
+	 "SDM 3A \"Control Registers\", \"Paging-Mode Enabling\": reserved "
+	 "bits and forbidden changes"},
+	{"cr3", test_cr3,
+	 "SDM 2 \"MOV - Move to/from Control Registers\": reserved bits of "
+	 "CR3"},
+	{"pcid", test_pcid, "SDM 3A \"Process-Context Identifiers (PCIDs)\""},
+	{"invpcid", test_invpcid,
+	 "SDM 2 \"INVPCID - Invalidate Process-Context Identifier\""},
+	{NULL},
+};

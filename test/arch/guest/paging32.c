@@ -217,7 +217,7 @@ static void paging_off(void)
 	write_cr3(0);
 }
 
-static void test_two_levels(void)
+static void two_levels_on(void)
 {
 	for (unsigned int i = 0; i < 16; i++)
 		pd32[i] = i << 22 | PS | RW | P;
@@ -226,8 +226,14 @@ static void test_two_levels(void)
 	write_cr4(read_cr4() | CR4_PSE);
 	write_cr3((reg_t)pd32);
 	write_cr0(read_cr0() | CR0_PG | CR0_WP);
+}
+
+static void test_two_levels(void)
+{
+	two_levels_on();
 	cross_product(false, false, "two levels, 4 KiB pages");
 	cross_product(false, true, "two levels, 4 MiB pages");
+	paging_off();
 }
 
 /* PSE off: bit 7 of a directory entry means nothing. */
@@ -236,6 +242,7 @@ static void test_no_pse(void)
 	static uint32_t low[1024] __attribute__((aligned(4096)));
 	volatile uint32_t *p = (void *)WINDOW;
 
+	two_levels_on();
 	*(volatile uint32_t *)FRAME = 0x1234;
 	pt32[0] = FRAME | P | RW;
 	pd32[WINDOW >> 22] = (reg_t)pt32 | PS | P | RW;
@@ -248,6 +255,7 @@ static void test_no_pse(void)
 	write_cr4(read_cr4() & ~(reg_t)CR4_PSE);
 	check(*p == 0x1234, "without CR4.PSE bit 7 is ignored");
 	write_cr4(read_cr4() | CR4_PSE);
+	paging_off();
 }
 
 /* PSE-36: bits 13-20 are address bits 32-39; they lead out of RAM here. */
@@ -257,44 +265,56 @@ static void test_pse36(void)
 	uint32_t r[4];
 
 	cpuid(1, 0, r);
-	if (!(r[3] >> 17 & 1))
+	if (!(r[3] >> 17 & 1)) {
+		skip("the processor has no PSE-36");
 		return;
+	}
+	two_levels_on();
 	*(volatile uint32_t *)FRAME = 0x1234;
 	pd32[WINDOW >> 22] = FRAME | PS | P | RW | 1 << 13;
 	invlpg((void *)WINDOW);
-	check(*p == 0xffffffff, "PSE-36 reaches above 4 GiB: %x", (reg_t)*p);
+	check(*p != 0x1234, "PSE-36 reaches above 4 GiB: %x", (reg_t)*p);
+	paging_off();
 }
 
 /* ---- PAE ---- */
 
-static void pae_tables(void)
+static void pae_on(void)
 {
 	for (unsigned int i = 0; i < 32; i++)
 		pd_low[i] = i << 21 | PS | RW | P;
 	pd_high[USER >> 21 & 511] = USER_PA | PS | RW | US | P;
 	pdpt[0] = (reg_t)pd_low | P;
 	pdpt[2] = (reg_t)pd_high | P;
+	write_cr4(read_cr4() | CR4_PAE);
+	write_cr3((reg_t)pdpt);
+	write_cr0(read_cr0() | CR0_PG | CR0_WP);
 }
 
 static void test_pae(void)
 {
-	pae_tables();
-	write_cr4(read_cr4() | CR4_PAE);
-	write_cr3((reg_t)pdpt);
-	write_cr0(read_cr0() | CR0_PG | CR0_WP);
+	*(uint8_t *)FRAME = 0xc3;
+	pae_on();
 	cross_product(true, false, "PAE, 4 KiB pages");
 	cross_product(true, true, "PAE, 2 MiB pages");
+	paging_off();
+}
+
+/* A page of the high directory, and what it shows. */
+static void pae_window(void)
+{
+	pae_on();
+	*(volatile uint32_t *)FRAME = 0x1234;
+	pd_high[WINDOW >> 21 & 511] = FRAME | PS | P | RW;
+	write_cr3((reg_t)pdpt);
 }
 
 /* PDPTEs are registers: loaded by CR3 and nothing else, checked then. */
 static void test_pdptes(void)
 {
 	volatile uint32_t *p = (void *)WINDOW;
-	unsigned int j = WINDOW >> 21 & 511;
 
-	*(volatile uint32_t *)FRAME = 0x1234;
-	pd_high[j] = FRAME | PS | P | RW;
-	write_cr3((reg_t)pdpt);
+	pae_window();
 	check(*p == 0x1234, "window by a large page");
 	pdpt[2] = 0;
 	invlpg((void *)WINDOW);
@@ -309,6 +329,7 @@ static void test_pdptes(void)
 	pdpt[2] = (reg_t)pd_high | P;
 	write_cr3((reg_t)pdpt);
 	check(*p == 0x1234, "mended");
+	paging_off();
 }
 
 /* CR3 points anywhere on 32 bytes. */
@@ -317,11 +338,13 @@ static void test_cr3_align(void)
 	static uint64_t four[8] __attribute__((aligned(64)));
 	volatile uint32_t *p = (void *)WINDOW;
 
+	pae_window();
 	for (int i = 0; i < 4; i++)
 		four[4 + i] = pdpt[i];
 	write_cr3((reg_t)(four + 4));
 	check(*p == 0x1234, "a PDPT in the middle of a page");
 	write_cr3((reg_t)pdpt);
+	paging_off();
 }
 
 static void set_lme(reg_t unused, reg_t unused2)
@@ -331,12 +354,13 @@ static void set_lme(reg_t unused, reg_t unused2)
 
 static void test_lme(void)
 {
-	write_cr4(read_cr4() | CR4_PAE);
+	pae_on();
 	check(try_call(set_lme, 0, 0) == 13,
 	      "EFER.LME may not change while paging is on");
+	paging_off();
 }
 
-int main(void)
+void setup(void)
 {
 	uint32_t r[4];
 
@@ -345,15 +369,22 @@ int main(void)
 	*(uint8_t *)FRAME = 0xc3;
 	for (int i = 0; i < 3; i++)
 		memcpy((void *)(USER_PA + 16 * i), user_code[i], 16);
-	test_two_levels();
-	test_no_pse();
-	test_pse36();
-	paging_off();
-	*(uint8_t *)FRAME = 0xc3;
-	test_pae();
-	test_pdptes();
-	test_cr3_align();
-	test_lme();
-	paging_off();
-	return 0;
 }
+
+const struct test tests[] = {
+	{"two-levels", test_two_levels,
+	 "SDM 3A \"32-Bit Paging\", \"Access Rights\": every combination, 4 "
+	 "KiB and 4 MiB pages"},
+	{"no-pse", test_no_pse,
+	 "SDM 3A \"32-Bit Paging\": bit 7 of a PDE with CR4.PSE clear"},
+	{"pse36", test_pse36, "SDM 3A \"32-Bit Paging\": PSE-36"},
+	{"pae", test_pae,
+	 "SDM 3A \"PAE Paging\", \"Access Rights\": every combination, 4 KiB "
+	 "and 2 MiB pages"},
+	{"pdptes", test_pdptes, "SDM 3A \"PDPTE Registers\""},
+	{"cr3-align", test_cr3_align,
+	 "SDM 3A \"PDPTE Registers\": CR3 on 32 bytes"},
+	{"lme", test_lme,
+	 "SDM 3A \"Initializing IA-32e Mode\": LME while paging is on"},
+	{NULL},
+};

@@ -22,68 +22,40 @@ _start:
 	mov	$0x5000, %ax
 	mov	%ax, %es
 	call	set_vectors
-	call	t_operands
-	call	t_addressing
-	call	t_wrap
-	call	t_vectors
-	call	t_step
-	call	t_stack
-	call	t_enter
-	call	t_decimal
-	call	t_string
-	call	t_far
-	call	t_loops
-	call	t_misc
-	call	t_undefined
-	call	t_lidt
-	call	t_modes
-	call	t_unreal
-	call	t_code_wrap
-	mov	$PORT_EXIT, %dx
-	xor	%eax, %eax
-	outl	%eax, %dx
-1:	hlt
-	jmp	1b
+	call	run_tests
+	jmp	finish
 
-/* ---- report: ZF set means ok; the text follows the call ---- */
-	.macro	CHECK text
-	call	say
-	.asciz	"\text"
+	.macro	ROW name fn says
+	.word	9f - _start, \fn - _start
+	.asciz	"\name"
+	.asciz	"\says"
+9:
 	.endm
+table:
+	ROW	"operands" t_operands "SDM 3B 'Instruction Set' of real mode: operands of 16 and 32 bits"
+	ROW	"addressing" t_addressing "SDM 2 '16-Bit Addressing Forms with the ModR/M Byte'"
+	ROW	"wrap" t_wrap "SDM 3B 'Address Translation in Real-Address Mode': wrap and limit"
+	ROW	"vectors" t_vectors "SDM 3B 'Interrupt and Exception Handling' in real mode"
+	ROW	"int1" t_int1 "SDM 2 'INT n/INTO/INT3/INT1 - Call to Interrupt Procedure': INT1"
+	ROW	"step" t_step "SDM 3B 'Single-Step Exception Condition'"
+	ROW	"stack" t_stack "SDM 2 'PUSH', 'POP', 'PUSHA/PUSHAD', 'POPF': 16-bit stacks"
+	ROW	"enter" t_enter "SDM 2 'ENTER - Make Stack Frame for Procedure Parameters', 'LEAVE'"
+	ROW	"decimal" t_decimal "SDM 1 'Decimal Arithmetic Instructions'"
+	ROW	"string" t_string "SDM 1 'String Operations': 16-bit addresses"
+	ROW	"far" t_far "SDM 1 'Far CALL and RET Operation'"
+	ROW	"loops" t_loops "SDM 2 'LOOP/LOOPcc', 'Jcc': CX and ECX as counters"
+	ROW	"misc" t_misc "SDM 3B 'Instructions Supported in Real-Address Mode'"
+	ROW	"undefined" t_undefined "SDM 3B 'Real-Address Mode Exceptions': instructions of protected mode"
+	ROW	"lidt" t_lidt "SDM 3B 'Interrupt and Exception Handling' in real mode: the table moves"
+	ROW	"modes" t_switches "SDM 3A 'Switching to Protected Mode', 'Switching Back to Real-Address Mode'"
+	ROW	"code-wrap" t_code_wrap "SDM 3B 'Address Translation in Real-Address Mode': fetches at the limit"
+	.word	0
 
-say:	pushf
-	pusha
-	mov	%sp, %bp
-	mov	18(%bp), %si
-	mov	$s_ok - _start, %bx
-	testb	$0x40, 16(%bp)
-	jnz	1f
-	mov	$s_not - _start, %bx
-1:	call	puts
-	mov	%si, %bx
-	call	puts
-	mov	%bx, 18(%bp)
-	mov	$s_end - _start, %bx
-	call	puts
-	popa
-	popf
-	ret
-/* prints cs:bx, leaves bx behind the NUL */
-puts:	push	%ax
-	push	%dx
-	mov	$PORT_TEXT, %dx
-1:	mov	%cs:(%bx), %al
-	inc	%bx
-	test	%al, %al
-	jz	2f
-	outb	%al, %dx
-	jmp	1b
-2:	pop	%dx
-	pop	%ax
-	ret
-s_ok:	.asciz	"ok - "
-s_not:	.asciz	"not ok - "
-s_end:	.asciz	"\n"
+t_switches:
+	call	t_modes
+	jmp	t_unreal
+
+#include "test/arch/guest/realmain.inc"
 
 /*
  * Every vector below 32 leads to a stub that counts, notes number and frame
@@ -338,8 +310,6 @@ r_into:	EXPECT	4 r_into "INTO points behind itself"
 	CHECK	"INTO without OF does nothing"
 	int3
 r_int3:	EXPECT	3 r_int3 "INT3"
-	.byte	0xf1
-r_int1:	EXPECT	1 r_int1 "INT1"
 	mov	$5, %ax
 	ARM	1f
 r_bound: bound	%ax, k_bounds - _start
@@ -351,6 +321,11 @@ r_bound: bound	%ax, k_bounds - _start
 	CHECK	"BOUND inside"
 	ret
 k_bounds: .word	10, 12
+
+t_int1:
+	.byte	0xf1
+r_int1:	EXPECT	1 r_int1 "INT1"
+	ret
 
 /* ---- single step ---- */
 t_step:

@@ -509,6 +509,7 @@ static void test_gate(void)
 
 static void test_gate_conforming(void)
 {
+	memcpy((void *)USER, user_gate, sizeof(user_gate));
 	set_desc(SEL_C, 0, 0xfffff, CODE | ATTR_E | ATTR_D | ATTR_G);
 	set_gate(SEL_B, SEL_C, (reg_t)gate_sum, 0xec, 2);
 	/* same privilege: nothing is copied, the parameters are just there */
@@ -523,6 +524,7 @@ static void test_gate_stack_faults(void)
 {
 	uint16_t ss0 = tss.ss0;
 
+	memcpy((void *)USER, user_gate, sizeof(user_gate));
 	set_gate(SEL_B, SEL_CODE32, (reg_t)gate_sum, 0xec, 2);
 	/* a double fault would follow if the exception needed it, too */
 	tss.ss1 = 0;
@@ -550,6 +552,7 @@ static void test_ring1(void)
 {
 	static uint8_t stack1[512];
 
+	memcpy((void *)USER, user_gate, sizeof(user_gate));
 	set_desc(SEL_C, 0, 0xfffff, CODE | DPL(1) | ATTR_D | ATTR_G);
 	set_desc(SEL_D, 0, 0xfffff, DATA | DPL(1) | ATTR_D | ATTR_G);
 	set_gate(SEL_B, SEL_C, (reg_t)gate_sum, 0xec, 2);
@@ -674,26 +677,48 @@ static void test_code_limit(void)
 	check(try_call(far_call, 0, 0) == NO_FAULT, "with room it runs");
 }
 
-int main(void)
+void setup(void)
 {
-	test_limits();
-	test_null();
-	test_base();
-	test_load_checks();
-	test_queries();
-	test_arpl();
-	test_far_pointers();
-	test_ldt();
-	test_far_calls();
-	test_gate();
-	test_gate_conforming();
-	test_gate_stack_faults();
-	test_ring1();
-	test_outward();
-	test_retf_outward();
-	test_code16();
-	test_stack16();
-	test_stack_limit();
-	test_code_limit();
-	return 0;
 }
+
+const struct test tests[] = {
+	{"limits", test_limits,
+	 "SDM 3A \"Limit Checking\": every type, size and offset"},
+	{"null", test_null, "SDM 3A \"Segment Selectors\": the null selector"},
+	{"base", test_base,
+	 "SDM 3A \"Segment Descriptors\": bases wrap at 4 GiB"},
+	{"loads", test_load_checks,
+	 "SDM 3A \"Type Checking\", \"Privilege Levels\": loads of every "
+	 "descriptor"},
+	{"queries", test_queries,
+	 "SDM 3A \"Pointer Validation\": LAR, LSL, VERR, VERW"},
+	{"arpl", test_arpl,
+	 "SDM 3A \"Checking Caller Access Privileges (ARPL Instruction)\""},
+	{"far-pointers", test_far_pointers,
+	 "SDM 2 \"LDS/LES/LFS/LGS/LSS - Load Far Pointer\""},
+	{"ldt", test_ldt, "SDM 3A \"Segment Descriptor Tables\": the LDT"},
+	{"far-calls", test_far_calls,
+	 "SDM 3A \"Direct Calls or Jumps to Code Segments\""},
+	{"gate", test_gate,
+	 "SDM 3A \"Accessing a Code Segment Through a Call Gate\", \"Stack "
+	 "Switching\""},
+	{"gate-conforming", test_gate_conforming,
+	 "SDM 3A \"Accessing Conforming Code Segments\""},
+	{"gate-stack", test_gate_stack_faults,
+	 "SDM 3A \"Stack Switching\": faults of the new stack"},
+	{"ring1", test_ring1, "SDM 3A \"Privilege Levels\": privilege level 1"},
+	{"outward", test_outward,
+	 "SDM 3A \"Returning from a Called Procedure\": data segments become "
+	 "null"},
+	{"retf", test_retf_outward,
+	 "SDM 3A \"Returning from a Called Procedure\": RETF to CPL 3"},
+	{"code16", test_code16,
+	 "SDM 3A \"Defining 16-Bit and 32-Bit Program Modules\""},
+	{"stack16", test_stack16,
+	 "SDM 3A \"Transferring Control Among Mixed-Size Code Segments\": the "
+	 "B flag"},
+	{"stack-limit", test_stack_limit, "SDM 3A \"Limit Checking\": pushes"},
+	{"code-limit", test_code_limit,
+	 "SDM 3A \"Limit Checking\": instruction fetches"},
+	{NULL},
+};

@@ -347,25 +347,47 @@ static void test_read_only(void)
 	check(call(a) == 6, "while its writable alias works");
 }
 
-int main(void)
+void setup(void)
 {
 	boot_pml4[1] = (uint64_t)pdpt1 | P | RW;
 	pdpt1[0] = (uint64_t)pd1 | P | RW;
 	pd1[0] = (uint64_t)pt1 | P | RW;
-	test_rewrite();
-	test_sizes();
-	test_locked();
-	test_string_store();
-	test_push();
-	test_alias();
-	test_remap();
-	test_two_pages();
-	test_jump_remap();
-	test_same_block();
-	test_becomes_jump();
-	test_mixed_page();
-	test_reuse();
-	test_large();
-	test_read_only();
-	return 0;
 }
+
+const struct test tests[] = {
+	{"rewrite", test_rewrite,
+	 "SDM 3A \"Self-Modifying Code\": a store, a branch, the new code"},
+	{"sizes", test_sizes,
+	 "SDM 3A \"Self-Modifying Code\": stores of every size"},
+	{"locked", test_locked,
+	 "SDM 3A \"Self-Modifying Code\": locked stores"},
+	{"string-store", test_string_store,
+	 "SDM 3A \"Self-Modifying Code\": string stores"},
+	{"push", test_push, "SDM 3A \"Self-Modifying Code\": stores by PUSH"},
+	{"alias", test_alias,
+	 "SDM 3A \"Self-Modifying Code\": another linear address of the same "
+	 "memory"},
+	{"remap", test_remap,
+	 "SDM 3A \"Self-Modifying Code\", \"Recommended Invalidation\": "
+	 "another frame behind the same address"},
+	{"two-pages", test_two_pages,
+	 "SDM 3A \"Self-Modifying Code\": an instruction on two pages"},
+	{"jump-remap", test_jump_remap,
+	 "SDM 3A \"Self-Modifying Code\", \"Recommended Invalidation\": a jump "
+	 "between two pages"},
+	{"same-block", test_same_block,
+	 "SDM 3A \"Self-Modifying Code\": the code behind the store, in one "
+	 "run"},
+	{"becomes-jump", test_becomes_jump,
+	 "SDM 3A \"Self-Modifying Code\": an instruction becomes a branch"},
+	{"mixed-page", test_mixed_page,
+	 "SDM 3A \"Self-Modifying Code\": code and data on a page"},
+	{"reuse", test_reuse,
+	 "SDM 3A \"Self-Modifying Code\": the same page filled again and "
+	 "again"},
+	{"large", test_large, "SDM 3A \"Self-Modifying Code\": many functions"},
+	{"read-only", test_read_only,
+	 "SDM 3A \"Self-Modifying Code\", \"Access Rights\": code that is "
+	 "read-only elsewhere"},
+	{NULL},
+};

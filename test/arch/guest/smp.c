@@ -150,15 +150,21 @@ static void start_page(uint64_t page)
 	send(0, ICR_OTHERS | ICR_ASSERT | ICR_SIPI | page >> 12);
 }
 
-static void test_start(void)
+static void start_all(void)
 {
-	bool distinct = true, good;
-
 	ap_idt = (struct table_ptr){256 * 16 - 1, (reg_t)idt};
 	ap_next = 1;
 	start_page(0x8000);
-	good = wait_for(&alive, CPUS - 1);
-	check(good, "INIT and SIPI start %d processors", (int)alive);
+	if (!wait_for(&alive, CPUS - 1))
+		die("%d of %d other processors started", (int)alive, CPUS - 1);
+}
+
+static void test_start(void)
+{
+	bool distinct = true;
+
+	check(alive == CPUS - 1, "INIT and SIPI start %d processors",
+	      (int)alive);
 	delay(10000000);
 	check(alive == CPUS - 1, "a second SIPI does nothing: %d", (int)alive);
 	for (unsigned int i = 0; i < CPUS; i++)
@@ -559,7 +565,7 @@ static void test_cross_modify(void)
 	      (int)code_bad);
 }
 
-int main(void)
+void setup(void)
 {
 	boot_pml4[1] = (uint64_t)pdpt1 | P | RW;
 	pdpt1[0] = (uint64_t)pd1 | P | RW;
@@ -568,14 +574,26 @@ int main(void)
 	trap_hook[2] = nmi;
 	apic_on();
 	apic_ids[0] = APIC(APIC_ID) >> 24;
-	test_start();
-	test_again();
-	test_locked();
-	test_order();
-	test_ipi();
-	test_logical();
-	test_wake();
-	test_shootdown();
-	test_cross_modify();
-	return 0;
+	start_all();
 }
+
+const struct test tests[] = {
+	{"start", test_start,
+	 "SDM 3A \"MP Initialization Protocol Algorithm for MP Systems\": INIT "
+	 "and SIPI"},
+	{"again", test_again,
+	 "SDM 3A \"Local APIC State After an INIT Reset (Wait-for-SIPI "
+	 "State)\""},
+	{"locked", test_locked, "SDM 3A \"Software Controlled Bus Locking\""},
+	{"order", test_order,
+	 "SDM 3A \"Memory Ordering in P6 and More Recent Processor Families\""},
+	{"ipi", test_ipi, "SDM 3A \"Interrupt Command Register (ICR)\""},
+	{"logical", test_logical, "SDM 3A \"Logical Destination Mode\""},
+	{"wake", test_wake, "SDM 3A \"HALT Instruction\""},
+	{"shootdown", test_shootdown,
+	 "SDM 3A \"Propagation of Paging-Structure Changes to Multiple "
+	 "Processors\""},
+	{"cross-modify", test_cross_modify,
+	 "SDM 3A \"Handling Self- and Cross-Modifying Code\""},
+	{NULL},
+};

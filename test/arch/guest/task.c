@@ -382,17 +382,26 @@ static void test_trap_bit(void)
 	__asm__ volatile("clts");
 }
 
-int main(void)
+void setup(void)
 {
-	test_call();
-	test_gate();
-	test_jump();
-	test_fault_cases();
-	test_ldt();
-	test_exception_gate();
-	test_double_fault();
-	test_tss16();
-	test_trap_bit();
-	test_new_task_faults();
-	return 0;
 }
+
+const struct test tests[] = {
+	{"call", test_call, "SDM 3A \"Task Switching\", \"Task Linking\""},
+	{"gate", test_gate, "SDM 3A \"Task-Gate Descriptor\""},
+	{"jump", test_jump, "SDM 3A \"Task Switching\": JMP does not nest"},
+	{"faults", test_fault_cases,
+	 "SDM 3A \"Task Switching\": table \"Exception Conditions Checked "
+	 "During a Task Switch\""},
+	{"ldt", test_ldt,
+	 "SDM 3A \"Task-State Segment (TSS)\": the LDT of a task"},
+	{"exception-gate", test_exception_gate, "SDM 3A \"Interrupt Tasks\""},
+	{"double-fault", test_double_fault,
+	 "SDM 3A \"Interrupt 8 - Double Fault Exception\": by a task gate"},
+	{"tss16", test_tss16, "SDM 3A \"16-Bit Task-State Segment (TSS)\""},
+	{"trap-bit", test_trap_bit,
+	 "SDM 3B \"Task-Switch Exception Condition\""},
+	{"new-task-faults", test_new_task_faults,
+	 "SDM 3A \"Task Switching\": faults in the context of the new task"},
+	{NULL},
+};

@@ -222,6 +222,8 @@ static struct {
 	uint8_t map[0x2001];
 } __attribute__((packed)) wide __attribute__((aligned(4096)));
 
+static void test_ports_open(void);
+
 static void test_ports(void)
 {
 	check(RUN(FLAG_IOPL, 0, DEV_PORT, 0xec, 0x0f, 0x0b) == 13 &&
@@ -233,6 +235,7 @@ static void test_ports(void)
 	memcpy(&wide.tss, &tss, sizeof(tss));
 	wide.tss.iomap = sizeof(tss);
 	wide.map[DEV_PORT / 8] = 0xfe;
+	test_ports_open();
 }
 
 static void use_tss(void *p, unsigned int size)
@@ -272,8 +275,10 @@ static void test_vme(void)
 	uint32_t r[4];
 
 	cpuid(1, 0, r);
-	if (!(r[3] >> 1 & 1))
+	if (!(r[3] >> 1 & 1)) {
+		skip("the processor has no VME");
 		return;
+	}
 	write_cr4(read_cr4() | CR4_VME);
 	memcpy(&t.tss, &tss, sizeof(tss));
 	t.tss.iomap = offsetof(__typeof__(t), map);
@@ -328,16 +333,25 @@ static void test_string(void)
 	      caught.di);
 }
 
-int main(void)
+void setup(void)
 {
-	test_entry();
-	test_addressing();
-	test_far();
-	test_string();
-	test_iopl();
-	test_privileged();
-	test_ports();
-	test_ports_open();
-	test_vme();
-	return 0;
 }
+
+const struct test tests[] = {
+	{"entry", test_entry, "SDM 3B \"Entering Virtual-8086 Mode\""},
+	{"addressing", test_addressing,
+	 "SDM 3B \"Address Translation in Real-Address Mode\""},
+	{"far", test_far,
+	 "SDM 3B \"Enabling Virtual-8086 Mode\": far transfers as in real "
+	 "mode"},
+	{"string", test_string,
+	 "SDM 3B \"Instructions Supported in Real-Address Mode\": strings"},
+	{"iopl", test_iopl, "SDM 3B \"Sensitive Instructions\""},
+	{"privileged", test_privileged,
+	 "SDM 3B \"Protection within a Virtual-8086 Task\""},
+	{"ports", test_ports, "SDM 3B \"I/O-Port-Mapped I/O\""},
+	{"vme", test_vme,
+	 "SDM 3B \"Class 3 - Software Interrupt Handling in Virtual-8086 "
+	 "Mode\", \"Protected-Mode Virtual Interrupts\""},
+	{NULL},
+};

@@ -15,6 +15,7 @@
 #include "cpu/mem.h"
 #include "cpu/tlb.h"
 #include "cpu/xstate.h"
+#include "x86/msr.h"
 #include "x86/regs.h"
 
 #define CR0_KNOWN                                                       \
@@ -532,12 +533,20 @@ int exec_hlt(struct cpu *cpu, const struct insn *i)
 	cpu_exit_to_kvm(cpu, CPU_EXIT_HLT);
 }
 
+/* As CPUID has it: where the quirk is off, MISC_ENABLE decides. */
+static bool has_monitor(const struct cpu *cpu)
+{
+	if (cpu->disabled_quirks & CPU_QUIRK_MISC_ENABLE_NO_MWAIT)
+		return cpu->misc_enable & MISC_ENABLE_MWAIT;
+	return cpu_has(cpu, FEAT_MONITOR);
+}
+
 /* MONITOR and MWAIT wait for nothing; KVM's quirk keeps them from #UD. */
 static int wait_nop(struct cpu *cpu)
 {
 	bool quirk = !(cpu->disabled_quirks & CPU_QUIRK_MWAIT_NEVER_UD);
 
-	if (cpu->cpl || (!quirk && !cpu_has(cpu, FEAT_MONITOR)))
+	if (cpu->cpl || (!quirk && !has_monitor(cpu)))
 		cpu_raise(cpu, VEC_UD);
 	return EXEC_NEXT;
 }

@@ -416,6 +416,12 @@ static void test_leave(void **state)
 	assert_true(cpu->exit == CPU_EXIT_HYPERCALL && cpu->rip == 0x103);
 	assert_int_equal(run(f, exec_mwait, 0, 0), 0);
 	cpu->disabled_quirks = CPU_QUIRK_MWAIT_NEVER_UD;
+	cpu->disabled_quirks |= CPU_QUIRK_MISC_ENABLE_NO_MWAIT;
+	cpu->misc_enable |= MISC_ENABLE_MWAIT;
+	assert_int_equal(run(f, exec_mwait, 0, 0), 0);
+	cpu->misc_enable &= ~MISC_ENABLE_MWAIT;
+	assert_int_equal(run(f, exec_mwait, 0, 0), VEC_UD + 1);
+	cpu->disabled_quirks = CPU_QUIRK_MWAIT_NEVER_UD;
 	memset(cpu->features, 0, sizeof(cpu->features));
 	assert_int_equal(run(f, exec_mwait, 0, 0), VEC_UD + 1);
 	cpu->cpl = 3;

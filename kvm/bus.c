@@ -90,7 +90,7 @@ int fdinfo_dup(int fd)
 static int identify(int fd, uint64_t *id)
 {
 	char line[80];
-	int ret = -EINVAL;
+	int ret = -EBADF; /* also when it is closed before it is read */
 	FILE *f = fd < 0 ? NULL : open_info(fd);
 
 	if (!f)
@@ -99,6 +99,8 @@ static int identify(int fd, uint64_t *id)
 	while (fgets(line, sizeof(line), f)) {
 		if (!strncmp(line, "eventfd-count:", 14))
 			ret = 0;
+		else if (ret)
+			ret = -EINVAL;
 		sscanf(line, "eventfd-id: %lu", id);
 	}
 	fclose(f);

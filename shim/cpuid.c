@@ -20,6 +20,7 @@
 #define LEAF_FEATURE    0x00000001u
 #define LEAF_EXT_VENDOR 0x80000000u
 #define LEAF_EXT        0x80000001u
+#define ECX_MONITOR     BIT(3)
 #define ECX_VMX         BIT(5)
 #define ECX_SVM         BIT(2)
 
@@ -77,8 +78,10 @@ static void forge(uint32_t leaf, uint32_t r[4])
 {
 	if (forge_vendor && (leaf == LEAF_VENDOR || leaf == LEAF_EXT_VENDOR))
 		put_vendor(r);
-	if (leaf == LEAF_FEATURE)
+	if (leaf == LEAF_FEATURE) {
 		r[2] = (r[2] & ~ECX_VMX) | (intel ? ECX_VMX : 0);
+		r[2] |= ECX_MONITOR; /* a guest that is given it has it */
+	}
 	if (leaf == LEAF_EXT)
 		r[2] = (r[2] & ~ECX_SVM) | (intel ? 0 : ECX_SVM);
 }

@@ -70,6 +70,7 @@ void files_params(void);
 void files_dup(void);
 void files_close(void);
 void files_map(void);
+void files_memory(void);
 void files_raw(void);
 
 /* ---- signals.c ---- */

@@ -5,9 +5,12 @@
 #include "test/shim/client.h"
 
 #include <linux/close_range.h>
+#include <linux/falloc.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+
+#include "include/uapi/kvm_new.h"
 
 static void check_system(int fd, bool cloexec)
 {
@@ -200,6 +203,46 @@ void files_map(void)
 	CHECK(again->io.port == 0x10);
 	CHECK(!munmap(area, 5 * 4096) && !munmap(m.run, m.run_size));
 	CHECK(!close(m.vm) && !close(m.kvm));
+}
+
+#define HOLE (FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)
+
+/* Guest memory of the kernel's own kind is mapped, never read or written. */
+void files_memory(void)
+{
+	struct kvm_create_guest_memfd c = {
+		.size = 8192,
+		.flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED,
+	};
+	struct machine m;
+	char buf[8] = "", *p;
+	int fd;
+
+	machine_open(&m);
+	fd = ioctl(m.vm, KVM_CREATE_GUEST_MEMFD, &c);
+	CHECK(fd >= 0);
+	FAILS(read(fd, buf, 1), EINVAL);
+	FAILS(write(fd, buf, 1), EINVAL);
+	FAILS(pread(fd, buf, 1, 0), EINVAL);
+	FAILS(pwrite64(fd, buf, 1, 0), EINVAL);
+	FAILS(syscall(SYS_pread64, fd, buf, 1, 0), EINVAL);
+	p = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CHECK(p != MAP_FAILED);
+	FAILS(madvise(p, 4096, 25 /* MADV_COLLAPSE */), EINVAL);
+	p[0] = p[4096] = 1;
+	CHECK(!fallocate(fd, HOLE, 0, 4096));
+	CHECK(p[0] == 0 && p[4096] == 1);
+	CHECK(!fallocate(fd, HOLE, 8192, 4096));
+	CHECK(!fallocate64(fd, FALLOC_FL_KEEP_SIZE, 0, 8192));
+	FAILS(fallocate(fd, HOLE, 1, 4096), EINVAL);
+	FAILS(fallocate(fd, HOLE, 0, 1), EINVAL);
+	FAILS(fallocate(fd, FALLOC_FL_KEEP_SIZE, 8192, 4096), EINVAL);
+	FAILS(fallocate(fd, 0, 0, 4096), EOPNOTSUPP);
+	CHECK(!munmap(p, 8192) && !close(fd));
+	/* The number is an ordinary one again. */
+	CHECK(open("/dev/zero", O_RDONLY) == fd);
+	CHECK(read(fd, buf, 1) == 1 && !close(fd));
+	machine_close(&m);
 }
 
 /* The same by number. */

@@ -50,6 +50,17 @@ def guest_file(*args):
     return run.stdout.strip()
 
 
+def qemu_program(next_one):
+    """This machine's QEMU, or that of Debian's newest suite."""
+    if not next_one:
+        return ["qemu-system-x86_64"]
+    run = subprocess.run([os.path.join(ROOT, "tools", "qemu-next")],
+                         stdout=subprocess.PIPE, text=True)
+    if run.returncode:
+        raise Failed("tools/qemu-next failed")
+    return shlex.split(run.stdout)
+
+
 def host_memory_mib():
     with open("/proc/meminfo", encoding="ascii") as f:
         return int(f.readline().split()[1]) // 1024
@@ -199,8 +210,9 @@ def command(opts, initrd):
     if opts.vmm:
         vmm = shlex.split(opts.vmm)
     elif opts.qemu is not None:
-        vmm = [opts.lodge, "kvm", "--", "qemu-system-x86_64", "-accel",
-               "kvm", "-cpu", "max", "-nic", "none"] + shlex.split(opts.qemu)
+        vmm = [opts.lodge, "kvm", "--"] + qemu_program(opts.next_qemu) + [
+            "-accel", "kvm", "-cpu", "max", "-nic", "none"] + \
+            shlex.split(opts.qemu)
     if opts.refuse:
         vmm = [sys.executable, os.path.join(HERE, "refuse.py")] + vmm
     append = "console=ttyS0 lodge.checks=%s lodge.end=%s %s" % (
@@ -264,6 +276,8 @@ def options():
     ap.add_argument("--vmm", help="another VMM, with its first options")
     ap.add_argument("--qemu", metavar="OPTIONS",
                     help="QEMU on Lodge's KVM, with its further options")
+    ap.add_argument("--next-qemu", action="store_true",
+                    help="with --qemu: the newest suite's")
     ap.add_argument("--lodge", default=os.path.join(ROOT, "build", "lodge"))
     ap.add_argument("--kernel", default="cloud",
                     choices=("cloud", "generic", "next"))

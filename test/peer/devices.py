@@ -97,13 +97,13 @@ def fetch(url, seconds=60):
         return answer.read()
 
 
-def network(opts, *args, nic="virtio-net-pci"):
+def network(opts, *args):
     """A file over HTTP each way through user networking."""
     port = free_port()
     server = Server(64 << 20)
     m = Machine(opts, *disk_guest(*args), "-netdev",
                 "user,id=net,hostfwd=tcp:127.0.0.1:%d-:80" % port,
-                "-device", nic + ",netdev=net", log=opts.log)
+                "-device", "virtio-net-pci,netdev=net", log=opts.log)
     try:
         login(m)
         judge_debian(m)
@@ -166,6 +166,5 @@ SCENARIOS = {
     "network": network,
     "network-q35-split": lambda opts: network(
         opts, "-machine", "q35,kernel-irqchip=split", "-smp", 2),
-    "network-e1000": lambda opts: network(opts, nic="e1000"),
     "rng": rng,
 }

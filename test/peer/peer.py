@@ -12,7 +12,7 @@ import os
 import sys
 import time
 
-from qemu import ROOT, Failed, Skipped
+from qemu import ROOT, Failed, Skipped, qemu_program
 import devices
 import firmware
 import gdb
@@ -31,7 +31,8 @@ def options():
     ap.add_argument("scenario", nargs="+", choices=sorted(SCENARIOS))
     ap.add_argument("--lodge", default=os.path.join(ROOT, "build", "lodge"))
     ap.add_argument("--accel", default="lodge", choices=("lodge", "tcg"))
-    ap.add_argument("--qemu", default="qemu-system-x86_64")
+    ap.add_argument("--next-qemu", action="store_true",
+                    help="the QEMU of Debian's newest suite")
     ap.add_argument("--trace", help="file for the KVM requests")
     ap.add_argument("--log", help="file for the serial output")
     return ap.parse_args()
@@ -40,9 +41,11 @@ def options():
 def main():
     opts = options()
     opts.log = open(opts.log, "wb") if opts.log else None
+    name = "the start"
     try:
         if not os.access(opts.lodge, os.X_OK):
             raise Failed("%s is not built" % opts.lodge)
+        opts.qemu = qemu_program(opts.next_qemu)
         for name in opts.scenario:
             began = time.monotonic()
             SCENARIOS[name](opts)

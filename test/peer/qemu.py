@@ -7,7 +7,6 @@ a shell on the serial port and their output is read back.
 import json
 import os
 import re
-import shlex
 import socket
 import subprocess
 import sys
@@ -17,9 +16,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "test", "boot"))
-from boot import Failed, Skipped, Vmm, guest_file  # noqa: E402,F401
-
-QEMU = "qemu-system-x86_64"
+from boot import (Failed, Skipped, Vmm, guest_file,  # noqa: E402,F401
+                  qemu_program)
 
 
 def tool(name):
@@ -99,7 +97,7 @@ class Qmp:
 
 
 class Machine(Vmm):
-    """One QEMU process. @opts: lodge, accel, qemu, vendor."""
+    """One QEMU process. @opts: lodge, accel, qemu, trace."""
 
     def __init__(self, opts, *args, log=None, dir=None, cpu="max"):
         self.dir = dir or tempfile.mkdtemp(prefix="lodge-peer-")
@@ -111,11 +109,11 @@ class Machine(Vmm):
             if opts.trace:
                 argv += ["--trace", opts.trace]
             argv += ["--"]
-        argv += shlex.split(opts.qemu)
-        argv += ["-accel", "kvm" if opts.accel == "lodge" else opts.accel,
-                 "-cpu", cpu, "-nodefaults", "-display", "none",
-                 "-serial", "stdio", "-qmp",
-                 "unix:%s,server=on,wait=off" % self.control]
+        accel = "kvm" if opts.accel == "lodge" else opts.accel
+        argv += opts.qemu + [
+            "-accel", accel, "-cpu", cpu, "-nodefaults", "-display", "none",
+            "-serial", "stdio", "-qmp",
+            "unix:%s,server=on,wait=off" % self.control]
         argv += [str(a) for a in args]
         super().__init__(argv, log)
         self.qmp = Qmp(self.control, self.proc)

@@ -224,7 +224,8 @@ static bool transmit(struct netdev *n)
 		vq_push(vq, e, 0);
 		free(e);
 	}
-	if (i < TX_BURST)
+	/* Also when a burst took just the last one. */
+	if (vq_empty(vq))
 		vq_want_kick(vq, true);
 	virtio_flush(&n->dev, NET_TX);
 	return !vq_empty(vq);

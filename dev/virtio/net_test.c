@@ -443,6 +443,34 @@ static void test_transmit(void **state)
 	free_card(c);
 }
 
+/* As many frames as one burst takes: kicks are wanted after it. */
+static void test_transmit_burst(void **state)
+{
+	struct card *c = new_card(BIT64(32), 0, false);
+	struct fakering *r = &c->ring[NET_TX];
+	struct iovec p = piece(FAKE_DATA, 72);
+	unsigned round, i, got;
+	uint16_t id;
+	uint32_t len;
+
+	for (round = 0; round < 3; round++) {
+		/* The last of them in the only place there is. */
+		for (i = 0; i < 64; i++)
+			fake_add(r, (uint16_t)(i % 8), &p, 1, 1, false);
+		virtio_notify(c->dev, NET_TX);
+		for (got = i = 0; got < 64 && i < 5000; i++) {
+			got += fake_get(r, &id, &len);
+			usleep(got < 64 ? 100 : 0);
+		}
+		assert_int_equal(got, 64);
+		usleep(20000);
+		pthread_mutex_lock(&c->dev->lock);
+		assert_false(c->dev->vq[NET_TX].quiet);
+		pthread_mutex_unlock(&c->dev->lock);
+	}
+	free_card(c);
+}
+
 static void test_transmit_plain(void **state)
 {
 	struct card *c = new_card(BIT64(32), 0, false);
@@ -661,6 +689,7 @@ int main(void)
 		cmocka_unit_test(test_header_size),
 		cmocka_unit_test(test_filter),
 		cmocka_unit_test(test_transmit),
+		cmocka_unit_test(test_transmit_burst),
 		cmocka_unit_test(test_transmit_plain),
 		cmocka_unit_test(test_receive),
 		cmocka_unit_test(test_receive_single),

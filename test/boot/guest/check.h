@@ -30,4 +30,8 @@ int cpu_count(void);
 		return 1;                                       \
 	} while (0)
 
+/* Not checks by name: bytes of a file to a TCP port, and the reverse. */
+int check_receive(const char *port, const char *path);
+int check_send(const char *address, const char *port, const char *path);
+
 #endif

@@ -1,0 +1,247 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A guest streams over VXLAN through a tap interface, both ways.
+
+All of it happens in a network namespace of its own: a tap, one end of a VXLAN
+tunnel, the VMM. The bytes must arrive unchanged; with GSO over UDP tunnels
+the average packet on the tap must be a superpacket, without it a plain one.
+Needs root and /dev/net/tun. --vmm takes another VMM.
+"""
+import argparse
+import hashlib
+import json
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+from boot import (COMPLAINTS, ROOT, SKIP, Failed, Skipped, Vmm, find,
+                  guest_file, tail)
+
+LENGTH = 96 << 20
+LARGE, PLAIN = 40000, 1600      # bytes per packet: at least, at most
+
+
+def sh(command):
+    done = subprocess.run(shlex.split(command), capture_output=True,
+                          text=True)
+    if done.returncode:
+        raise Failed("%s: %s" % (command, done.stderr.strip()))
+    return done.stdout
+
+
+def iproute_archive(folder):
+    """The host's ip with its libraries, as an archive for the guest."""
+    tree = os.path.join(folder, "tree")
+    ip = shutil.which("ip", path=os.environ["PATH"] + ":/sbin:/usr/sbin")
+    if not ip:
+        raise Skipped("this host has no ip")
+    os.makedirs(tree + "/iproute2")
+    shutil.copy(ip, tree + "/iproute2/ip")
+    for word in sh("ldd " + ip).split():
+        if word.startswith("/") and os.path.exists(word):
+            os.makedirs(tree + os.path.dirname(word), exist_ok=True)
+            shutil.copy(os.path.realpath(word), tree + word)
+    return subprocess.run("find . | cpio -o -H newc --quiet | gzip -1",
+                          shell=True, cwd=tree, check=True,
+                          stdout=subprocess.PIPE).stdout
+
+
+def set_up_network(opts):
+    far, near = opts.outer + "1", opts.outer + "2"
+    sh("ip link set lo up")
+    sh("ip tuntap add tap0 mode tap vnet_hdr")
+    sh("ip addr add %s/%d dev tap0 nodad" % (far, opts.bits))
+    sh("ip link set tap0 up")
+    sh("ip link add vx0 type vxlan id 42 dstport 4789 local %s remote %s "
+       "dev tap0 %s" % (far, near, opts.vxlan))
+    sh("ip addr add 192.168.42.1/24 dev vx0")
+    sh("ip link set vx0 up")
+
+
+def tap_counts():
+    stats = json.loads(sh("ip -s -j link show tap0"))[0]["stats64"]
+    return {way: (stats[way]["bytes"], stats[way]["packets"])
+            for way in ("rx", "tx")}
+
+
+def per_packet(before, after, way):
+    data, packets = (after[way][i] - before[way][i] for i in (0, 1))
+    return data / max(packets, 1)
+
+
+class Receiver(threading.Thread):
+    """Hashes what the guest sends."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.listener = socket.create_server(("0.0.0.0", 9))
+        self.sum = hashlib.sha256()
+        self.length = 0
+        self.seconds = 0
+        self.start()
+
+    def run(self):
+        link, _ = self.listener.accept()
+        start = time.monotonic()
+        while True:
+            data = link.recv(1 << 20)
+            if not data:
+                break
+            self.sum.update(data)
+            self.length += len(data)
+            self.seconds = time.monotonic() - start
+
+
+def send(data):
+    start = time.monotonic()
+    for _ in range(50):
+        try:
+            with socket.create_connection(("192.168.42.2", 7), 10) as link:
+                link.settimeout(120)
+                link.sendall(data)
+                link.shutdown(socket.SHUT_WR)
+                link.recv(1)
+            return time.monotonic() - start
+        except ConnectionRefusedError:
+            time.sleep(0.2)
+            start = time.monotonic()
+    raise Failed("the guest does not listen")
+
+
+def command(opts, initrd, kernel):
+    vmm = shlex.split(opts.vmm) if opts.vmm else \
+        [opts.lodge, "run", "-accel", "lodge"]
+    append = ("console=ttyS0 quiet lodge.checks=features,tunnel "
+              "lodge.outer=%s lodge.bits=%d lodge.vxlan=%s" %
+              (opts.outer, opts.bits, opts.vxlan.replace(" ", "+")))
+    more = "," + opts.properties if opts.properties else ""
+    return vmm + [
+        "-nographic", "-no-reboot", "-machine", opts.machine, "-m", "768", "-smp", str(opts.smp),
+        "-kernel", kernel, "-initrd", initrd, "-append", append,
+        "-netdev", "tap,id=n,ifname=tap0,script=no,downscript=no",
+        "-device", "virtio-net-pci,netdev=n" + more]
+
+
+def judge_stream(name, size, large):
+    print("  %s: %d bytes per packet" % (name, size))
+    if large and size < LARGE:
+        raise Failed("%s: segmented, %d bytes per packet" % (name, size))
+    if not large and size > PLAIN:
+        raise Failed("%s: not segmented, %d bytes per packet" % (name, size))
+
+
+def stream(opts, vmm):
+    receiver = Receiver()
+    before = tap_counts()
+    vmm.wait_for("^lodge: listening", opts.timeout)
+    between = tap_counts()
+    data = os.urandom(LENGTH)
+    seconds = send(data)
+    counts = before, between, tap_counts()
+    return receiver, counts, data, seconds, vmm.finish(60)
+
+
+def judge(vmm, opts, receiver, data, status):
+    for _, text in vmm.lines:
+        if COMPLAINTS.search(text) or "bad gso" in text or \
+                "bad csum" in text:
+            raise Failed("the kernel says: " + text)
+    out = find(vmm.lines, r"^out (\w{64})$")[1]
+    into = find(vmm.lines, r"^in (\w{64})$")[1]
+    if not out or out[1] != receiver.sum.hexdigest():
+        raise Failed("guest to host: %d bytes, other ones" % receiver.length)
+    if not into or into[1] != hashlib.sha256(data).hexdigest():
+        raise Failed("host to guest: other bytes")
+    if not find(vmm.lines, "^lodge: tunnel passed$")[1]:
+        raise Failed("the guest is not content")
+    if status:
+        raise Failed("exit status %d" % status)
+
+
+def boot(opts):
+    set_up_network(opts)
+    vmm = Vmm(command(opts, opts.initrd, opts.image),
+              open(opts.log, "wb") if opts.log else None)
+    try:
+        receiver, counts, data, seconds, status = stream(opts, vmm)
+        before, between, after = counts
+        judge(vmm, opts, receiver, data, status)
+        print("  guest to host %.0f Mbit/s, host to guest %.0f Mbit/s" %
+              (LENGTH * 8e-6 / receiver.seconds, LENGTH * 8e-6 / seconds))
+        judge_stream("guest to host", per_packet(before, between, "rx"),
+                     opts.expect in ("both", "out"))
+        judge_stream("host to guest", per_packet(between, after, "tx"),
+                     opts.expect in ("both", "in"))
+    except Failed:
+        tail(vmm)
+        raise
+    finally:
+        vmm.kill()
+
+
+def options():
+    ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    ap.add_argument("--vmm", help="another VMM, with its first options")
+    ap.add_argument("--lodge", default=os.path.join(ROOT, "build", "lodge"))
+    ap.add_argument("--kernel", default="next",
+                    choices=("cloud", "generic", "next"))
+    ap.add_argument("--machine", default="pc")
+    ap.add_argument("--smp", type=int, default=1)
+    ap.add_argument("--properties", default="", help="for the card")
+    ap.add_argument("--outer", default="10.0.0.",
+                    help="the outer addresses without their 1 and 2")
+    ap.add_argument("--bits", type=int, default=24)
+    ap.add_argument("--vxlan", default="", help="more for ip link add")
+    ap.add_argument("--expect", default="both",
+                    choices=("both", "in", "out", "none"),
+                    help="the ways that carry superpackets")
+    ap.add_argument("--timeout", type=int, default=120)
+    ap.add_argument("--log", help="file for the serial output")
+    ap.add_argument("--initrd", help=argparse.SUPPRESS)
+    ap.add_argument("--image", help=argparse.SUPPRESS)
+    return ap.parse_args()
+
+
+def prepare(opts, folder):
+    """Fetches what is needed and runs this again in a new namespace."""
+    if os.geteuid() or not os.path.exists("/dev/net/tun"):
+        raise Skipped("needs root and /dev/net/tun")
+    if subprocess.run(["unshare", "-n", "true"],
+                      stderr=subprocess.DEVNULL).returncode:
+        raise Skipped("no network namespaces here")
+    path = os.path.join(folder, "initrd")
+    with open(path, "wb") as out:
+        for part in (guest_file("--print-initrd", "test"),
+                     guest_file("--print-modules", opts.kernel)):
+            with open(part, "rb") as f:
+                out.write(f.read())
+        out.write(iproute_archive(folder))
+    image = guest_file("--print-kernel", opts.kernel)
+    return subprocess.run(["unshare", "-n", sys.executable] + sys.argv +
+                          ["--initrd", path, "--image", image]).returncode
+
+
+def main():
+    opts = options()
+    try:
+        if opts.initrd:
+            boot(opts)
+            return 0
+        with tempfile.TemporaryDirectory() as folder:
+            return prepare(opts, folder)
+    except Failed as e:
+        print("failed: %s" % e)
+        return 1
+    except Skipped as e:
+        print("skipped: %s" % e)
+        return SKIP
+
+
+if __name__ == "__main__":
+    sys.exit(main())

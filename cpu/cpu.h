@@ -203,14 +203,14 @@ struct cpu {
 	uint64_t *stat;                  /* counters, enum cpu_stat */
 	uint64_t stat_own[16];           /* where they are at first */
 	uint64_t msr_next_rip;           /* after the access in msr */
-	bool msr_filter;          /* ask ops->msr_denied() about each MSR */
-	uint8_t msr_exits;        /* CPU_MSR_*: reasons to exit, not #GP */
-	bool clock_dirty;         /* the guest moved its TSC: redo kvmclock */
-	bool no_platform_info;    /* the client hides MSR_PLATFORM_INFO */
-	bool cpuid_faulting;      /* CPUID is #GP outside ring 0 */
-	bool bus_lock_exits;      /* locks across cache lines are told */
-	bool bus_locked;          /* one was taken: tell (Intel) */
-	bool bus_lock_told;       /* the one at bus_lock_rip may go on (AMD) */
+	bool msr_filter;       /* ask ops->msr_denied() about each MSR */
+	uint8_t msr_exits;     /* CPU_MSR_*: reasons to exit, not #GP */
+	bool clock_dirty;      /* the guest moved its TSC: redo kvmclock */
+	bool no_platform_info; /* the client hides MSR_PLATFORM_INFO */
+	bool cpuid_faulting;   /* CPUID is #GP outside ring 0 */
+	bool bus_lock_exits;   /* locks across cache lines are told */
+	bool bus_locked;       /* one was taken: tell (Intel) */
+	bool bus_lock_told;    /* the one at bus_lock_rip may go on (AMD) */
 	uint64_t bus_lock_rip;
 	uint64_t disabled_quirks; /* CPU_QUIRK_* that are off */
 	uint64_t cr4_allowed;     /* by CPUID */

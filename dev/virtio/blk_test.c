@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The disk over a real file: each request, those that may not be, random
+ * ones, and a reset while requests run.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "dev/virtio/classes.h"
+#include "dev/virtio/fakering.h"
+#include "host/block/block.h"
+
+#define SECTORS 2048
+#define FLUSHES (BIT64(32) | BIT64(9))
+#define EVERY   (FLUSHES | BIT64(13) | BIT64(14) | BIT64(11))
+
+#define STATUS (FAKE_DATA + 0x20000)
+#define BODY   (FAKE_DATA + 0x1000)
+
+struct disk {
+	char path[32];
+	struct block *block;
+	struct virtio_device *dev;
+	struct fakering ring;
+};
+
+static void no_interrupt(void *ctx, unsigned q)
+{
+}
+
+static void no_config_interrupt(void *ctx)
+{
+}
+
+static const struct virtio_transport_ops no_transport = {
+	no_interrupt,
+	no_config_interrupt,
+};
+
+static void bring_up(struct disk *d, uint64_t features)
+{
+	struct vq *vq = d->dev->vq;
+
+	virtio_set_status(d->dev, 0);
+	if (d->ring.mem)
+		fake_exit(&d->ring);
+	fake_init(&d->ring, 64, BIT64(32));
+	d->dev->driver.w[0] = features;
+	virtio_set_status(d->dev, 0xb);
+	assert_int_equal(virtio_get_status(d->dev), 0xb);
+	vq->size = 64;
+	vq->desc_gpa = FAKE_DESC;
+	vq->driver_gpa = FAKE_DRIVER;
+	vq->device_gpa = FAKE_DEVICE;
+	virtio_queue_enable(d->dev, 0);
+	virtio_set_status(d->dev, 0xf);
+	assert_int_equal(virtio_get_status(d->dev), 0xf);
+}
+
+static void open_disk(struct disk *d, bool read_only, uint64_t features)
+{
+	struct virtio_blk_conf c = {
+		.want.w[0] = EVERY | VIRTIO_COMMON_FEATURES,
+		.queues = 1,
+		.queue_size = 64,
+		.logical_block = 512,
+		.physical_block = 4096,
+		.serial = "S123",
+		.write_cache = true,
+	};
+	struct block_options o = {
+		.path = d->path,
+		.read_only = read_only,
+		.unmap = true,
+	};
+	struct err e = {0};
+	int fd;
+
+	*d = (struct disk){.path = "/tmp/blk_test.XXXXXX"};
+	fd = mkstemp(d->path);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, SECTORS * 512), 0);
+	close(fd);
+	d->block = block_open(&o, &e);
+	assert_non_null(d->block);
+	c.block = d->block;
+	d->dev = virtio_blk_create(&d->ring.dma, &c);
+	assert_non_null(d->dev);
+	d->dev->transport = &no_transport;
+	bring_up(d, features);
+}
+
+static void close_disk(struct disk *d)
+{
+	virtio_exit(d->dev);
+	block_close(d->block);
+	unlink(d->path);
+	fake_exit(&d->ring);
+}
+
+static void put_header(struct disk *d, uint32_t type, uint64_t sector)
+{
+	uint32_t head[2] = {type, 0};
+
+	memcpy(fake_ptr(&d->ring, FAKE_DATA), head, 8);
+	memcpy(fake_ptr(&d->ring, FAKE_DATA + 8), &sector, 8);
+	memset(fake_ptr(&d->ring, STATUS), 0xee, 1);
+}
+
+/* One request with @len bytes at BODY; its status. */
+static int request(struct disk *d, uint32_t type, uint64_t sector, size_t len,
+		   bool in)
+{
+	struct iovec p[3] = {
+		{(void *)(uintptr_t)FAKE_DATA, 16},
+		{(void *)(uintptr_t)BODY, len},
+		{(void *)(uintptr_t)STATUS, 1},
+	};
+	uint16_t id;
+	uint32_t got;
+	int i;
+
+	if (!len)
+		p[1] = p[2];
+	put_header(d, type, sector);
+	fake_add(&d->ring, 0, p, len ? 3 : 2, len && !in ? 2 : 1, false);
+	virtio_notify(d->dev, 0);
+	for (i = 0; i < 50000 && !fake_get(&d->ring, &id, &got); i++)
+		usleep(100);
+	assert_int_not_equal(i, 50000);
+	i = *(uint8_t *)fake_ptr(&d->ring, STATUS);
+	assert_int_equal(got, !i && in ? len + 1 : 1);
+	return i;
+}
+
+static uint8_t *body(struct disk *d)
+{
+	return fake_ptr(&d->ring, BODY);
+}
+
+static void test_requests(void **state)
+{
+	uint8_t want[8192];
+	struct disk d;
+	unsigned i;
+
+	open_disk(&d, false, EVERY);
+	assert_true(virtio_config_read(d.dev, 0, 8) == SECTORS);
+	for (i = 0; i < sizeof(want); i++)
+		body(&d)[i] = want[i] = (uint8_t)(i * 31 >> 3);
+	assert_int_equal(request(&d, 1, 5, sizeof(want), false), 0);
+	assert_int_equal(request(&d, 4, 0, 0, false), 0);
+	memset(body(&d), 0, sizeof(want));
+	assert_int_equal(request(&d, 0, 5, sizeof(want), true), 0);
+	assert_memory_equal(body(&d), want, sizeof(want));
+	/* Past the end, across it, of odd length, of unknown type. */
+	assert_int_equal(request(&d, 0, SECTORS, 512, true), 1);
+	assert_int_equal(request(&d, 1, SECTORS - 1, 1024, false), 1);
+	assert_int_equal(request(&d, 0, UINT64_MAX, 512, true), 1);
+	assert_int_equal(request(&d, 0, 1ULL << 55, 512, true), 1);
+	assert_int_equal(request(&d, 0, 0, 100, true), 1);
+	assert_int_equal(request(&d, 99, 0, 512, true), 2);
+	assert_int_equal(request(&d, 0, SECTORS - 1, 512, true), 0);
+	assert_int_equal(request(&d, 8, 0, 20, true), 0);
+	assert_string_equal((char *)body(&d), "S123");
+	close_disk(&d);
+}
+
+static int range(struct disk *d, uint32_t type, uint64_t sector,
+		 uint32_t sectors, uint32_t flags)
+{
+	uint32_t rest[2] = {sectors, flags};
+
+	memcpy(body(d), &sector, 8);
+	memcpy(body(d) + 8, rest, 8);
+	return request(d, type, 0, 16, false);
+}
+
+static void test_ranges(void **state)
+{
+	uint8_t zeros[1024] = {0};
+	struct disk d;
+	int i;
+
+	open_disk(&d, false, EVERY);
+	for (i = 0; i < 3; i++) {
+		memset(body(&d), 7, 1024);
+		assert_int_equal(request(&d, 1, 8, 1024, false), 0);
+		/* Write zeroes, with and without freeing; discard. */
+		assert_int_equal(range(&d, i < 2 ? 13 : 11, 8, 2, i == 1), 0);
+		assert_int_equal(request(&d, 0, 8, 1024, true), 0);
+		assert_memory_equal(body(&d), zeros, 1024);
+	}
+	assert_int_equal(range(&d, 11, 8, 2, 1), 2);
+	assert_int_equal(range(&d, 13, 8, 2, 2), 2);
+	assert_int_equal(range(&d, 13, 8, 0, 0), 1);
+	assert_int_equal(range(&d, 13, SECTORS - 1, 2, 0), 1);
+	assert_int_equal(range(&d, 13, UINT64_MAX, 2, 0), 1);
+	assert_int_equal(range(&d, 13, 8, UINT32_MAX, 0), 1);
+	assert_int_equal(request(&d, 13, 0, 32, false), 2);
+	assert_int_equal(request(&d, 13, 0, 8, false), 1);
+	/* Not agreed on. */
+	bring_up(&d, FLUSHES);
+	assert_int_equal(range(&d, 13, 8, 2, 0), 2);
+	close_disk(&d);
+}
+
+static void test_read_only(void **state)
+{
+	struct disk d;
+
+	/* The file must be there before it is opened for reading only. */
+	open_disk(&d, true, BIT64(32) | BIT64(5));
+	assert_int_equal(request(&d, 0, 0, 512, true), 0);
+	assert_int_equal(request(&d, 1, 0, 512, false), 1);
+	assert_int_equal(range(&d, 13, 8, 2, 0), 1);
+	close_disk(&d);
+}
+
+static void test_lock(void **state)
+{
+	struct block_options o = {0};
+	struct block *second;
+	struct err e = {0};
+	struct disk d;
+
+	open_disk(&d, false, BIT64(32));
+	o.path = d.path;
+	assert_null(block_open(&o, &e));
+	assert_int_equal(e.code, -16);
+	o.read_only = true;
+	assert_null(block_open(&o, NULL));
+	o.share = true;
+	second = block_open(&o, NULL);
+	assert_non_null(second);
+	block_close(second);
+	close_disk(&d);
+	open_disk(&d, true, BIT64(32) | BIT64(5));
+	o = (struct block_options){.path = d.path, .read_only = true};
+	second = block_open(&o, NULL);
+	assert_non_null(second);
+	block_close(second);
+	close_disk(&d);
+}
+
+/* No header or no place for the status: the device asks for a reset. */
+static void test_unanswerable(void **state)
+{
+	struct iovec p = {(void *)(uintptr_t)FAKE_DATA, 64};
+	struct disk d;
+	int i;
+
+	open_disk(&d, false, BIT64(32));
+	for (i = 0; i < 2; i++) {
+		bring_up(&d, BIT64(32));
+		fake_add(&d.ring, 0, &p, 1, (unsigned)i, false);
+		virtio_notify(d.dev, 0);
+		assert_int_equal(virtio_get_status(d.dev), 0x4f);
+	}
+	bring_up(&d, BIT64(32));
+	assert_int_equal(request(&d, 0, 0, 512, true), 0);
+	close_disk(&d);
+}
+
+static unsigned peek_used(struct disk *d)
+{
+	uint16_t used;
+
+	memcpy(&used, fake_ptr(&d->ring, FAKE_DEVICE + 2), 2);
+	return used;
+}
+
+/* Writes in flight when the driver resets; none may touch memory after. */
+static void test_reset_in_flight(void **state)
+{
+	struct iovec p[3] = {
+		{(void *)(uintptr_t)FAKE_DATA, 16},
+		{(void *)(uintptr_t)BODY, 65536},
+		{(void *)(uintptr_t)STATUS, 1},
+	};
+	struct disk d;
+	int round, i;
+
+	open_disk(&d, false, BIT64(32));
+	for (round = 0; round < 50; round++) {
+		put_header(&d, 1, 0);
+		for (i = 0; i < 8; i++)
+			fake_add(&d.ring, (uint16_t)i, p, 3, 2, false);
+		virtio_notify(d.dev, 0);
+		virtio_set_status(d.dev, 0);
+		memset(d.ring.mem, 0, FAKE_SIZE);
+		bring_up(&d, BIT64(32));
+		assert_int_equal(peek_used(&d), 0);
+	}
+	close_disk(&d);
+}
+
+static void test_fuzz(void **state)
+{
+	struct iovec p[4];
+	struct disk d;
+	unsigned i, k, n, out;
+	uint64_t sector;
+	uint16_t id;
+	uint32_t len;
+
+	open_disk(&d, false, EVERY);
+	srandom(5);
+	for (i = 0; i < 20000; i++) {
+		n = 1 + (unsigned)random() % 4;
+		out = (unsigned)random() % (n + 1);
+		for (k = 0; k < n; k++) {
+			p[k].iov_base = (void *)(uintptr_t)(FAKE_DATA +
+							    (unsigned)random() %
+								    0x1000);
+			p[k].iov_len = random() % 3
+					       ? (size_t)(random() % 4) * 512 +
+							 16
+					       : (size_t)random() % 600 + 1;
+		}
+		sector = random() % 4 ? (unsigned)random() % SECTORS
+				      : (uint64_t)random() << 33;
+		put_header(&d, (uint32_t)(random() % 15), sector);
+		p[0].iov_base = (void *)(uintptr_t)FAKE_DATA;
+		fake_add(&d.ring, (uint16_t)(i % 8), p, n, out, false);
+		virtio_notify(d.dev, 0);
+		if (virtio_get_status(d.dev) & 0x40)
+			bring_up(&d, EVERY);
+		for (k = 0; k < 1000 && !fake_get(&d.ring, &id, &len) &&
+			    d.ring.avail != d.ring.used;
+		     k++)
+			usleep(50);
+		assert_int_not_equal(k, 1000);
+	}
+	close_disk(&d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_read_only),
+		cmocka_unit_test(test_lock),
+		cmocka_unit_test(test_unanswerable),
+		cmocka_unit_test(test_reset_in_flight),
+		cmocka_unit_test(test_fuzz),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

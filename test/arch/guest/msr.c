@@ -50,9 +50,9 @@ static bool takes(uint32_t msr, uint64_t v)
 static void test_unknown(void)
 {
 	check(try_call(rdmsr, 0x12345678, 0) == 13 && !caught.error,
-	      "RDMSR of an unimplemented address is #GP(0)");
+	      "RDMSR of an address without a register is #GP(0)");
 	check(refused(0x12345678, 0),
-	      "WRMSR to an unimplemented address is #GP(0)");
+	      "WRMSR to an address without a register is #GP(0)");
 }
 
 /* The upper halves of RAX, RCX and RDX. */
@@ -297,7 +297,7 @@ void setup(void)
 
 const struct test tests[] = {
 	{"unknown", test_unknown,
-	 "SDM 2 \"RDMSR\", \"WRMSR\": #GP(0) for a reserved or unimplemented "
+	 "SDM 2 \"RDMSR\", \"WRMSR\": #GP(0) for a reserved "
 	 "address"},
 	{"halves", test_halves,
 	 "SDM 2 \"RDMSR\", \"WRMSR\": the high-order 32 bits"},

@@ -134,11 +134,9 @@ void fake_add(struct fakering *r, uint16_t id, const struct iovec *piece,
 static bool get_split(struct fakering *r, uint16_t *id, uint32_t *len)
 {
 	uint8_t *used = fake_ptr(r, FAKE_DEVICE);
-	uint16_t idx;
 	uint32_t entry[2];
 
-	memcpy(&idx, used + 2, 2);
-	if (idx == r->used)
+	if (vq_load16(used + 2) == r->used)
 		return false;
 	memcpy(entry, used + 4 + 8 * (r->used % r->size), 8);
 	r->used++;
@@ -150,11 +148,12 @@ static bool get_split(struct fakering *r, uint16_t *id, uint32_t *len)
 static bool get_packed(struct fakering *r, uint16_t *id, uint32_t *len)
 {
 	struct fake_desc *d = fake_ptr(r, FAKE_DESC);
-	unsigned i;
+	unsigned i, flags;
 
 	d += r->used;
-	if (!!(d->b & 1U << 7) != r->used_wrap ||
-	    !!(d->b & 1U << 15) != r->used_wrap)
+	flags = vq_load16((const uint8_t *)&d->b);
+	if (!!(flags & 1U << 7) != r->used_wrap ||
+	    !!(flags & 1U << 15) != r->used_wrap)
 		return false;
 	*id = d->a;
 	*len = d->len;

@@ -16,6 +16,11 @@
 
 #define MAX_BYTES 65536 /* before a look at the doorbell's owner */
 
+/* One access each, whatever the alignment. */
+typedef uint16_t __attribute__((aligned(1), may_alias)) any16;
+typedef uint32_t __attribute__((aligned(1), may_alias)) any32;
+typedef uint64_t __attribute__((aligned(1), may_alias)) any64;
+
 struct run {
 	struct cpu *cpu;
 	const struct insn *i;
@@ -438,8 +443,46 @@ static int run_string(struct cpu *cpu, const struct insn *i, chunk_fn *chunk,
 	return EXEC_NEXT;
 }
 
+/*
+ * One element without REP, as boot loaders copy. False when it has to go the
+ * long way, which starts anew: it crosses pages or is not RAM.
+ */
+static bool movs_one(struct cpu *cpu, const struct insn *i)
+{
+	struct run r;
+	uint64_t si, di;
+	uint8_t *s, *d;
+	gva_t gva;
+
+	run_init(&r, cpu, i);
+	if (r.rep)
+		return false;
+	si = cpu->gpr[REG_RSI] & r.mask;
+	di = cpu->gpr[REG_RDI] & r.mask;
+	gva = mem_linear(cpu, r.src, si, r.size, ACC_READ);
+	if ((gva & PG_OFFSET) + r.size > PG_SIZE)
+		return false;
+	s = mem_hva(cpu, gva, r.size, mem_acc(cpu, ACC_READ), NULL);
+	gva = mem_linear(cpu, SEG_ES, di, r.size, ACC_WRITE);
+	if (!s || (gva & PG_OFFSET) + r.size > PG_SIZE)
+		return false;
+	d = mem_hva(cpu, gva, r.size, mem_acc(cpu, ACC_WRITE), NULL);
+	if (!d)
+		return false;
+	switch (r.size) {
+	case 1: *d = *s; break;
+	case 2: *(any16 *)d = *(const any16 *)s; break;
+	case 4: *(any32 *)d = *(const any32 *)s; break;
+	default: *(any64 *)d = *(const any64 *)s; break;
+	}
+	advance(&r, USE_SI | USE_DI, 1);
+	return true;
+}
+
 int exec_movs(struct cpu *cpu, const struct insn *i)
 {
+	if (movs_one(cpu, i))
+		return EXEC_NEXT;
 	return run_string(cpu, i, movs_chunk, USE_SI | USE_DI);
 }
 

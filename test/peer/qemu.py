@@ -77,7 +77,10 @@ class Qmp:
         if arguments:
             message["arguments"] = {k.replace("_", "-"): v
                                     for k, v in arguments.items()}
-        self.sock.sendall(json.dumps(message).encode() + b"\n")
+        try:
+            self.sock.sendall(json.dumps(message).encode() + b"\n")
+        except OSError as e:
+            raise Failed("the monitor has gone: %s" % e) from None
         answer = self.reply()
         if "error" in answer:
             raise Failed("%s: %s" % (command, answer["error"]["desc"]))

@@ -136,7 +136,7 @@ def migration(opts, *args, times=2):
 
 def migration_load(opts, *args):
     """Migrated in the middle of the boot tests' checks."""
-    checks = "storm,signal,ptrace,fpu,clock,dd,storm,fpu"
+    checks = "storm,signal,ptrace,fpu,clock,dd,storm,fpu,signal,storm,fpu"
     guest = ["-m", "512", "-kernel", guest_file("--print-kernel", "cloud"),
              "-initrd", guest_file("--print-initrd", "test"), "-append",
              "console=ttyS0 lodge.checks=" + checks, *args]
@@ -145,8 +145,8 @@ def migration_load(opts, *args):
     try:
         m.wait_for("lodge: init", 60)
         lines = []
-        for turn in range(4):
-            time.sleep(1)
+        for turn in range(3):
+            time.sleep(0.7)
             path = os.path.join(made[0].dir, "migration-%d" % turn)
             target = Machine(opts, *guest, "-incoming", "unix:" + path,
                              log=opts.log, dir=made[0].dir)

@@ -20,6 +20,7 @@
 #include "include/lodge.h"
 #include "include/uapi/kvm_new.h"
 
+#define PEEK_MAX  4096ul /* fits into any pipe */
 #define NS_PER_S  1000000000ull
 #define ARGUMENT  64
 #define TRACE_FD  1000 /* at least, to be out of the client's way */
@@ -119,11 +120,29 @@ uint64_t trace_clock(void)
 	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
+/* Containers may refuse process_vm_readv(); a pipe reads as carefully. */
+static ssize_t peek_pipe(void *to, uintptr_t from, size_t size)
+{
+	int ends[2];
+	ssize_t n;
+
+	if (pipe2(ends, O_CLOEXEC))
+		return -1;
+	n = write(ends[1], (const void *)from, MIN(size, PEEK_MAX));
+	if (n > 0)
+		n = read(ends[0], to, (size_t)n);
+	real()->close(ends[0]);
+	real()->close(ends[1]);
+	return n;
+}
+
 static size_t peek(void *to, uintptr_t from, size_t size)
 {
 	struct iovec l = {to, size}, r = {(void *)from, size};
 	ssize_t n = process_vm_readv(getpid(), &l, 1, &r, 1, 0);
 
+	if (n < 0 && errno != EFAULT)
+		n = peek_pipe(to, from, size);
 	return n > 0 ? (size_t)n : 0;
 }
 

@@ -21,6 +21,7 @@ static const struct {
 	{"doctor", "say what this machine offers to guests", cmd_doctor},
 	{"cpu", "list, show and compare CPU models", cmd_cpu},
 	{"stat", "show what running VMs do", cmd_stat},
+	{"top", "show which processes run VMs, busiest first", cmd_top},
 };
 
 static void print_help(FILE *f)

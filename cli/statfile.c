@@ -15,7 +15,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LINK      "/memfd:kvm-stats (deleted)"
+/* KVM's, and those of our monitor's devices. */
+static const char *const links[] = {"/memfd:kvm-stats (deleted)",
+				    "/memfd:vmm-stats (deleted)"};
+
 #define FILE_MAX  (64u << 10)
 #define FILES_MAX 4096u
 
@@ -26,6 +29,18 @@ const struct stat_row *statfile_find(const struct stat_sum *sum,
 		if (!strcmp(sum->row[i].name, name))
 			return &sum->row[i];
 	return NULL;
+}
+
+double statfile_rate(const struct stat_sum *now, const struct stat_sum *before,
+		     const char *name, double seconds)
+{
+	const struct stat_row *is = statfile_find(now, name);
+	const struct stat_row *was = before ? statfile_find(before, name)
+					    : NULL;
+
+	if (!is || !was || was->value > is->value || seconds <= 0)
+		return 0;
+	return (double)(is->value - was->value) / seconds;
 }
 
 static void add(struct stat_sum *sum, const char *name, uint64_t value)
@@ -92,7 +107,7 @@ static int parse(struct stat_sum *sum, const uint8_t *buf, size_t size)
 		return ret;
 	if (strstr(id, "/vcpu-"))
 		sum->vcpus++;
-	else
+	else if (!strncmp(id, "kvm-", 4))
 		sum->vms++;
 	return 0;
 }
@@ -133,6 +148,14 @@ static bool is_new(struct seen *s, int fd)
 	return true;
 }
 
+static bool is_stats(const char *link)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(links); i++)
+		if (!strcmp(link, links[i]))
+			return true;
+	return false;
+}
+
 static void add_link(struct stat_sum *sum, struct seen *seen, int dir,
 		     const char *name)
 {
@@ -143,7 +166,7 @@ static void add_link(struct stat_sum *sum, struct seen *seen, int dir,
 	if (n < 0)
 		return;
 	link[n] = '\0';
-	if (strcmp(link, LINK) != 0)
+	if (!is_stats(link))
 		return;
 	fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)

@@ -39,4 +39,11 @@ int statfile_add_process(struct stat_sum *sum, pid_t pid,
 const struct stat_row *statfile_find(const struct stat_sum *sum,
 				     const char *name);
 
+/*
+ * How much a counter grew per second; 0 when it is in one of them only, or
+ * went back, as it does when a VM ends. @before may be NULL.
+ */
+double statfile_rate(const struct stat_sum *now, const struct stat_sum *before,
+		     const char *name, double seconds);
+
 #endif

@@ -49,6 +49,7 @@ helps '-kernel FILE' run -m 1G -help
 helps 'PROGRAM' kvm --help
 helps 'Exit status' doctor --help
 helps 'PID|all' stat -h
+helps 'sort by processor' top --help
 refuses "'boil' is not a subcommand" boil
 refuses 'no program' kvm
 refuses 'boil' doctor boil

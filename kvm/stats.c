@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,113 +21,71 @@
 #include "kvm/vm.h"
 #include "lib/check.h"
 
-#define NAME_SIZE   48u
-#define DESC_OFFSET (sizeof(struct kvm_stats_header) + NAME_SIZE)
-#define DESC_SIZE   (sizeof(struct kvm_stats_desc) + NAME_SIZE)
-#define DATA_OFFSET 4096u
-#define FILE_SIZE   8192u
+/* The layout is KVM's. */
+_Static_assert(sizeof(struct binstat_header) == sizeof(struct kvm_stats_header),
+	       "header");
+_Static_assert(offsetof(struct binstat_header, data_offset) ==
+		       offsetof(struct kvm_stats_header, data_offset),
+	       "header");
+_Static_assert(sizeof(struct binstat_desc) == sizeof(struct kvm_stats_desc),
+	       "descriptor");
+_Static_assert(offsetof(struct binstat_desc, offset) ==
+		       offsetof(struct kvm_stats_desc, offset),
+	       "descriptor");
+_Static_assert(!(KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_NONE |
+		 KVM_STATS_BASE_POW10),
+	       "flags of a plain counter");
 
-struct stat_name {
-	const char *name; /* NULL: not shown */
+static const char *const vcpu_names[] = {
+	[CPU_STAT_EXITS] = "exits",
+	[CPU_STAT_IO] = "io_exits",
+	[CPU_STAT_MMIO] = "mmio_exits",
+	[CPU_STAT_IRQ] = "irq_injections",
+	[CPU_STAT_HLT] = "halt_exits",
+	[CPU_STAT_TLB_MISS] = "tlb_misses",
+	[CPU_STAT_TLB_FLUSH] = "tlb_flush",
+	[CPU_STAT_TRANSLATE] = "translations",
+	[CPU_STAT_INVALIDATE] = "invalidations",
+	[CPU_STAT_EXCEPTION] = "exceptions",
+	[CPU_STAT_SLOW_INSN] = "insn_emulation",
+	[CPU_STAT_DISPATCH] = "dispatches",
 };
 
-static const struct stat_name vcpu_names[] = {
-	[CPU_STAT_EXITS] = {"exits"},
-	[CPU_STAT_IO] = {"io_exits"},
-	[CPU_STAT_MMIO] = {"mmio_exits"},
-	[CPU_STAT_IRQ] = {"irq_injections"},
-	[CPU_STAT_HLT] = {"halt_exits"},
-	[CPU_STAT_TLB_MISS] = {"tlb_misses"},
-	[CPU_STAT_TLB_FLUSH] = {"tlb_flush"},
-	[CPU_STAT_TRANSLATE] = {"translations"},
-	[CPU_STAT_INVALIDATE] = {"invalidations"},
-	[CPU_STAT_EXCEPTION] = {"exceptions"},
-	[CPU_STAT_SLOW_INSN] = {"insn_emulation"},
-	[CPU_STAT_DISPATCH] = {"dispatches"},
+static const char *const vm_names[VM_STAT_COUNT] = {
+	[VM_STAT_MEMSLOT] = "memslot_updates",
+	[VM_STAT_DIRTY_LOG] = "dirty_log_reads",
+	[VM_STAT_ROUTING] = "irq_routing_updates",
+	[VM_STAT_IRQFD] = "irqfd_injections",
+	[VM_STAT_IOEVENTFD] = "ioeventfd_signals",
+	[VM_STAT_COALESCED] = "coalesced_writes",
 };
 
-static const struct stat_name vm_names[VM_STAT_COUNT] = {
-	[VM_STAT_MEMSLOT] = {"memslot_updates"},
-	[VM_STAT_DIRTY_LOG] = {"dirty_log_reads"},
-	[VM_STAT_ROUTING] = {"irq_routing_updates"},
-	[VM_STAT_IRQFD] = {"irqfd_injections"},
-	[VM_STAT_IOEVENTFD] = {"ioeventfd_signals"},
-	[VM_STAT_COALESCED] = {"coalesced_writes"},
-};
-
-_Static_assert(DESC_OFFSET + DESC_SIZE * ARRAY_SIZE(vcpu_names) <= DATA_OFFSET,
-	       "descriptors in the first page");
-
-/* Header, id and descriptors of @n counters. */
-static void describe(uint8_t *file, const char *id,
-		     const struct stat_name *names, uint32_t n)
+static int create(struct stats *s, const char *id, const char *const *names,
+		  uint32_t n)
 {
-	struct kvm_stats_header *h = (void *)file;
-
-	*h = (struct kvm_stats_header){
-		.name_size = NAME_SIZE,
-		.num_desc = n,
-		.id_offset = sizeof(*h),
-		.desc_offset = DESC_OFFSET,
-		.data_offset = DATA_OFFSET,
-	};
-	snprintf((char *)file + h->id_offset, NAME_SIZE, "%s", id);
-	for (uint32_t i = 0; i < n; i++) {
-		struct kvm_stats_desc *d = (void *)(file + DESC_OFFSET +
-						    i * DESC_SIZE);
-
-		d->flags = KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_NONE |
-			   KVM_STATS_BASE_POW10;
-		d->size = 1;
-		d->offset = i * (uint32_t)sizeof(uint64_t);
-		snprintf((char *)d + sizeof(*d), NAME_SIZE, "%s",
-			 names[i].name);
-	}
-}
-
-static int create(struct stats *s, const char *id,
-		  const struct stat_name *names, uint32_t n)
-{
-	int fd = memfd_create("kvm-stats", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	struct stat st;
-	void *p;
-	int ret;
+	int ret = binstat_create(&s->file, "kvm-stats", id, names, n);
 
-	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, FILE_SIZE) || fstat(fd, &st))
-		goto close_fd;
-	p = mmap(NULL, FILE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (p == MAP_FAILED)
-		goto close_fd;
-	describe(p, id, names, n);
-	*s = (struct stats){
-		.fd = fd,
-		.dev = st.st_dev,
-		.ino = st.st_ino,
-		.file = p,
-		.data = (uint64_t *)((uint8_t *)p + DATA_OFFSET),
-	};
+	if (ret)
+		return ret;
+	if (fstat(s->file.fd, &st)) {
+		ret = -errno;
+		binstat_destroy(&s->file);
+		return ret;
+	}
+	s->dev = st.st_dev;
+	s->ino = st.st_ino;
 	return 0;
-close_fd:
-	ret = -errno;
-	close(fd);
-	return ret;
 }
 
 void stats_destroy(struct stats *s)
 {
-	if (!s->file)
-		return;
-	munmap(s->file, FILE_SIZE);
-	if (s->fd >= 0)
-		close(s->fd);
-	s->file = NULL;
+	binstat_destroy(&s->file);
 }
 
 int stats_create_vm(struct vm *vm)
 {
-	char id[NAME_SIZE];
+	char id[BINSTAT_NAME];
 
 	snprintf(id, sizeof(id), "kvm-%d", getpid());
 	return create(&vm->stats, id, vm_names, VM_STAT_COUNT);
@@ -136,19 +93,19 @@ int stats_create_vm(struct vm *vm)
 
 int stats_create_vcpu(struct vcpu *vcpu)
 {
-	char id[NAME_SIZE];
+	char id[BINSTAT_NAME];
 	int ret;
 
 	snprintf(id, sizeof(id), "kvm-%d/vcpu-%u", getpid(), vcpu->id);
 	ret = create(&vcpu->stats, id, vcpu_names, ARRAY_SIZE(vcpu_names));
 	if (!ret)
-		vcpu->cpu->stat = vcpu->stats.data;
+		vcpu->cpu->stat = vcpu->stats.file.data;
 	return ret;
 }
 
 void stats_count(struct vm *vm, enum vm_stat n)
 {
-	__atomic_fetch_add(&vm->stats.data[n], 1, __ATOMIC_RELAXED);
+	binstat_add(&vm->stats.file, n, 1);
 }
 
 /* ---- KVM_GET_STATS_FD ---- */
@@ -189,7 +146,7 @@ static int renew(struct vcpu *vcpu)
 
 	if (ret)
 		return ret;
-	memcpy(vcpu->stats.data, old.data,
+	memcpy(vcpu->stats.file.data, old.file.data,
 	       ARRAY_SIZE(vcpu_names) * sizeof(uint64_t));
 	stats_destroy(&old);
 	return 0;
@@ -197,7 +154,7 @@ static int renew(struct vcpu *vcpu)
 
 int stats_get_vm_fd(struct call *c)
 {
-	return reopen(c->vm->stats.fd);
+	return reopen(c->vm->stats.file.fd);
 }
 
 int stats_get_vcpu_fd(struct call *c)
@@ -205,7 +162,7 @@ int stats_get_vcpu_fd(struct call *c)
 	struct stats *s = &c->vcpu->stats;
 	int fd, ret;
 
-	if (s->fd < 0) {
+	if (s->file.fd < 0) {
 		fd = find_open(s);
 		if (fd >= 0)
 			return reopen(fd);
@@ -213,10 +170,10 @@ int stats_get_vcpu_fd(struct call *c)
 		if (ret)
 			return ret;
 	}
-	fd = reopen(s->fd);
+	fd = reopen(s->file.fd);
 	if (fd >= 0) {
-		close(s->fd);
-		s->fd = -1;
+		close(s->file.fd);
+		s->file.fd = -1;
 	}
 	return fd;
 }

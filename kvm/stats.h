@@ -7,7 +7,7 @@
 #ifndef KVM_STATS_H
 #define KVM_STATS_H
 
-#include "lib/util.h"
+#include "lib/binstat.h"
 
 struct vm;
 struct vcpu;
@@ -23,10 +23,8 @@ enum vm_stat {
 };
 
 struct stats {
-	int fd; /* of the file, or -1: the client has it */
+	struct binstat file; /* its fd is -1 when the client has it */
 	uint64_t dev, ino;
-	void *file; /* mapping of all of it */
-	uint64_t *data;
 };
 
 /* Both leave nothing behind when they fail: -errno. */

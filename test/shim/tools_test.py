@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""tools_test.py LODGE CLIENT: `lodge doctor` and `lodge stat`."""
+"""tools_test.py LODGE CLIENT: `lodge doctor`, `lodge stat` and `lodge top`."""
 import json
 import os
 import re
@@ -86,9 +86,42 @@ def stat():
     expect("option", ["stat", "-q", "all"], 2, "-q")
 
 
+def top_row(text, pid):
+    """The cells of a process in the last view, by heading."""
+    rows = [line.split() for line in text.splitlines()]
+    heads = [row for row in rows if row[:1] == ["PID"]]
+    mine = [row for row in rows if row[:1] == [str(pid)]]
+    return dict(zip(heads[-1], mine[-1])) if heads and mine else {}
+
+
+def top():
+    with subprocess.Popen([LODGE, "kvm", "--", CLIENT, "hold"],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as client:
+        check("the client", client.stdout.readline() == "running\n")
+        run = lodge("top", "-i", "0.5")
+        client.stdin.close()
+    after = lodge("top", "-n", "1")
+    row = top_row(run.stdout, client.pid)
+    check("top: %r" % run, run.returncode == 0 and not run.stderr and row)
+    if row:
+        check("name: %s" % row, row["NAME"] == os.path.basename(CLIENT))
+        check("vCPUs: %s" % row, row["vCPUs"] == "1")
+        check("time: %s" % row, float(row["%CPU"]) > 0)
+        check("memory: %s" % row, row["MEM"][-1] in "KMG")
+        check("exits: %s" % row, row["EXITS"] != "0")
+        check("no disk: %s" % row, row["DISKRD"] == row["NETTX"] == "0")
+    check("gone: %r" % after, after.returncode == 0 and
+          not top_row(after.stdout, client.pid))
+    expect("option", ["top", "-x"], 2, "-x")
+    expect("words", ["top", "1"], 2, "too many words: 1")
+    expect("number", ["top", "-i", "0"], 2, "not a good number: 0")
+
+
 def main():
     doctor()
     stat()
+    top()
     for p in problems:
         print("FAILED", p)
     return 1 if problems else 0

@@ -269,5 +269,8 @@ int cmd_run(int argc, char **argv)
 
 	config_init(&c);
 	status = parse(&c, argc, argv, &done);
-	return done ? status : vmm_main(&c);
+	if (!done)
+		status = vmm_main(&c);
+	config_exit(&c);
+	return status;
 }

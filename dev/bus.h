@@ -9,7 +9,7 @@
 
 #include "lib/util.h"
 
-#define BUS_MAX 128 /* ranges on one bus */
+#define BUS_MAX 640 /* ranges on one bus: two for each PCI function */
 
 struct bus_ops {
 	/* @offset is from the range's base, @size 1, 2, 4 or 8. */

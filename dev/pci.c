@@ -49,7 +49,7 @@ static void bridge_write(struct pci *pci, unsigned reg, unsigned size,
 /* The function at bus/device/function @bdf but for the bridge, or NULL. */
 static struct pcifn *function(struct pci *pci, unsigned bdf)
 {
-	return bdf % 8 || bdf / 8 >= PCI_SLOTS ? NULL : pci->slot[bdf / 8];
+	return bdf < ARRAY_SIZE(pci->fn) ? pci->fn[bdf] : NULL;
 }
 
 static uint32_t config_read(struct pci *pci, unsigned bdf, unsigned reg,
@@ -142,7 +142,6 @@ int pci_init(struct pci *pci, struct bus *pio, struct bus *mmio,
 	*pci = (struct pci){
 		.board = *board,
 		.mmio = mmio,
-		.next_bar = board->window,
 	};
 	memcpy(pci->bridge, identity, sizeof(identity));
 	pthread_mutex_init(&pci->intx_lock, NULL);
@@ -157,42 +156,80 @@ void pci_exit(struct pci *pci)
 	pci->mmio = NULL;
 }
 
-/* As firmware would: an address for each BAR, decoding still off. */
-static int assign_bars(struct pci *pci, struct pcifn *fn)
+/* The end of a BAR that overlaps [@at, @at + @size), or 0. */
+static uint64_t overlap(const struct pci *pci, uint64_t at, uint64_t size)
 {
-	uint64_t next = pci->next_bar;
-	unsigned i;
+	const struct pcifn *fn;
+	uint64_t bar;
+	unsigned i, k;
 
-	for (i = 0; i < PCIFN_BARS; i++) {
-		if (!fn->bar[i].size)
-			continue;
-		next = ALIGN_UP(next, (uint64_t)fn->bar[i].size);
-		if (next + fn->bar[i].size > pci->board.window_end)
-			return -ENOSPC;
-		pcifn_config_write(fn, PCI_BAR0 + 4 * i, 4, (uint32_t)next);
-		next += fn->bar[i].size;
+	for (i = 0; i < ARRAY_SIZE(pci->fn); i++) {
+		fn = pci->fn[i];
+		for (k = 0; fn && k < PCIFN_BARS; k++) {
+			bar = pcifn_bar_address(fn, k);
+			if (fn->bar[k].size && bar < at + size &&
+			    at < bar + fn->bar[k].size)
+				return bar + fn->bar[k].size;
+		}
 	}
-	pci->next_bar = next;
 	return 0;
 }
 
-int pci_plug(struct pci *pci, struct pcifn *fn, unsigned slot)
+/* As firmware would: an address for each BAR, decoding still off. */
+static int assign_bars(struct pci *pci, struct pcifn *fn)
 {
+	uint64_t at = pci->board.window, size, end;
+	unsigned i;
+
+	for (i = 0; i < PCIFN_BARS; i++) {
+		size = fn->bar[i].size;
+		if (!size)
+			continue;
+		at = ALIGN_UP(at, size);
+		while ((end = overlap(pci, at, size)))
+			at = ALIGN_UP(end, size);
+		if (at + size > pci->board.window_end)
+			return -ENOSPC;
+		pcifn_config_write(fn, PCI_BAR0 + 4 * i, 4, (uint32_t)at);
+		at += size;
+	}
+	return 0;
+}
+
+static unsigned free_slot(const struct pci *pci)
+{
+	unsigned slot, f;
+
+	for (slot = 1; slot < PCI_SLOTS; slot++) {
+		for (f = 0; f < PCI_FUNCTIONS; f++)
+			if (pci->fn[slot * PCI_FUNCTIONS + f])
+				break;
+		if (f == PCI_FUNCTIONS)
+			break;
+	}
+	return slot * PCI_FUNCTIONS;
+}
+
+int pci_plug(struct pci *pci, struct pcifn *fn, unsigned addr)
+{
+	const struct pcifn *first;
 	int ret;
 
-	if (!slot)
-		for (slot = 1; slot < PCI_SLOTS && pci->slot[slot];)
-			slot++;
-	if (slot >= PCI_SLOTS)
+	if (!addr)
+		addr = free_slot(pci);
+	if (addr >= ARRAY_SIZE(pci->fn))
 		return -ENOSPC;
-	if (pci->slot[slot])
+	first = pci->fn[addr - addr % PCI_FUNCTIONS];
+	if (pci->fn[addr])
 		return -EBUSY;
+	if (addr % PCI_FUNCTIONS && (!first || !first->multifunction))
+		return -ENXIO;
 	ret = assign_bars(pci, fn);
 	if (ret)
 		return ret;
 	fn->pci = pci;
-	fn->slot = slot;
-	pci->slot[slot] = fn;
+	fn->addr = addr;
+	pci->fn[addr] = fn;
 	return 0;
 }
 
@@ -202,7 +239,7 @@ void pci_unplug(struct pci *pci, struct pcifn *fn)
 		return;
 	pcifn_set_pin(fn, false);
 	pcifn_unmap(fn);
-	pci->slot[fn->slot] = NULL;
+	pci->fn[fn->addr] = NULL;
 	fn->pci = NULL;
 }
 

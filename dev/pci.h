@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A PCI bus: configuration space by ports 0xcf8/0xcfc and by ECAM, a host
- * bridge in slot 0 and one function in each other slot that is taken; slots
- * can be filled and emptied while the machine runs. INTx pins are swizzled
+ * bridge in slot 0 and up to eight functions in each other slot; they can
+ * come and go while the machine runs. INTx pins are swizzled
  * by slot onto PCI_INTX_LINES lines of the board. Documents: PCI Local Bus 3.0
  * "Configuration Space Decoding" (3.2.2.3), PCI Express Base "Enhanced
- * Configuration Access Mechanism" (7.2.2). Left out: bridges, multi-function
- * devices, power management.
+ * Configuration Access Mechanism" (7.2.2). Left out: bridges, power
+ * management.
  */
 #ifndef DEV_PCI_H
 #define DEV_PCI_H
@@ -17,6 +17,7 @@
 
 #define PCI_ECAM_BUS_SIZE (1ULL << 20) /* ECAM bytes of one bus */
 #define PCI_SLOTS         32
+#define PCI_FUNCTIONS     8 /* of a slot */
 #define PCI_INTX_LINES    8
 
 struct bus;
@@ -40,9 +41,8 @@ struct pci_board {
 struct pci {
 	uint32_t address;    /* port 0xcf8 */
 	uint8_t bridge[256]; /* the host bridge's registers */
-	struct pcifn *slot[PCI_SLOTS];
+	struct pcifn *fn[PCI_SLOTS * PCI_FUNCTIONS];
 	struct bus *mmio;
-	uint64_t next_bar; /* where the window is free */
 	struct pci_board board;
 	/* ---- any thread, under intx_lock ---- */
 	pthread_mutex_t intx_lock;
@@ -60,11 +60,13 @@ int pci_init(struct pci *pci, struct bus *pio, struct bus *mmio,
 void pci_exit(struct pci *pci);
 
 /*
- * Put @fn into @slot, or into the first free one when that is 0, and give
- * its BARs addresses. 0, -EBUSY when the slot is taken, -ENOSPC when the bus
- * or the window is full. @fn stays the caller's.
+ * Put @fn at @addr, slot * 8 + function, or into the first free slot when that
+ * is 0, and give its BARs addresses. A slot's functions need one 0 before them
+ * that is fn->multifunction. 0, -EBUSY when the place is taken, -ENXIO without
+ * such a function 0, -ENOSPC when the bus or the window is full. @fn stays the
+ * caller's.
  */
-int pci_plug(struct pci *pci, struct pcifn *fn, unsigned slot) __must_check;
+int pci_plug(struct pci *pci, struct pcifn *fn, unsigned addr) __must_check;
 void pci_unplug(struct pci *pci, struct pcifn *fn);
 
 /* @fn's INTx pin changed; any thread. */

@@ -13,6 +13,7 @@
 
 #define REG_COMMAND   0x04
 #define REG_STATUS    0x06
+#define REG_HEADER    0x0e
 #define REG_BAR0      0x10
 #define REG_CAP       0x34
 #define REG_LINE      0x3c
@@ -22,6 +23,7 @@
 #define COMMAND_MEMORY   BIT(1)
 #define COMMAND_MASTER   BIT(2)
 #define COMMAND_INTX_OFF BIT(10)
+#define HEADER_MULTI     BIT(7)
 #define STATUS_INTX      BIT(3)
 #define STATUS_CAPS      BIT(4)
 
@@ -87,6 +89,17 @@ unsigned pcifn_add_capability(struct pcifn *fn, uint8_t id, unsigned len)
 	fn->config[REG_CAP] = (uint8_t)at;
 	fn->config[REG_STATUS] |= STATUS_CAPS;
 	return at;
+}
+
+void pcifn_set_multifunction(struct pcifn *fn)
+{
+	fn->multifunction = true;
+	fn->config[REG_HEADER] |= HEADER_MULTI;
+}
+
+uint64_t pcifn_bar_address(const struct pcifn *fn, unsigned n)
+{
+	return get32(fn, REG_BAR0 + 4 * n);
 }
 
 static bool decoding(const struct pcifn *fn)
@@ -157,7 +170,7 @@ static void update_pin(struct pcifn *fn)
 		return;
 	fn->driven = drive;
 	/* Pin A only. */
-	pci_intx(fn->pci, fn->slot % PCI_INTX_LINES, drive);
+	pci_intx(fn->pci, fn->addr / PCI_FUNCTIONS % PCI_INTX_LINES, drive);
 }
 
 /* Lock held: send what waits and may go. */

@@ -45,8 +45,9 @@ struct pcifn_id {
 };
 
 struct pcifn {
-	struct pci *pci; /* NULL while unplugged */
-	unsigned slot;
+	struct pci *pci;    /* NULL while unplugged */
+	unsigned addr;      /* slot * 8 + function */
+	bool multifunction; /* function 0 of a slot that may have others */
 	uint8_t config[PCIFN_CONFIG];
 	uint8_t writable[PCIFN_CONFIG]; /* bits the guest may change */
 	struct pcifn_bar bar[PCIFN_BARS];
@@ -81,6 +82,12 @@ void pcifn_add_msix(struct pcifn *fn, unsigned bar, unsigned vectors);
 uint32_t pcifn_config_read(struct pcifn *fn, unsigned reg, unsigned size);
 void pcifn_config_write(struct pcifn *fn, unsigned reg, unsigned size,
 			uint32_t val);
+
+/* Others may share the slot; before it is plugged. */
+void pcifn_set_multifunction(struct pcifn *fn);
+
+/* Where BAR @n is, decoded or not. */
+uint64_t pcifn_bar_address(const struct pcifn *fn, unsigned n);
 
 /* Take all BARs off the bus. */
 void pcifn_unmap(struct pcifn *fn);

@@ -1,60 +1,107 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Opens what -drive, -blockdev and -netdev name.
+ * The list. What an entry is knows only its class.
  */
 #include "vmm/backend.h"
 
-#include "host/block/block.h"
-#include "host/net/net.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
-static int open_drive(struct backends *b, const struct devconf *c, unsigned i,
-		      struct err *e)
+const char *backend_kind(enum prop_link_kind kind)
 {
-	const struct devconf_drive *d = &c->drive[i];
-	const struct block_options o = {
-		.path = d->path,
-		.read_only = d->read_only,
-		.share = d->share,
-		.unmap = d->unmap,
-		.no_flush = d->no_flush,
+	static const char *const names[] = {
+		[LINK_DRIVE] = "drive",        [LINK_NET] = "netdev",
+		[LINK_CHARDEV] = "chardev",    [LINK_FS] = "fsdev",
+		[LINK_ENTROPY] = "rng object",
 	};
 
-	b->block[i] = block_open(&o, e);
-	return b->block[i] ? 0 : err_wrap(e, "drive %s", d->id);
+	return names[kind];
 }
 
-static int open_netdev(struct backends *b, const struct devconf *c, unsigned i,
-		       struct err *e)
+struct backend *backend_find(const struct backends *list,
+			     enum prop_link_kind kind, const char *id)
 {
-	const struct devconf_netdev *n = &c->netdev[i];
+	struct backend *b = list->first;
 
-	b->net[i] = n->kind == DEVCONF_TAP ? net_tap_open(n->ifname, n->fd, e)
-					   : net_user_open(&n->user, e);
-	return b->net[i] ? 0 : err_wrap(e, "netdev %s", n->id);
+	while (b && (b->class->kind != kind || strcmp(b->id, id)))
+		b = b->next;
+	return b;
 }
 
-int backends_open(struct backends *b, const struct devconf *c, struct err *e)
+int backend_add(struct backends *list, struct backend *b, struct err *e)
 {
-	unsigned i;
+	struct backend **end = &list->first;
+
+	if (!prop_is_id(b->id))
+		return err_set(e, -EINVAL,
+			       "'%s' is no id (a letter, then letters, "
+			       "digits, '-', '.', '_')",
+			       b->id);
+	if (backend_find(list, b->class->kind, b->id))
+		return err_set(e, -EEXIST, "a second %s '%s'",
+			       backend_kind(b->class->kind), b->id);
+	while (*end)
+		end = &(*end)->next;
+	b->next = NULL;
+	*end = b;
+	return 0;
+}
+
+int backend_open(struct backend *b, struct err *e)
+{
+	int ret = b->object ? 0 : b->class->open(b, e);
+
+	return ret ? err_wrap(e, "%s %s", b->class->what, b->id) : 0;
+}
+
+int backends_open(struct backends *list, struct err *e)
+{
+	struct backend *b;
 	int ret = 0;
 
-	for (i = 0; !ret && i < c->drives; i++)
-		ret = open_drive(b, c, i, e);
-	for (i = 0; !ret && i < c->netdevs; i++)
-		ret = open_netdev(b, c, i, e);
-	if (ret)
-		backends_close(b);
+	for (b = list->first; !ret && b; b = b->next)
+		ret = backend_open(b, e);
 	return ret;
 }
 
-void backends_close(struct backends *b)
+static void close_one(struct backend *b)
 {
-	unsigned i;
+	if (b->object)
+		b->class->close(b);
+	b->object = NULL;
+}
 
-	for (i = 0; i < DEVCONF_MAX; i++) {
-		block_close(b->block[i]);
-		b->block[i] = NULL;
-		net_close(b->net[i]);
-		b->net[i] = NULL;
+int backend_remove(struct backends *list, struct backend *b, struct err *e)
+{
+	struct backend **at = &list->first;
+
+	if (b->user)
+		return err_set(e, -EBUSY, "%s '%s' is in use", b->class->what,
+			       b->id);
+	while (*at != b)
+		at = &(*at)->next;
+	*at = b->next;
+	close_one(b);
+	free(b);
+	return 0;
+}
+
+void backends_close(struct backends *list)
+{
+	struct backend *b;
+
+	for (b = list->first; b; b = b->next)
+		close_one(b);
+}
+
+void backends_free(struct backends *list)
+{
+	struct backend *b;
+
+	backends_close(list);
+	while ((b = list->first)) {
+		list->first = b->next;
+		free(b);
 	}
 }

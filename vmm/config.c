@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vmm/keyval.h"
+#include "lib/keyval.h"
 
 #define MIB           (1ULL << 20)
 #define RAM_MIN       (2 * MIB)
@@ -30,6 +30,11 @@ void config_init(struct config *c)
 		.debugcon_port = DEBUGCON_PORT,
 	};
 	request_init(&c->cpu, "host", "pc");
+}
+
+void config_exit(struct config *c)
+{
+	devconf_exit(&c->dev);
 }
 
 int config_memory(struct config *c, const char *arg, struct err *e)
@@ -322,6 +327,8 @@ static int check_cpu(struct config *c, struct err *e)
 
 int config_check(struct config *c, struct err *e)
 {
+	const struct virtio_env env = {c->cpu.cpu.machine.version, c->pci};
+
 	if (c->nodefaults && !c->serial_given)
 		c->serial.kind = CHAR_NONE;
 	if (!c->kernel)
@@ -332,7 +339,7 @@ int config_check(struct config *c, struct err *e)
 		return err_set(e, -EINVAL,
 			       "-serial and -debugcon cannot both use this "
 			       "terminal");
-	if (devconf_check(&c->dev, c->pci, c->cpu.cpu.machine.version, e))
+	if (devconf_check(&c->dev, &env, e))
 		return e->code;
 	return check_cpu(c, e);
 }

@@ -54,6 +54,8 @@ struct config {
 };
 
 void config_init(struct config *c);
+/* Frees what options made. */
+void config_exit(struct config *c);
 
 /*
  * Each takes one option's value; the sentence lacks the option's name. 1: help

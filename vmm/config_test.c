@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "vmm/keyval.h"
+#include "lib/keyval.h"
 
 typedef int parser(struct config *c, const char *arg, struct err *e);
 

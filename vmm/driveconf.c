@@ -4,13 +4,23 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "host/block/block.h"
+#include "lib/keyval.h"
 #include "vmm/devconf.h"
+
+struct drive_backend {
+	struct backend base;
+	char path[PROP_PATH];
+	struct block_options options;
+	struct drive drive;
+};
 
 /* What is needed until the option's end. */
 struct parse {
-	struct devconf_drive *drive;
+	struct drive_backend *drive;
 	bool device; /* if=virtio: there is a device for it as well */
 	char serial[21];
 	struct err *e;
@@ -19,6 +29,30 @@ struct parse {
 struct key {
 	const char *name;
 	int (*set)(struct parse *p, const char *text);
+};
+
+static int drive_open(struct backend *base, struct err *e)
+{
+	struct drive_backend *d = (struct drive_backend *)base;
+
+	d->options.path = d->path;
+	d->drive.block = block_open(&d->options, e);
+	if (!d->drive.block)
+		return e->code;
+	base->object = &d->drive;
+	return 0;
+}
+
+static void drive_close(struct backend *base)
+{
+	block_close(((struct drive_backend *)base)->drive.block);
+}
+
+static const struct backend_class drive_class = {
+	LINK_DRIVE,
+	"drive",
+	drive_open,
+	drive_close,
 };
 
 static int copy(char *to, size_t size, const char *text, struct err *e)
@@ -31,7 +65,7 @@ static int copy(char *to, size_t size, const char *text, struct err *e)
 
 static int set_id(struct parse *p, const char *text)
 {
-	return copy(p->drive->id, sizeof(p->drive->id), text, p->e);
+	return copy(p->drive->base.id, sizeof(p->drive->base.id), text, p->e);
 }
 
 static int set_path(struct parse *p, const char *text)
@@ -76,13 +110,14 @@ static int set_driver(struct parse *p, const char *text)
 
 static int set_read_only(struct parse *p, const char *text)
 {
-	return keyval_bool(text, &p->drive->read_only, p->e);
+	return keyval_bool(text, &p->drive->options.read_only, p->e);
 }
 
 static int set_discard(struct parse *p, const char *text)
 {
-	p->drive->unmap = !strcmp(text, "unmap") || !strcmp(text, "on");
-	if (p->drive->unmap || !strcmp(text, "ignore") || !strcmp(text, "off"))
+	p->drive->options.unmap = !strcmp(text, "unmap") || !strcmp(text, "on");
+	if (p->drive->options.unmap || !strcmp(text, "ignore") ||
+	    !strcmp(text, "off"))
 		return 0;
 	return err_set(p->e, -EINVAL, "discard=%s is neither unmap nor ignore",
 		       text);
@@ -90,9 +125,9 @@ static int set_discard(struct parse *p, const char *text)
 
 static int set_cache(struct parse *p, const char *text)
 {
-	p->drive->write_through = !strcmp(text, "writethrough");
-	p->drive->no_flush = !strcmp(text, "unsafe");
-	if (p->drive->write_through || p->drive->no_flush ||
+	p->drive->drive.write_through = !strcmp(text, "writethrough");
+	p->drive->options.no_flush = !strcmp(text, "unsafe");
+	if (p->drive->drive.write_through || p->drive->options.no_flush ||
 	    !strcmp(text, "writeback"))
 		return 0;
 	return err_set(p->e, -EINVAL,
@@ -103,25 +138,25 @@ static int set_cache(struct parse *p, const char *text)
 
 static int set_no_flush(struct parse *p, const char *text)
 {
-	return keyval_bool(text, &p->drive->no_flush, p->e);
+	return keyval_bool(text, &p->drive->options.no_flush, p->e);
 }
 
 static int set_locking(struct parse *p, const char *text)
 {
 	if (!strcmp(text, "auto")) {
-		p->drive->share = false;
+		p->drive->options.share = false;
 		return 0;
 	}
-	if (keyval_bool(text, &p->drive->share, NULL))
+	if (keyval_bool(text, &p->drive->options.share, NULL))
 		return err_set(p->e, -EINVAL,
 			       "locking=%s is not on, off or auto", text);
-	p->drive->share = !p->drive->share;
+	p->drive->options.share = !p->drive->options.share;
 	return 0;
 }
 
 static int set_share(struct parse *p, const char *text)
 {
-	return keyval_bool(text, &p->drive->share, p->e);
+	return keyval_bool(text, &p->drive->options.share, p->e);
 }
 
 static int set_errors(struct parse *p, const char *text, bool *hide)
@@ -137,12 +172,12 @@ static int set_errors(struct parse *p, const char *text, bool *hide)
 
 static int set_werror(struct parse *p, const char *text)
 {
-	return set_errors(p, text, &p->drive->hide_write_errors);
+	return set_errors(p, text, &p->drive->drive.hide_write_errors);
 }
 
 static int set_rerror(struct parse *p, const char *text)
 {
-	return set_errors(p, text, &p->drive->hide_read_errors);
+	return set_errors(p, text, &p->drive->drive.hide_read_errors);
 }
 
 static const struct key drive_keys[] = {
@@ -200,67 +235,81 @@ static int parse_keys(struct parse *p, const struct key *keys, const char *arg)
 	return ret;
 }
 
-/* Begin an entry; it counts from finish() on. */
-static int begin(struct devconf *c, struct parse *p, struct err *e)
+static int begin(struct parse *p, struct err *e)
 {
 	*p = (struct parse){.e = e};
-	if (c->drives == DEVCONF_MAX)
-		return err_set(e, -ENOSPC, "more than %d drives", DEVCONF_MAX);
-	p->drive = &c->drive[c->drives];
-	*p->drive = (struct devconf_drive){0};
+	p->drive = calloc(1, sizeof(*p->drive));
+	if (!p->drive)
+		return err_set(e, -ENOMEM, "out of memory");
+	p->drive->base.class = &drive_class;
 	return 0;
 }
 
-static int finish(struct devconf *c, struct parse *p, const char *path_key)
+/* The drive is @c's from here on, or freed when @ret or anything is wrong. */
+static int finish(struct devconf *c, struct parse *p, int ret,
+		  const char *path_key)
 {
-	if (!p->drive->path[0])
-		return err_set(p->e, -EINVAL, "%s= is missing", path_key);
-	if (devconf_find_drive(c, p->drive->id) >= 0)
-		return err_set(p->e, -EINVAL, "a second '%s'", p->drive->id);
-	c->drives++;
-	return 0;
+	if (!ret && !p->drive->path[0])
+		ret = err_set(p->e, -EINVAL, "%s= is missing", path_key);
+	if (!ret)
+		ret = backend_add(&c->backends, &p->drive->base, p->e);
+	if (ret)
+		free(p->drive);
+	return ret;
 }
 
 /* if=virtio: a device as -device would make it. */
 static int add_device(struct devconf *c, struct parse *p)
 {
-	struct devconf_device *d = &c->device[c->devices];
-	int ret = devconf_device(c, "virtio-blk", p->e);
+	struct devconf_device *d = devconf_new("virtio-blk", p->e);
+	int ret;
 
+	if (!d)
+		return p->e->code;
+	ret = devconf_set(d, "drive", p->drive->base.id, p->e);
+	if (!ret)
+		ret = devconf_set(d, "serial", p->serial, p->e);
+	if (!ret)
+		ret = devconf_add(c, d, p->e);
 	if (ret)
-		return ret;
-	strcpy(d->backend, p->drive->id);
-	strcpy(d->serial, p->serial);
-	return 0;
+		devconf_free(d);
+	return ret;
+}
+
+/* As QEMU names what has no name. */
+static void make_id(const struct devconf *c, char *id, size_t size)
+{
+	unsigned n = 0;
+
+	do {
+		snprintf(id, size, "virtio%u", n++);
+	} while (backend_find(&c->backends, LINK_DRIVE, id));
 }
 
 int devconf_drive(struct devconf *c, const char *arg, struct err *e)
 {
 	struct parse p;
-	int ret = begin(c, &p, e);
+	int ret = begin(&p, e);
 
-	p.device = true;
-	if (!ret)
-		ret = parse_keys(&p, drive_keys, arg);
 	if (ret)
 		return ret;
-	if (!p.drive->id[0])
-		snprintf(p.drive->id, sizeof(p.drive->id), "virtio%u",
-			 c->drives);
-	ret = finish(c, &p, "file");
+	p.device = true;
+	ret = parse_keys(&p, drive_keys, arg);
+	if (!p.drive->base.id[0])
+		make_id(c, p.drive->base.id, sizeof(p.drive->base.id));
+	ret = finish(c, &p, ret, "file");
 	return !ret && p.device ? add_device(c, &p) : ret;
 }
 
 int devconf_blockdev(struct devconf *c, const char *arg, struct err *e)
 {
 	struct parse p;
-	int ret = begin(c, &p, e);
+	int ret = begin(&p, e);
 
-	if (!ret)
-		ret = parse_keys(&p, blockdev_keys, arg);
 	if (ret)
 		return ret;
-	if (!p.drive->id[0])
-		return err_set(e, -EINVAL, "node-name= is missing");
-	return finish(c, &p, "filename");
+	ret = parse_keys(&p, blockdev_keys, arg);
+	if (!ret && !p.drive->base.id[0])
+		ret = err_set(e, -EINVAL, "node-name= is missing");
+	return finish(c, &p, ret, "filename");
 }

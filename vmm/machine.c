@@ -157,7 +157,7 @@ static int write_acpi(struct machine *m, struct err *e)
 		.cpus = m->host->cpu->topo.cpus,
 		.pci = c->pci,
 		.serial_port = m->host->serial ? ISA_PORT_COM1 : 0,
-		.virtio_mmio = virtio_count_mmio(&c->dev),
+		.virtio_mmio = devconf_count_mmio(m->dev),
 		.pvpanic_port = c->pvpanic ? c->pvpanic_port : 0,
 	};
 	uint8_t *p = dma_ptr(&m->dma, LAYOUT_BIOS, ACPI_MAX_SIZE);
@@ -221,6 +221,7 @@ static int machine_alloc(struct machine *m, const struct machine_host *host,
 	*m = (struct machine){
 		.hv = host->hv,
 		.config = host->config,
+		.dev = host->dev,
 		.stop = host->stop,
 		.host = host,
 		.vm_fd = -1,

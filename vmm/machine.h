@@ -21,18 +21,16 @@
 #include "vmm/cpu/table.h"
 #include "vmm/vcpu.h"
 
-struct backends;
 struct evloop;
 struct evloop_watch;
 struct hv;
 struct stop;
-struct vmm_virtio;
 
 /* What outlives a machine and is lent to it. */
 struct machine_host {
 	struct hv *hv;
 	const struct config *config;
-	struct backends *backends;
+	struct devconf *dev; /* its devices, and what they are connected to */
 	struct evloop *loop;
 	struct console *serial;   /* NULL: no COM1 */
 	struct console *debugcon; /* NULL: none */
@@ -58,7 +56,7 @@ struct machine {
 	struct serial com1;
 	struct debugcon debugcon;
 	struct pctestdev *testdev; /* NULL without -device pc-testdev */
-	struct vmm_virtio *virtio; /* NULL: none */
+	struct devconf *dev;       /* the virtio devices */
 	uint64_t armed; /* ns the timer is set to, CHIP_NEVER: none */
 	/* ---- set up once ---- */
 	struct power power;

@@ -240,6 +240,7 @@ static int live(struct fake *f, enum stop_reason *reason, struct err *e)
 	struct machine_host host = {
 		.hv = &hv,
 		.config = &c,
+		.dev = &c.dev,
 		.loop = loop,
 		.stop = &stop,
 		.cpu = &cpu,

@@ -19,14 +19,13 @@
 #include "host/evloop.h"
 #include "host/tty.h"
 #include "vmm/accel.h"
-#include "vmm/backend.h"
 #include "vmm/machine.h"
 #include "vmm/stop.h"
 
 static struct tty main_tty;
 
 struct session {
-	const struct config *config;
+	struct config *config;
 	struct stop stop;
 	struct hv hv;
 	struct cpu_accel accel;
@@ -34,7 +33,6 @@ struct session {
 	struct evloop *loop;
 	struct console *serial;
 	struct console *debugcon;
-	struct backends backends;
 	int signals; /* signalfd */
 };
 
@@ -177,7 +175,7 @@ static int session_open(struct session *s, struct err *e)
 	if (!ret)
 		ret = open_port(s, &c->debugcon, "-debugcon", &s->debugcon, e);
 	if (!ret)
-		ret = backends_open(&s->backends, &c->dev, e);
+		ret = backends_open(&s->config->dev.backends, e);
 	return ret;
 }
 
@@ -186,7 +184,7 @@ static void session_close(struct session *s)
 	tty_restore(&main_tty);
 	console_close(s->serial);
 	console_close(s->debugcon);
-	backends_close(&s->backends);
+	backends_close(&s->config->dev.backends);
 	evloop_destroy(s->loop);
 	table_drop(&s->accel);
 	if (s->signals >= 0)
@@ -204,7 +202,7 @@ static int session_run(struct session *s, struct err *e)
 	const struct machine_host host = {
 		.hv = &s->hv,
 		.config = s->config,
-		.backends = &s->backends,
+		.dev = &s->config->dev,
 		.loop = s->loop,
 		.serial = s->serial,
 		.debugcon = s->debugcon,
@@ -240,7 +238,7 @@ static int exit_status(const struct session *s)
 	}
 }
 
-int vmm_main(const struct config *config)
+int vmm_main(struct config *config)
 {
 	struct session s = {
 		.config = config,

@@ -14,6 +14,6 @@
  * line each; the terminal is as it was. Returns the exit status. Once per
  * process: signals are taken over.
  */
-int vmm_main(const struct config *config) __must_check;
+int vmm_main(struct config *config) __must_check;
 
 #endif

@@ -7,25 +7,57 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/net/net.h"
+#include "lib/keyval.h"
 #include "vmm/devconf.h"
 
-#define TEXT(f)                             \
-	offsetof(struct devconf_netdev, f), \
-		sizeof(((struct devconf_netdev *)0)->f)
+enum net_kind { NET_USER, NET_TAP };
+
+struct net_backend {
+	struct backend base;
+	enum net_kind kind;
+	struct net_user_options user;
+	char ifname[16];
+	int fd; /* -1: open ifname */
+};
+
+#define TEXT(f) \
+	offsetof(struct net_backend, f), sizeof(((struct net_backend *)0)->f)
 
 /* Keys that are plain text. */
 static const struct {
 	const char *name;
-	enum devconf_net_kind kind;
+	enum net_kind kind;
 	size_t offset, size;
 } texts[] = {
-	{"net", DEVCONF_USER, TEXT(user.net)},
-	{"host", DEVCONF_USER, TEXT(user.host)},
-	{"dhcpstart", DEVCONF_USER, TEXT(user.dhcp)},
-	{"dns", DEVCONF_USER, TEXT(user.dns)},
-	{"hostname", DEVCONF_USER, TEXT(user.hostname)},
-	{"domainname", DEVCONF_USER, TEXT(user.domain)},
-	{"ifname", DEVCONF_TAP, TEXT(ifname)},
+	{"net", NET_USER, TEXT(user.net)},
+	{"host", NET_USER, TEXT(user.host)},
+	{"dhcpstart", NET_USER, TEXT(user.dhcp)},
+	{"dns", NET_USER, TEXT(user.dns)},
+	{"hostname", NET_USER, TEXT(user.hostname)},
+	{"domainname", NET_USER, TEXT(user.domain)},
+	{"ifname", NET_TAP, TEXT(ifname)},
+};
+
+static int net_open(struct backend *base, struct err *e)
+{
+	struct net_backend *n = (struct net_backend *)base;
+
+	base->object = n->kind == NET_TAP ? net_tap_open(n->ifname, n->fd, e)
+					  : net_user_open(&n->user, e);
+	return base->object ? 0 : e->code;
+}
+
+static void net_shut(struct backend *base)
+{
+	net_close(base->object);
+}
+
+static const struct backend_class net_class = {
+	LINK_NET,
+	"netdev",
+	net_open,
+	net_shut,
 };
 
 static int copy(char *to, size_t size, const char *text, struct err *e)
@@ -46,7 +78,7 @@ static int add_forward(struct net_user_options *o, const char *rule,
 }
 
 /* A tap without scripts needs nobody's help; asking for one is refused. */
-static int tap_key(struct devconf_netdev *n, const struct keyval *kv,
+static int tap_key(struct net_backend *n, const struct keyval *kv,
 		   struct err *e)
 {
 	uint64_t fd;
@@ -73,7 +105,7 @@ static int tap_key(struct devconf_netdev *n, const struct keyval *kv,
 		       kv->bare ? kv->value : kv->key);
 }
 
-static int user_key(struct devconf_netdev *n, const struct keyval *kv,
+static int user_key(struct net_backend *n, const struct keyval *kv,
 		    struct err *e)
 {
 	if (!strcmp(kv->key, "restrict"))
@@ -86,18 +118,18 @@ static int user_key(struct devconf_netdev *n, const struct keyval *kv,
 		       kv->bare ? kv->value : kv->key);
 }
 
-static int set_key(struct devconf_netdev *n, const struct keyval *kv,
+static int set_key(struct net_backend *n, const struct keyval *kv,
 		   struct err *e)
 {
 	size_t i;
 
 	if (!strcmp(kv->key, "id"))
-		return copy(n->id, sizeof(n->id), kv->value, e);
+		return copy(n->base.id, sizeof(n->base.id), kv->value, e);
 	for (i = 0; i < ARRAY_SIZE(texts); i++)
 		if (texts[i].kind == n->kind && !strcmp(texts[i].name, kv->key))
 			return copy((char *)n + texts[i].offset, texts[i].size,
 				    kv->value, e);
-	return n->kind == DEVCONF_TAP ? tap_key(n, kv, e) : user_key(n, kv, e);
+	return n->kind == NET_TAP ? tap_key(n, kv, e) : user_key(n, kv, e);
 }
 
 static int print_help(void)
@@ -108,36 +140,44 @@ static int print_help(void)
 	return 1;
 }
 
-static int set_kind(struct devconf_netdev *n, const char *kind, struct err *e)
+static int set_kind(struct net_backend *n, const char *kind, struct err *e)
 {
 	if (!strcmp(kind, "help"))
 		return print_help();
-	n->kind = !strcmp(kind, "tap") ? DEVCONF_TAP : DEVCONF_USER;
-	if (n->kind == DEVCONF_TAP || !strcmp(kind, "user"))
+	n->kind = !strcmp(kind, "tap") ? NET_TAP : NET_USER;
+	if (n->kind == NET_TAP || !strcmp(kind, "user"))
 		return 0;
 	return err_set(e, -EINVAL, "'%s' is not one of user, tap", kind);
 }
 
-int devconf_netdev(struct devconf *c, const char *arg, struct err *e)
+static int parse(struct net_backend *n, const char *arg, struct err *e)
 {
-	struct devconf_netdev *n = &c->netdev[c->netdevs];
 	struct keyval kv;
 	int ret = keyval_next(&arg, &kv, e);
 
 	if (ret <= 0)
 		return ret ? ret : err_set(e, -EINVAL, "no kind given");
-	if (c->netdevs == DEVCONF_MAX)
-		return err_set(e, -ENOSPC, "more than %d netdevs", DEVCONF_MAX);
-	*n = (struct devconf_netdev){.fd = -1};
 	ret = set_kind(n, kv.value, e);
 	while (!ret && (ret = keyval_next(&arg, &kv, e)) > 0)
 		ret = set_key(n, &kv, e);
+	if (!ret && !n->base.id[0])
+		ret = err_set(e, -EINVAL, "id= is missing");
+	return ret;
+}
+
+int devconf_netdev(struct devconf *c, const char *arg, struct err *e)
+{
+	struct net_backend *n = calloc(1, sizeof(*n));
+	int ret;
+
+	if (!n)
+		return err_set(e, -ENOMEM, "out of memory");
+	n->base.class = &net_class;
+	n->fd = -1;
+	ret = parse(n, arg, e);
+	if (!ret)
+		ret = backend_add(&c->backends, &n->base, e);
 	if (ret)
-		return ret;
-	if (!n->id[0])
-		return err_set(e, -EINVAL, "id= is missing");
-	if (devconf_find_netdev(c, n->id) >= 0)
-		return err_set(e, -EINVAL, "a second '%s'", n->id);
-	c->netdevs++;
-	return 0;
+		free(n);
+	return ret;
 }

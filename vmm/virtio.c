@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Devices from the configuration's rows.
+ * Devices from the configuration's rows. A part of a device has no place of
+ * its own but its row's address in the device that it is a part of.
  */
 #include "vmm/virtio.h"
 
@@ -8,165 +9,205 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dev/virtio/classes.h"
 #include "dev/virtio/vmmio.h"
 #include "dev/virtio/vpci.h"
-#include "vmm/backend.h"
+#include "lib/check.h"
 #include "vmm/layout.h"
 #include "vmm/machine.h"
 
-struct slot {
+struct place {
 	struct virtio_device *dev;
 	bool pci;
 	struct vpci vpci;
 	struct vmmio vmmio;
+	unsigned mmio; /* which of the places in memory */
 };
 
-struct vmm_virtio {
-	unsigned mmio;
-	struct slot slot[DEVCONF_MAX];
-};
-
-unsigned virtio_count_mmio(const struct devconf *c)
+static struct place *place_of(const struct devconf_device *d)
 {
-	unsigned i, n = 0;
-
-	for (i = 0; i < c->devices; i++)
-		n += c->device[i].bus == DEVCONF_MMIO;
-	return n;
+	return d->conf->type->part_of ? NULL : d->place;
 }
 
-static struct virtio_device *create_blk(struct machine *m,
-					const struct devconf_device *d)
+struct virtio_device *virtio_device(const struct devconf_device *d)
 {
-	const struct devconf *c = &m->config->dev;
-	int n = devconf_find_drive(c, d->backend);
-	const struct devconf_drive *drive = &c->drive[n];
-	struct virtio_blk_conf conf = {
-		.want = d->want,
-		.block = m->host->backends->block[n],
-		.queues = (unsigned)d->queues,
-		.queue_size = (unsigned)d->queue_size,
-		.logical_block = (uint32_t)d->logical_block,
-		.physical_block = (uint32_t)d->physical_block,
-		.hide_read_errors = drive->hide_read_errors,
-		.hide_write_errors = drive->hide_write_errors,
-		.write_cache = d->write_cache && !drive->write_through,
-	};
+	struct place *p = place_of(d);
 
-	memcpy(conf.serial, d->serial, sizeof(conf.serial));
-	return virtio_blk_create(&m->dma, &conf);
+	return p ? p->dev : NULL;
 }
 
-static struct virtio_device *create_net(struct machine *m,
-					const struct devconf_device *d)
+unsigned virtio_pci_addr(const struct devconf_device *d)
 {
-	int n = devconf_find_netdev(&m->config->dev, d->backend);
-	struct virtio_net_conf conf = {
-		.want = d->want,
-		.net = m->host->backends->net[n],
-		.queue_size = (unsigned)d->queue_size,
-	};
+	struct place *p = place_of(d);
 
-	if (devconf_parse_mac(d->mac, conf.mac))
-		return NULL;
-	return virtio_net_create(&m->dma, &conf);
+	return p && p->pci ? p->vpci.fn.addr : 0;
 }
 
-static struct virtio_device *create_device(struct machine *m,
-					   const struct devconf_device *d)
-{
-	const struct virtio_rng_conf rng = {d->want};
-
-	switch (d->kind) {
-	case VIRTIO_ID_BLK: return create_blk(m, d);
-	case VIRTIO_ID_NET: return create_net(m, d);
-	case VIRTIO_ID_RNG: return virtio_rng_create(&m->dma, &rng);
-	default: return NULL;
-	}
-}
-
-static int plug_pci(struct machine *m, struct slot *s,
-		    const struct devconf_device *d, struct err *e)
+static int plug_pci(struct machine *m, struct place *p,
+		    const struct virtio_conf *c, struct err *e)
 {
 	int ret;
 
-	vpci_init(&s->vpci, s->dev);
-	s->pci = true;
-	ret = pci_plug(&m->pci, &s->vpci.fn, d->slot);
+	vpci_init(&p->vpci, p->dev, (unsigned)c->vectors);
+	p->pci = true;
+	if (c->multifunction)
+		pcifn_set_multifunction(&p->vpci.fn);
+	ret = pci_plug(&m->pci, &p->vpci.fn, c->addr);
 	if (ret == -EBUSY)
-		return err_set(e, ret, "PCI slot %#x is taken twice", d->slot);
+		return err_set(e, ret, "PCI address %#x.%u is taken twice",
+			       c->addr / PCI_FUNCTIONS,
+			       c->addr % PCI_FUNCTIONS);
+	if (ret == -ENXIO)
+		return err_set(e, ret,
+			       "PCI slot %#x has no function 0 with "
+			       "multifunction=on before it",
+			       c->addr / PCI_FUNCTIONS);
 	return ret ? err_set(e, ret, "no room on the PCI bus") : 0;
 }
 
-static int place_mmio(struct machine *m, struct slot *s, struct err *e)
+static bool mmio_taken(const struct machine *m, unsigned n)
 {
-	unsigned n = m->virtio->mmio++;
-	const struct chip_pin irq = {machine_irq, m, LAYOUT_VIRTIO_GSI + n};
-	uint64_t gpa = LAYOUT_VIRTIO + n * LAYOUT_VIRTIO_STEP;
+	const struct devconf_device *d = m->dev->devices;
 
-	return vmmio_init(&s->vmmio, s->dev, &m->mmio, gpa, &irq)
+	for (; d; d = d->next)
+		if (place_of(d) && !place_of(d)->pci && place_of(d)->mmio == n)
+			return true;
+	return false;
+}
+
+static int place_mmio(struct machine *m, struct place *p, struct err *e)
+{
+	struct chip_pin irq = {machine_irq, m, LAYOUT_VIRTIO_GSI};
+	uint64_t gpa = LAYOUT_VIRTIO;
+	unsigned n = 0;
+
+	while (mmio_taken(m, n))
+		n++;
+	irq.pin += n;
+	gpa += n * LAYOUT_VIRTIO_STEP;
+	p->mmio = n;
+	return vmmio_init(&p->vmmio, p->dev, &m->mmio, gpa, &irq)
 		       ? err_set(e, -EBUSY, "no place for a virtio device")
 		       : 0;
 }
 
-static int create(struct machine *m, unsigned i, struct err *e)
+static void destroy(struct machine *m, struct place *p)
 {
-	const struct devconf_device *d = &m->config->dev.device[i];
-	struct slot *s = &m->virtio->slot[i];
-	int ret;
-
-	s->dev = create_device(m, d);
-	if (!s->dev)
-		return err_set(e, -ENOMEM, "out of memory");
-	ret = d->bus == DEVCONF_PCI ? plug_pci(m, s, d, e)
-				    : place_mmio(m, s, e);
-	return ret ? err_wrap(e, "-device") : 0;
+	if (p->pci)
+		pci_unplug(&m->pci, &p->vpci.fn);
+	virtio_exit(p->dev);
+	if (p->pci)
+		vpci_exit(&p->vpci);
+	free(p);
 }
 
-/* Those that ask for a slot first, so that others do not take it. */
-static int create_pass(struct machine *m, bool fixed, struct err *e)
+/* What is linked is open by now. */
+static void resolve_links(struct machine *m, struct virtio_conf *c)
 {
-	const struct devconf *c = &m->config->dev;
-	unsigned i;
-	int ret = 0;
+	const struct prop *p = NULL;
+	struct prop_link *link;
+	struct backend *b;
 
-	for (i = 0; !ret && i < c->devices; i++)
-		if (!c->device[i].slot == !fixed)
-			ret = create(m, i, e);
+	while ((link = virtio_conf_link(c, &p))) {
+		b = backend_find(&m->dev->backends, (enum prop_link_kind)p->min,
+				 link->id);
+		link->object = b ? b->object : NULL;
+		ASSERT(!link->id[0] || link->object);
+	}
+}
+
+static int plug_part(struct devconf_device *d, struct err *e)
+{
+	const struct virtio_type *t = d->conf->type;
+	int ret = t->add(virtio_device(d->parent), d->conf, e);
+
+	if (!ret)
+		d->place = d->parent->place;
 	return ret;
+}
+
+static int plug(struct machine *m, struct devconf_device *d, struct err *e)
+{
+	struct virtio_conf *c = d->conf;
+	struct place *p;
+	int ret;
+
+	resolve_links(m, c);
+	if (c->type->part_of)
+		return plug_part(d, e);
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return err_set(e, -ENOMEM, "out of memory");
+	p->dev = c->type->create(c, &m->dma, e);
+	if (!p->dev) {
+		free(p);
+		return e->code;
+	}
+	ret = c->bus == VIRTIO_BUS_PCI ? plug_pci(m, p, c, e)
+				       : place_mmio(m, p, e);
+	if (ret)
+		destroy(m, p);
+	else
+		d->place = p;
+	return ret;
+}
+
+int virtio_plug(struct machine *m, struct devconf_device *d, struct err *e)
+{
+	int ret = plug(m, d, e);
+
+	return ret ? err_wrap(e, "%s", d->conf->type->name) : 0;
+}
+
+void virtio_unplug(struct machine *m, struct devconf_device *d)
+{
+	const struct virtio_type *t = d->conf->type;
+
+	if (t->part_of)
+		t->remove(virtio_device(d->parent), d->conf);
+	else
+		destroy(m, d->place);
+	d->place = NULL;
+}
+
+/*
+ * Those that ask for a place first, so that others do not take it; functions 0
+ * before those that share their slot. Parts come last.
+ */
+enum pass { PASS_SLOT, PASS_FUNCTION, PASS_ANY, PASS_PART, PASSES };
+
+static enum pass pass_of(const struct virtio_conf *c)
+{
+	if (c->type->part_of)
+		return PASS_PART;
+	if (!c->addr)
+		return PASS_ANY;
+	return c->addr % PCI_FUNCTIONS ? PASS_FUNCTION : PASS_SLOT;
 }
 
 int virtio_create_all(struct machine *m, struct err *e)
 {
-	int ret;
+	struct devconf_device *d;
+	unsigned pass;
+	int ret = 0;
 
-	if (!m->config->dev.devices)
-		return 0;
-	m->virtio = calloc(1, sizeof(*m->virtio));
-	if (!m->virtio)
-		return err_set(e, -ENOMEM, "out of memory");
-	ret = create_pass(m, true, e);
-	return ret ? ret : create_pass(m, false, e);
+	for (pass = 0; pass < PASSES; pass++)
+		for (d = m->dev->devices; !ret && d; d = d->next)
+			if (pass_of(d->conf) == pass)
+				ret = virtio_plug(m, d, e);
+	return ret ? err_wrap(e, "-device") : 0;
 }
 
-static void destroy(struct machine *m, struct slot *s)
+static void unplug_all(struct machine *m, bool parts)
 {
-	if (!s->dev)
-		return;
-	if (s->pci)
-		pci_unplug(&m->pci, &s->vpci.fn);
-	virtio_exit(s->dev);
-	if (s->pci)
-		vpci_exit(&s->vpci);
+	struct devconf_device *d;
+
+	for (d = m->dev->devices; d; d = d->next)
+		if (d->place && !d->conf->type->part_of == !parts)
+			virtio_unplug(m, d);
 }
 
 void virtio_destroy_all(struct machine *m)
 {
-	unsigned i;
-
-	for (i = 0; m->virtio && i < DEVCONF_MAX; i++)
-		destroy(m, &m->virtio->slot[i]);
-	free(m->virtio);
-	m->virtio = NULL;
+	unplug_all(m, true);
+	unplug_all(m, false);
 }

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dev/virtio/classes.h"
+#include "dev/virtio/type.h"
 #include "host/block/block.h"
 
 #define F_SEG_MAX      2
@@ -42,9 +42,22 @@
 #define CONFIG_SIZE 60
 #define CONFIG_WCE  32 /* offset of the write-cache byte */
 
+struct blk_conf {
+	struct virtio_conf base;
+	struct prop_link drive;
+	uint64_t queues;
+	uint64_t queue_size;
+	uint64_t logical_block; /* bytes */
+	uint64_t physical_block;
+	char serial[21];
+	bool write_cache;
+};
+
 struct blk {
 	struct virtio_device dev;
-	struct virtio_blk_conf conf;
+	struct blk_conf conf;
+	struct block *block;
+	struct drive drive;
 	bool write_cache;
 	unsigned flying; /* at the workers, under dev.lock */
 	pthread_cond_t landed;
@@ -81,12 +94,13 @@ static unsigned log2_of(uint32_t n)
 static void blk_config_read(struct virtio_device *dev, void *buf)
 {
 	struct blk *b = (struct blk *)dev;
-	const struct virtio_blk_conf *c = &b->conf;
+	const struct blk_conf *c = &b->conf;
 
-	put(buf, 0, block_size(c->block) / BLOCK_SECTOR, 8);
+	put(buf, 0, block_size(b->block) / BLOCK_SECTOR, 8);
 	put(buf, 12, SEGMENTS, 4);
 	put(buf, 20, c->logical_block, 4);
-	put(buf, 24, log2_of(c->physical_block / c->logical_block), 1);
+	put(buf, 24, log2_of((uint32_t)(c->physical_block / c->logical_block)),
+	    1);
 	put(buf, 26, 1, 2); /* least sensible I/O, in logical blocks */
 	put(buf, CONFIG_WCE, b->write_cache, 1);
 	put(buf, 34, dev->queues, 2);
@@ -95,7 +109,7 @@ static void blk_config_read(struct virtio_device *dev, void *buf)
 	put(buf, 44, c->logical_block / BLOCK_SECTOR, 4);
 	put(buf, 48, MAX_SECTORS, 4);
 	put(buf, 52, 1, 4);
-	put(buf, 56, block_unmaps(c->block), 1);
+	put(buf, 56, block_unmaps(b->block), 1);
 }
 
 static void blk_config_write(struct virtio_device *dev, unsigned offset,
@@ -124,9 +138,9 @@ static void finish(struct request *r, uint8_t status, size_t written)
 
 static void complete(struct request *r, int ret)
 {
-	const struct virtio_blk_conf *c = &r->blk->conf;
-	bool hide = r->block.op == BLOCK_READ ? c->hide_read_errors
-					      : c->hide_write_errors;
+	const struct drive *d = &r->blk->drive;
+	bool hide = r->block.op == BLOCK_READ ? d->hide_read_errors
+					      : d->hide_write_errors;
 	uint8_t status = ret && !hide ? S_IOERR : S_OK;
 
 	finish(r, status, r->block.op == BLOCK_READ ? r->block.len : 0);
@@ -171,7 +185,7 @@ static void slice(struct request *r, const struct iovec *iov, size_t skip,
 
 static bool inside(const struct blk *b, uint64_t sector, uint64_t len)
 {
-	uint64_t sectors = block_size(b->conf.block) / BLOCK_SECTOR;
+	uint64_t sectors = block_size(b->block) / BLOCK_SECTOR;
 
 	return len % b->conf.logical_block == 0 &&
 	       sector % (b->conf.logical_block / BLOCK_SECTOR) == 0 &&
@@ -232,7 +246,7 @@ static uint8_t parse(struct request *r, uint32_t type, uint64_t sector)
 	bool changes = type == T_OUT || type == T_DISCARD ||
 		       type == T_WRITE_ZEROES;
 
-	if (changes && block_read_only(r->blk->conf.block))
+	if (changes && block_read_only(r->blk->block))
 		return S_IOERR;
 	r->block.sync = changes && write_through(r->blk);
 	switch (type) {
@@ -279,14 +293,14 @@ static void dispatch(struct request *r)
 		return;
 	}
 	if (r->block.len <= TRY_HERE_MAX) {
-		ret = block_try(b->conf.block, &r->block);
+		ret = block_try(b->block, &r->block);
 		if (ret != -EAGAIN) {
 			complete(r, ret);
 			return;
 		}
 	}
 	b->flying++;
-	block_submit(b->conf.block, &r->block);
+	block_submit(b->block, &r->block);
 }
 
 /* A buffer without header or status cannot be answered. */
@@ -340,7 +354,7 @@ static void blk_reset(struct virtio_device *dev)
 {
 	struct blk *b = (struct blk *)dev;
 
-	b->write_cache = b->conf.write_cache;
+	b->write_cache = b->conf.write_cache && !b->drive.write_through;
 }
 
 static void blk_destroy(struct virtio_device *dev)
@@ -351,6 +365,7 @@ static void blk_destroy(struct virtio_device *dev)
 static const struct virtio_class blk_class = {
 	.name = "virtio-blk",
 	.id = VIRTIO_ID_BLK,
+	.pci_class = 0x010000,
 	.notify = blk_notify,
 	.config_read = blk_config_read,
 	.config_write = blk_config_write,
@@ -367,13 +382,13 @@ static void offer(struct blk *b)
 				BIT64(F_MQ);
 	const uint64_t asked = BIT64(F_CONFIG_WCE) | BIT64(F_DISCARD) |
 			       BIT64(F_WRITE_ZEROES);
-	bool ro = block_read_only(b->conf.block);
+	bool ro = block_read_only(b->block);
 
-	f->w[0] = b->conf.want.w[0] &
+	f->w[0] = b->conf.base.want.w[0] &
 		  (asked | VIRTIO_COMMON_FEATURES | VIRTIO_EXTRA_FEATURES);
 	f->w[0] |= always;
 	features_put(f, F_RO, ro);
-	if (ro || !block_unmaps(b->conf.block))
+	if (ro || !block_unmaps(b->block))
 		features_put(f, F_DISCARD, false);
 	if (ro)
 		features_put(f, F_WRITE_ZEROES, false);
@@ -382,20 +397,65 @@ static void offer(struct blk *b)
 	virtio_settle(&b->dev);
 }
 
-struct virtio_device *virtio_blk_create(const struct dma *dma,
-					const struct virtio_blk_conf *c)
+static int blk_check(struct virtio_conf *base, const struct virtio_env *env,
+		     struct err *e)
 {
+	struct blk_conf *c = (struct blk_conf *)base;
+
+	c->physical_block = MAX(c->physical_block, c->logical_block);
+	return 0;
+}
+
+static struct virtio_device *blk_create(const struct virtio_conf *base,
+					const struct dma *dma, struct err *e)
+{
+	const struct blk_conf *c = (const struct blk_conf *)base;
 	struct blk *b = calloc(1, sizeof(*b));
 
-	if (!b ||
-	    virtio_init(&b->dev, &blk_class, dma, c->queues, c->queue_size)) {
+	if (!b || virtio_init(&b->dev, &blk_class, dma, (unsigned)c->queues,
+			      (unsigned)c->queue_size)) {
 		free(b);
+		err_set(e, -ENOMEM, "out of memory");
 		return NULL;
 	}
 	b->conf = *c;
-	b->write_cache = c->write_cache;
+	b->drive = *(const struct drive *)c->drive.object;
+	b->block = b->drive.block;
 	b->dev.config_size = CONFIG_SIZE;
 	pthread_cond_init(&b->landed, NULL);
+	blk_reset(&b->dev);
 	offer(b);
 	return &b->dev;
 }
+
+#define FIELD(f) offsetof(struct blk_conf, f)
+
+static const struct prop blk_props[] = {
+	{"drive", PROP_LINK, FIELD(drive), LINK_DRIVE, true, "",
+	 "the -drive or -blockdev"},
+	{"serial", PROP_TEXT, FIELD(serial), 0, 21, "", "serial number"},
+	{"num-queues", PROP_NUMBER, FIELD(queues), 1, 16, "1", "queues"},
+	{"queue-size", PROP_POWER, FIELD(queue_size), 4, 1024, "256",
+	 "entries of a queue"},
+	{"logical_block_size", PROP_POWER, FIELD(logical_block), 512, 4096,
+	 "512", "bytes"},
+	{"physical_block_size", PROP_POWER, FIELD(physical_block), 512, 65536,
+	 "512", "bytes"},
+	{"write-cache", PROP_BOOL, FIELD(write_cache), 0, 0, "on",
+	 "the guest flushes"},
+	PROP_FEATURE_ROW("config-wce", F_CONFIG_WCE, true),
+	PROP_FEATURE_ROW("discard", F_DISCARD, true),
+	PROP_FEATURE_ROW("write-zeroes", F_WRITE_ZEROES, true),
+	{0},
+};
+
+const struct virtio_type virtio_blk_types[] = {
+	{
+		.name = "virtio-blk",
+		.conf_size = sizeof(struct blk_conf),
+		.props = blk_props,
+		.check = blk_check,
+		.create = blk_create,
+	},
+	{0},
+};

@@ -14,7 +14,6 @@
 
 #include <cmocka.h>
 
-#include "dev/virtio/classes.h"
 #include "dev/virtio/fakering.h"
 #include "host/block/block.h"
 
@@ -28,21 +27,9 @@
 struct disk {
 	char path[32];
 	struct block *block;
+	struct drive drive;
 	struct virtio_device *dev;
 	struct fakering ring;
-};
-
-static void no_interrupt(void *ctx, unsigned q)
-{
-}
-
-static void no_config_interrupt(void *ctx)
-{
-}
-
-static const struct virtio_transport_ops no_transport = {
-	no_interrupt,
-	no_config_interrupt,
 };
 
 static void bring_up(struct disk *d, uint64_t features)
@@ -67,15 +54,6 @@ static void bring_up(struct disk *d, uint64_t features)
 
 static void open_disk(struct disk *d, bool read_only, uint64_t features)
 {
-	struct virtio_blk_conf c = {
-		.want.w[0] = EVERY | VIRTIO_COMMON_FEATURES,
-		.queues = 1,
-		.queue_size = 64,
-		.logical_block = 512,
-		.physical_block = 4096,
-		.serial = "S123",
-		.write_cache = true,
-	};
 	struct block_options o = {
 		.path = d->path,
 		.read_only = read_only,
@@ -91,10 +69,10 @@ static void open_disk(struct disk *d, bool read_only, uint64_t features)
 	close(fd);
 	d->block = block_open(&o, &e);
 	assert_non_null(d->block);
-	c.block = d->block;
-	d->dev = virtio_blk_create(&d->ring.dma, &c);
-	assert_non_null(d->dev);
-	d->dev->transport = &no_transport;
+	d->drive.block = d->block;
+	d->dev = fake_device("virtio-blk,queue-size=64,serial=S123,"
+			     "physical_block_size=4096",
+			     &d->ring.dma, &d->drive);
 	bring_up(d, features);
 }
 

@@ -30,6 +30,7 @@ struct virtio_device;
 struct virtio_class {
 	const char *name;
 	enum virtio_id id;
+	uint32_t pci_class; /* 24 bits, 0: one of its own */
 	/* The driver made buffers available in queue @q. */
 	void (*notify)(struct virtio_device *dev, unsigned q);
 	/* Configuration space; the caller checked offset and length. */

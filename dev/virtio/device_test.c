@@ -4,6 +4,7 @@
  * broken rings as a driver sees them: an entropy device behind a PCI bus and
  * behind memory-mapped registers.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +16,6 @@
 
 #include "dev/bus.h"
 #include "dev/pci.h"
-#include "dev/virtio/classes.h"
 #include "dev/virtio/fakering.h"
 #include "dev/virtio/vmmio.h"
 #include "dev/virtio/vpci.h"
@@ -70,12 +70,9 @@ static const struct bus_ops none = {none_read, none_write};
 
 static struct virtio_device *rng(struct board *b)
 {
-	struct virtio_rng_conf c;
-
-	c.want.w[0] = VIRTIO_COMMON_FEATURES | VIRTIO_EXTRA_FEATURES;
-	c.want.w[1] = 0;
-	b->dev = virtio_rng_create(&b->ring.dma, &c);
-	assert_non_null(b->dev);
+	b->dev = fake_device("virtio-rng,packed=on,in_order=on,"
+			     "notification_data=on",
+			     &b->ring.dma, NULL);
 	return b->dev;
 }
 
@@ -103,8 +100,8 @@ static struct board *pci_board(void)
 {
 	struct board *b = new_board();
 
-	vpci_init(&b->vpci, rng(b));
-	assert_int_equal(pci_plug(&b->pci, &b->vpci.fn, 3), 0);
+	vpci_init(&b->vpci, rng(b), MSIX_MAX);
+	assert_int_equal(pci_plug(&b->pci, &b->vpci.fn, 3 * PCI_FUNCTIONS), 0);
 	bus_write(&b->mmio, ECAM + (3 << 15) + 4, 2, 6);
 	return b;
 }
@@ -567,6 +564,47 @@ static void test_fuzz(void **state)
 	free_board(b);
 }
 
+/* Functions of one slot, places that are taken, and windows used again. */
+static void test_functions(void **state)
+{
+	const struct pcifn_id id = {.vendor = 0x1af4, .device = 0x1041};
+	struct board *b = pci_board();
+	struct pcifn fn[3];
+	uint64_t first;
+	unsigned i;
+
+	for (i = 0; i < 3; i++) {
+		pcifn_init(&fn[i], &id);
+		pcifn_add_bar(&fn[i], 0, 0x40000, &none, NULL);
+	}
+	assert_int_equal(pci_plug(&b->pci, &fn[0], 24), -EBUSY);
+	assert_int_equal(pci_plug(&b->pci, &fn[0], 25), -ENXIO);
+	assert_int_equal(pci_plug(&b->pci, &fn[0], 256), -ENOSPC);
+	pcifn_set_multifunction(&fn[0]);
+	assert_int_equal(pci_plug(&b->pci, &fn[0], 32), 0);
+	assert_int_equal(pci_plug(&b->pci, &fn[1], 37), 0);
+	assert_int_equal(bus_read(&b->mmio, ECAM + (32 << 12) + 14, 1), 0x80);
+	assert_int_equal(bus_read(&b->mmio, ECAM + (37 << 12) + 14, 1), 0);
+	assert_int_equal(bus_read(&b->mmio, ECAM + (37 << 12), 2), 0x1af4);
+	assert_int_equal(bus_read(&b->mmio, ECAM + (33 << 12), 2), 0xffff);
+	first = pcifn_bar_address(&fn[0], 0);
+	assert_int_equal(first % 0x40000, 0);
+	assert_int_not_equal(first, pcifn_bar_address(&fn[1], 0));
+	assert_int_equal(pci_plug(&b->pci, &fn[2], 0), 0);
+	assert_int_equal(fn[2].addr, 8);
+	/* A hundred come and go where one was. */
+	for (i = 0; i < 100; i++) {
+		pci_unplug(&b->pci, &fn[0]);
+		assert_int_equal(pci_plug(&b->pci, &fn[0], 32), 0);
+		assert_int_equal(pcifn_bar_address(&fn[0], 0), first);
+	}
+	for (i = 0; i < 3; i++) {
+		pci_unplug(&b->pci, &fn[i]);
+		pcifn_exit(&fn[i]);
+	}
+	free_board(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -584,6 +622,7 @@ int main(void)
 		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_mmio),
 		cmocka_unit_test(test_fuzz),
+		cmocka_unit_test(test_functions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "lib/check.h"
+#include "lib/keyval.h"
 
 void *fake_ptr(struct fakering *r, uint64_t gpa)
 {
@@ -165,4 +166,43 @@ static bool get_packed(struct fakering *r, uint16_t *id, uint32_t *len)
 bool fake_get(struct fakering *r, uint16_t *id, uint32_t *len)
 {
 	return r->packed ? get_packed(r, id, len) : get_split(r, id, len);
+}
+
+static void no_interrupt(void *ctx, unsigned q)
+{
+}
+
+static void no_config_interrupt(void *ctx)
+{
+}
+
+static const struct virtio_transport_ops no_transport = {
+	no_interrupt,
+	no_config_interrupt,
+};
+
+struct virtio_device *fake_device(const char *arg, const struct dma *dma,
+				  void *object)
+{
+	const struct virtio_env env = {.version = 9999, .pci = true};
+	struct virtio_device *dev;
+	struct virtio_conf *c;
+	const struct prop *p = NULL;
+	struct prop_link *link;
+	enum virtio_bus bus;
+	struct keyval kv;
+	struct err e = {0};
+
+	ASSERT(keyval_next(&arg, &kv, &e) == 1);
+	c = virtio_conf_new(virtio_type_find(kv.value, &bus));
+	while (keyval_next(&arg, &kv, &e) > 0)
+		ASSERT(!virtio_conf_set(c, kv.key, kv.value, &e));
+	while ((link = virtio_conf_link(c, &p)))
+		link->object = object;
+	ASSERT(!c->type->check || !c->type->check(c, &env, &e));
+	dev = c->type->create(c, dma, &e);
+	ASSERT(dev);
+	dev->transport = &no_transport;
+	free(c);
+	return dev;
 }

@@ -7,7 +7,7 @@
 #define DEV_VIRTIO_FAKERING_H
 
 #include "dev/dma.h"
-#include "dev/virtio/queue.h"
+#include "dev/virtio/type.h"
 
 #define FAKE_BASE   0x100000ULL
 #define FAKE_SIZE   (1U << 20)
@@ -47,6 +47,13 @@ void fake_exit(struct fakering *r);
  */
 void fake_add(struct fakering *r, uint16_t id, const struct iovec *piece,
 	      unsigned n, unsigned out, bool indirect);
+
+/*
+ * A device as `-device @arg` makes it, each of its links leading to @object,
+ * on a transport that loses its interrupts. It must not fail.
+ */
+struct virtio_device *fake_device(const char *arg, const struct dma *dma,
+				  void *object);
 
 /* The next used buffer: true with its id and length. */
 bool fake_get(struct fakering *r, uint16_t *id, uint32_t *len);

@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -15,6 +16,7 @@
 
 #include "dev/virtio/netdev.h"
 #include "host/evloop.h"
+#include "lib/check.h"
 
 #define CONFIG_SIZE 12
 #define LINK_UP     1
@@ -55,10 +57,10 @@ static void net_features_ok(struct virtio_device *dev)
 	struct net_offloads o;
 
 	n->header = nethdr_size(&dev->agreed);
-	netfilter_reset(&n->filter, n->conf.mac, virtio_has(dev, NET_F_CTRL_RX),
+	netfilter_reset(&n->filter, n->mac, virtio_has(dev, NET_F_CTRL_RX),
 			virtio_has(dev, NET_F_CTRL_VLAN));
 	netdev_offloads(&dev->agreed, &o);
-	net_set_up(n->conf.net, n->header, &o);
+	net_set_up(n->net, n->header, &o);
 }
 
 /* ---- to the guest ---- */
@@ -188,7 +190,7 @@ static void send(struct netdev *n, struct vq_elem *e)
 		return;
 	}
 	nethdr_clean(&h);
-	if (n->conf.net->has_header)
+	if (n->net->has_header)
 		iov[used++] = (struct iovec){&h, n->header};
 	for (i = 0; i < e->out_n; i++) {
 		if (skip >= e->iov[i].iov_len) {
@@ -201,7 +203,7 @@ static void send(struct netdev *n, struct vq_elem *e)
 		};
 		skip = 0;
 	}
-	if (used > 1024 || net_send(n->conf.net, iov, used))
+	if (used > 1024 || net_send(n->net, iov, used))
 		n->dropped++;
 }
 
@@ -255,7 +257,7 @@ static void net_notify(struct virtio_device *dev, unsigned q)
 
 	if (q == NET_RX && n->starved) {
 		n->starved = false;
-		net_room(n->conf.net);
+		net_room(n->net);
 	} else if (q == NET_TX) {
 		while (write(n->kick, &one, sizeof(one)) < 0 && errno == EINTR)
 			;
@@ -269,7 +271,7 @@ static void net_start(struct virtio_device *dev)
 	struct netdev *n = (struct netdev *)dev;
 
 	n->starved = false;
-	net_room(n->conf.net);
+	net_room(n->net);
 }
 
 static void net_reset(struct virtio_device *dev)
@@ -279,17 +281,17 @@ static void net_reset(struct virtio_device *dev)
 
 	n->header = 12;
 	n->starved = false;
-	netfilter_reset(&n->filter, n->conf.mac, false, false);
-	net_set_up(n->conf.net, n->header, &none);
+	netfilter_reset(&n->filter, n->mac, false, false);
+	net_set_up(n->net, n->header, &none);
 	/* What waits is for nobody; it is read and dropped. */
-	net_room(n->conf.net);
+	net_room(n->net);
 }
 
 static void net_destroy(struct virtio_device *dev)
 {
 	struct netdev *n = (struct netdev *)dev;
 
-	net_detach(n->conf.net);
+	net_detach(n->net);
 	evloop_destroy(n->loop);
 	if (n->kick >= 0)
 		close(n->kick);
@@ -298,6 +300,7 @@ static void net_destroy(struct virtio_device *dev)
 static const struct virtio_class net_class = {
 	.name = "virtio-net",
 	.id = VIRTIO_ID_NET,
+	.pci_class = 0x020000,
 	.notify = net_notify,
 	.config_read = net_config_read,
 	.features_ok = net_features_ok,
@@ -333,13 +336,13 @@ static void clear_unable(struct virtio_features *f,
 				features_put(f, rows[i].bit[k], false);
 }
 
-static void offer(struct netdev *n)
+static void offer(struct netdev *n, const struct virtio_features *want)
 {
 	struct virtio_features *f = &n->dev.offered;
 
-	*f = n->conf.want;
+	*f = *want;
 	features_put(f, NET_F_MAC, true);
-	clear_unable(f, &n->conf.net->can);
+	clear_unable(f, &n->net->can);
 	virtio_settle(&n->dev);
 }
 
@@ -352,27 +355,115 @@ static bool start_thread(struct netdev *n)
 	if (n->kick < 0 || !n->loop)
 		return false;
 	n->kick_watch = evloop_add(n->loop, n->kick, POLLIN, net_kicked, n);
-	return n->kick_watch && !net_attach(n->conf.net, n->loop, &user);
+	return n->kick_watch && !net_attach(n->net, n->loop, &user);
 }
 
-struct virtio_device *virtio_net_create(const struct dma *dma,
-					const struct virtio_net_conf *c)
+/* "52:54:00:12:34:56" into @mac; -EINVAL when it is none a card can have. */
+static int parse_mac(const char *text, uint8_t mac[6])
 {
-	bool ctrl = features_has(&c->want, NET_F_CTRL_VQ);
+	unsigned byte[6], i;
+	int end = 0;
+
+	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &byte[0], &byte[1],
+		   &byte[2], &byte[3], &byte[4], &byte[5], &end) != 6 ||
+	    text[end] || byte[0] & 1)
+		return -EINVAL;
+	for (i = 0; i < 6; i++)
+		mac[i] = (uint8_t)byte[i];
+	return 0;
+}
+
+static int net_check(struct virtio_conf *base, const struct virtio_env *env,
+		     struct err *e)
+{
+	struct net_conf *c = (struct net_conf *)base;
+	uint8_t mac[6];
+	unsigned bit;
+
+	/* Drivers reach the second word of features on PCI only. */
+	for (bit = NET_F_GUEST_TUNNEL; bit <= NET_F_HOST_TUNNEL_SUM; bit++)
+		if (!env->pci ||
+		    (env->version < 1002 && !features_has(&base->named, bit)))
+			features_put(&base->want, bit, false);
+	/* As QEMU counts them: one more for each card. */
+	if (!c->mac[0])
+		snprintf(c->mac, sizeof(c->mac), "52:54:00:12:34:%02x",
+			 (0x56 + base->nth) & 0xff);
+	return parse_mac(c->mac, mac)
+		       ? err_set(e, -EINVAL,
+				 "mac '%s' is not the address of one card",
+				 c->mac)
+		       : 0;
+}
+
+static struct virtio_device *net_create(const struct virtio_conf *base,
+					const struct dma *dma, struct err *e)
+{
+	const struct net_conf *c = (const struct net_conf *)base;
+	bool ctrl = features_has(&base->want, NET_F_CTRL_VQ);
 	struct netdev *n = calloc(1, sizeof(*n));
 
 	if (!n || virtio_init(&n->dev, &net_class, dma, ctrl ? 3 : 2,
-			      c->queue_size)) {
+			      (unsigned)c->queue_size)) {
 		free(n);
+		err_set(e, -ENOMEM, "out of memory");
 		return NULL;
 	}
-	n->conf = *c;
+	n->net = c->netdev.object;
 	n->header = 12;
 	n->dev.config_size = CONFIG_SIZE;
-	netfilter_reset(&n->filter, c->mac, false, false);
-	offer(n);
+	ASSERT(!parse_mac(c->mac, n->mac));
+	netfilter_reset(&n->filter, n->mac, false, false);
+	offer(n, &base->want);
 	if (start_thread(n))
 		return &n->dev;
 	virtio_exit(&n->dev);
+	err_set(e, -ENOMEM, "cannot start its thread");
 	return NULL;
 }
+
+#define FIELD(f) offsetof(struct net_conf, f)
+
+static const struct prop net_props[] = {
+	{"netdev", PROP_LINK, FIELD(netdev), LINK_NET, true, "", "the -netdev"},
+	{"mac", PROP_TEXT, FIELD(mac), 0, 18, "", "address"},
+	{"rx_queue_size", PROP_POWER, FIELD(queue_size), 16, 1024, "256",
+	 "entries of a queue"},
+	PROP_FEATURE_ROW("csum", NET_F_CSUM, true),
+	PROP_FEATURE_ROW("guest_csum", NET_F_GUEST_CSUM, true),
+	PROP_FEATURE_ROW("ctrl_guest_offloads", NET_F_GUEST_OFFLOADS, true),
+	PROP_FEATURE_ROW("guest_tso4", NET_F_GUEST_TSO4, true),
+	PROP_FEATURE_ROW("guest_tso6", NET_F_GUEST_TSO6, true),
+	PROP_FEATURE_ROW("guest_ecn", NET_F_GUEST_ECN, true),
+	PROP_FEATURE_ROW("guest_ufo", NET_F_GUEST_UFO, true),
+	PROP_FEATURE_ROW("host_tso4", NET_F_HOST_TSO4, true),
+	PROP_FEATURE_ROW("host_tso6", NET_F_HOST_TSO6, true),
+	PROP_FEATURE_ROW("host_ecn", NET_F_HOST_ECN, true),
+	PROP_FEATURE_ROW("host_ufo", NET_F_HOST_UFO, true),
+	PROP_FEATURE_ROW("mrg_rxbuf", NET_F_MRG_RXBUF, true),
+	PROP_FEATURE_ROW("status", NET_F_STATUS, true),
+	PROP_FEATURE_ROW("ctrl_vq", NET_F_CTRL_VQ, true),
+	PROP_FEATURE_ROW("ctrl_rx", NET_F_CTRL_RX, true),
+	PROP_FEATURE_ROW("ctrl_vlan", NET_F_CTRL_VLAN, true),
+	PROP_FEATURE_ROW("ctrl_rx_extra", NET_F_CTRL_RX_EXTRA, true),
+	PROP_FEATURE_ROW("ctrl_mac_addr", NET_F_CTRL_MAC, true),
+	PROP_FEATURE_ROW("guest_uso4", NET_F_GUEST_USO4, true),
+	PROP_FEATURE_ROW("guest_uso6", NET_F_GUEST_USO6, true),
+	PROP_FEATURE_ROW("host_uso", NET_F_HOST_USO, true),
+	PROP_FEATURE_ROW("guest_tunnel", NET_F_GUEST_TUNNEL, true),
+	PROP_FEATURE_ROW("guest_tunnel_csum", NET_F_GUEST_TUNNEL_SUM, true),
+	PROP_FEATURE_ROW("host_tunnel", NET_F_HOST_TUNNEL, true),
+	PROP_FEATURE_ROW("host_tunnel_csum", NET_F_HOST_TUNNEL_SUM, true),
+	{0},
+};
+
+const struct virtio_type virtio_net_types[] = {
+	{
+		.name = "virtio-net",
+		.conf_size = sizeof(struct net_conf),
+		.props = net_props,
+		.check = net_check,
+		.create = net_create,
+	},
+	{0},
+};

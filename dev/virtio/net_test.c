@@ -24,6 +24,7 @@
 	 BIT64(20) | BIT64(23) | BIT64(32) | BIT64(54) | BIT64(55) |       \
 	 BIT64(56))
 #define ALL_HIGH 0x1eULL
+#define CARD     "virtio-net,rx_queue_size=64,mac=52:54:00:01:02:03"
 
 /* ---- headers ---- */
 
@@ -314,19 +315,6 @@ static const struct net_ops rec_ops = {
 	.set_up = rec_set_up,
 };
 
-static void no_interrupt(void *ctx, unsigned q)
-{
-}
-
-static void no_config_interrupt(void *ctx)
-{
-}
-
-static const struct virtio_transport_ops no_transport = {
-	no_interrupt,
-	no_config_interrupt,
-};
-
 struct card {
 	struct recorder rec;
 	struct fakering ring[3];
@@ -337,10 +325,6 @@ struct card {
 static struct card *new_card(uint64_t low, uint64_t high, bool has_header)
 {
 	struct card *c = calloc(1, sizeof(*c));
-	struct virtio_net_conf conf = {
-		.want = {{ALL_LOW, ALL_HIGH}},
-		.queue_size = 64,
-	};
 	unsigned q;
 
 	assert_non_null(c);
@@ -349,14 +333,10 @@ static struct card *new_card(uint64_t low, uint64_t high, bool has_header)
 		.has_header = has_header,
 		.can = {true, true, true, true, true, true, true, true, true},
 	};
-	memcpy(conf.mac, own, 6);
-	conf.net = &c->rec.net;
 	for (q = 0; q < 3; q++)
 		fake_init(&c->ring[q], 64, BIT64(32));
-	c->dev = virtio_net_create(&c->ring[0].dma, &conf);
-	assert_non_null(c->dev);
+	c->dev = fake_device(CARD, &c->ring[0].dma, &c->rec.net);
 	assert_int_equal(c->dev->offered.w[1], ALL_HIGH);
-	c->dev->transport = &no_transport;
 	c->dev->driver = (struct virtio_features){{low, high}};
 	virtio_set_status(c->dev, 0xb);
 	assert_int_equal(virtio_get_status(c->dev), 0xb);
@@ -655,27 +635,22 @@ static void test_control(void **state)
 static void test_offer(void **state)
 {
 	struct recorder rec = {.net = {.ops = &rec_ops}};
-	struct virtio_net_conf conf = {
-		.want = {{ALL_LOW, ALL_HIGH}},
-		.net = &rec.net,
-		.queue_size = 64,
-	};
 	struct fakering r;
 	struct virtio_device *dev;
 
 	fake_init(&r, 8, BIT64(32));
-	dev = virtio_net_create(&r.dma, &conf);
+	dev = fake_device(CARD, &r.dma, &rec.net);
 	assert_true(dev->offered.w[1] == 0);
 	assert_true(!(dev->offered.w[0] & (BIT64(0) | BIT64(1) | BIT64(7) |
 					   BIT64(56) | BIT64(10))));
 	virtio_exit(dev);
 	rec.net.can = (struct net_offloads){true, true, true, true,
 					    true, true, true, true};
-	dev = virtio_net_create(&r.dma, &conf);
+	dev = fake_device(CARD, &r.dma, &rec.net);
 	assert_true(dev->offered.w[1] == 0x0a);
 	virtio_exit(dev);
 	rec.net.can.uso4 = false;
-	dev = virtio_net_create(&r.dma, &conf);
+	dev = fake_device(CARD, &r.dma, &rec.net);
 	assert_true(dev->offered.w[1] == 0);
 	virtio_exit(dev);
 	fake_exit(&r);

@@ -101,7 +101,7 @@ static bool command_offloads(struct netdev *n, unsigned cmd, const uint8_t *p,
 		features_put(&f, (unsigned)feature, true);
 	}
 	netdev_offloads(&f, &o);
-	net_set_up(n->conf.net, n->header, &o);
+	net_set_up(n->net, n->header, &o);
 	return true;
 }
 

@@ -5,18 +5,26 @@
 #ifndef DEV_VIRTIO_NETDEV_H
 #define DEV_VIRTIO_NETDEV_H
 
-#include "dev/virtio/classes.h"
 #include "dev/virtio/netfilter.h"
 #include "dev/virtio/nethdr.h"
+#include "dev/virtio/type.h"
 #include "host/net/net.h"
 
 enum { NET_RX, NET_TX, NET_CTRL };
 
 struct evloop_watch;
 
+struct net_conf {
+	struct virtio_conf base;
+	struct prop_link netdev;
+	uint64_t queue_size;
+	char mac[18]; /* "": one is made up */
+};
+
 struct netdev {
 	struct virtio_device dev;
-	struct virtio_net_conf conf;
+	struct net *net;
+	uint8_t mac[6]; /* as it is after a reset */
 	struct netfilter filter;
 	unsigned header;  /* bytes, as agreed on */
 	bool starved;     /* a frame waits for buffers */

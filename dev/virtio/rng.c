@@ -4,10 +4,11 @@
  * Device 1.4 "Entropy Device" (5.4). One call gives at most RNG_MAX bytes,
  * so that no buffer keeps the host busy for long; the driver asks again.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
-#include "dev/virtio/classes.h"
+#include "dev/virtio/type.h"
 
 #define RNG_MAX        4096
 #define RNG_QUEUE_SIZE 8
@@ -48,13 +49,14 @@ static const struct virtio_class rng_class = {
 	.notify = rng_notify,
 };
 
-struct virtio_device *virtio_rng_create(const struct dma *dma,
-					const struct virtio_rng_conf *c)
+static struct virtio_device *rng_create(const struct virtio_conf *c,
+					const struct dma *dma, struct err *e)
 {
 	struct rng *r = calloc(1, sizeof(*r));
 
 	if (!r || virtio_init(&r->dev, &rng_class, dma, 1, RNG_QUEUE_SIZE)) {
 		free(r);
+		err_set(e, -ENOMEM, "out of memory");
 		return NULL;
 	}
 	r->dev.offered.w[0] = c->want.w[0] &
@@ -62,3 +64,12 @@ struct virtio_device *virtio_rng_create(const struct dma *dma,
 	virtio_settle(&r->dev);
 	return &r->dev;
 }
+
+const struct virtio_type virtio_rng_types[] = {
+	{
+		.name = "virtio-rng",
+		.conf_size = sizeof(struct virtio_conf),
+		.create = rng_create,
+	},
+	{0},
+};

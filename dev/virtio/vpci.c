@@ -21,6 +21,7 @@ enum { CFG_COMMON = 1, CFG_NOTIFY, CFG_ISR, CFG_DEVICE, CFG_WINDOW };
 #define CAP_VENDOR        0x09
 #define CAP_SIZE          16
 #define NOTIFY_MULTIPLIER 4
+#define CLASS_OTHER       0x00ff00
 #define ISR_QUEUE         BIT(0)
 #define ISR_CONFIG        BIT(1)
 
@@ -330,31 +331,23 @@ static void add_capabilities(struct vpci *v)
 	v->fn.written = window_written;
 }
 
-static uint32_t class_code(enum virtio_id id)
-{
-	switch (id) {
-	case VIRTIO_ID_NET: return 0x020000;
-	case VIRTIO_ID_BLK: return 0x010000;
-	case VIRTIO_ID_CONSOLE: return 0x078000;
-	default: return 0x00ff00;
-	}
-}
-
-void vpci_init(struct vpci *v, struct virtio_device *dev)
+void vpci_init(struct vpci *v, struct virtio_device *dev, unsigned vectors)
 {
 	const struct pcifn_id id = {
 		.vendor = 0x1af4,
 		.device = (uint16_t)(0x1040 + dev->class->id),
 		.subsystem_vendor = 0x1af4,
 		.subsystem = 0x1100,
-		.class = class_code(dev->class->id),
+		.class = dev->class->pci_class ? dev->class->pci_class
+					       : CLASS_OTHER,
 		.revision = 1,
 	};
 
 	*v = (struct vpci){.dev = dev};
 	pcifn_init(&v->fn, &id);
 	pcifn_add_bar(&v->fn, BAR_REGS, BAR_SIZE, &vpci_ops, v);
-	pcifn_add_msix(&v->fn, BAR_MSIX, dev->queues + 1);
+	if (vectors)
+		pcifn_add_msix(&v->fn, BAR_MSIX, MIN(vectors, dev->queues + 1));
 	add_capabilities(v);
 	dev->transport = &transport;
 	dev->transport_ctx = v;

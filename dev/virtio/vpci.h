@@ -25,9 +25,10 @@ struct vpci {
 
 /*
  * Make @v the function of @dev, with one vector for each queue and one for
- * its configuration. The caller plugs v->fn. @dev stays the caller's.
+ * its configuration, but not more than @vectors; 0: without MSI-X. The caller
+ * plugs v->fn. @dev stays the caller's.
  */
-void vpci_init(struct vpci *v, struct virtio_device *dev);
+void vpci_init(struct vpci *v, struct virtio_device *dev, unsigned vectors);
 void vpci_exit(struct vpci *v);
 
 #endif

@@ -46,6 +46,14 @@ struct block_req {
 	struct block_req *next;
 };
 
+/* A disk with what its device is to make of it; -drive makes one. */
+struct drive {
+	struct block *block;
+	bool write_through;    /* the guest sees no cache to flush */
+	bool hide_read_errors; /* report success whatever happens */
+	bool hide_write_errors;
+};
+
 /*
  * Open and lock a disk: against writers when read-only, against all others
  * when not. NULL with a sentence on failure.

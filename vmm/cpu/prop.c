@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "vmm/cpu/def.h"
-#include "vmm/keyval.h"
+#include "lib/keyval.h"
 
 #define AT(field) offsetof(struct cpu_def, field)
 

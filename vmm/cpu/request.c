@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/keyval.h"
+#include "lib/keyval.h"
 
 void request_init(struct request *r, const char *name, const char *machine)
 {

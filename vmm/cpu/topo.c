@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "vmm/keyval.h"
+#include "lib/keyval.h"
 
 static const char *const level_names[TOPO_LEVELS] = {
 	[TOPO_DEFAULT] = "default", [TOPO_THREAD] = "thread",

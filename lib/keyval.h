@@ -4,8 +4,8 @@
  * comma inside a value, and numbers and sizes as QEMU's command line has
  * them.
  */
-#ifndef VMM_KEYVAL_H
-#define VMM_KEYVAL_H
+#ifndef LIB_KEYVAL_H
+#define LIB_KEYVAL_H
 
 #include "lib/err.h"
 

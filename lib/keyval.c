@@ -3,7 +3,7 @@
  * Option values; the grammar is in keyval.h. Nothing here knows an option's
  * name: callers wrap the sentence with it.
  */
-#include "vmm/keyval.h"
+#include "lib/keyval.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -22,6 +22,7 @@
 
 struct bus;
 struct bus_ops;
+struct doorbells;
 struct pcifn;
 
 /* What the board decides. */
@@ -36,6 +37,7 @@ struct pci_board {
 	void (*intx)(void *ctx, unsigned line, bool level);
 	void (*msi)(void *ctx, uint64_t address, uint32_t data);
 	void *ctx;
+	const struct doorbells *doorbells; /* NULL: there are none */
 };
 
 struct pci {

@@ -109,9 +109,12 @@ static bool decoding(const struct pcifn *fn)
 
 static void unmap(struct pcifn *fn, struct pcifn_bar *bar)
 {
-	if (bar->mapped)
-		bus_remove(fn->pci->mmio, bar->at, bar->ctx);
+	if (!bar->mapped)
+		return;
+	bus_remove(fn->pci->mmio, bar->at, bar->ctx);
 	bar->mapped = false;
+	if (fn->moved)
+		fn->moved(fn, (unsigned)(bar - fn->bar));
 }
 
 /* An address that is taken, or outside the window, is not decoded. */
@@ -126,6 +129,8 @@ static void map(struct pcifn *fn, struct pcifn_bar *bar, uint32_t at)
 		return;
 	bar->mapped = true;
 	bar->at = at;
+	if (fn->moved)
+		fn->moved(fn, (unsigned)(bar - fn->bar));
 }
 
 static void update_bars(struct pcifn *fn)

@@ -56,6 +56,8 @@ struct pcifn {
 	uint32_t (*read)(struct pcifn *fn, unsigned reg, unsigned size,
 			 uint32_t stored);
 	void (*written)(struct pcifn *fn, unsigned reg, unsigned size);
+	/* BAR @n came onto the bus or left it, or NULL. */
+	void (*moved)(struct pcifn *fn, unsigned n);
 	/* ---- any thread, under lock ---- */
 	pthread_mutex_t lock;
 	bool pin;    /* the device asserts its interrupt */

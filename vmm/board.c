@@ -53,6 +53,34 @@ static void board_msi(void *ctx, uint64_t address, uint32_t data)
 			  m->hv->ops->what, strerror(-ret));
 }
 
+static int board_doorbell(void *ctx, const struct doorbell *bell, bool on)
+{
+	struct machine *m = ctx;
+	struct kvm_ioeventfd event = {
+		.addr = bell->gpa,
+		.len = bell->size,
+		.fd = bell->fd,
+		.datamatch = bell->value,
+		.flags = (bell->match ? KVM_IOEVENTFD_FLAG_DATAMATCH : 0) |
+			 (on ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN),
+	};
+
+	return hv_ioctl(m->hv, m->vm_fd, KVM_IOEVENTFD, (unsigned long)&event);
+}
+
+const struct doorbells *machine_doorbells(const struct machine *m)
+{
+	return m->doorbells.set ? &m->doorbells : NULL;
+}
+
+/* Of any length: a driver's kick is a store of 16 or of 32 bits. */
+static void find_doorbells(struct machine *m)
+{
+	if (hv_ioctl(m->hv, m->vm_fd, KVM_CHECK_EXTENSION,
+		     KVM_CAP_IOEVENTFD_NO_LENGTH) > 0)
+		m->doorbells = (struct doorbells){board_doorbell, m};
+}
+
 static uint64_t read_clock(clockid_t id)
 {
 	struct timespec ts;
@@ -175,6 +203,7 @@ static int init_fixed(struct machine *m)
 		.intx = board_intx,
 		.msi = board_msi,
 		.ctx = m,
+		.doorbells = machine_doorbells(m),
 	};
 	int ret = isa_init(&m->isa, &m->pio, &wires);
 
@@ -256,6 +285,7 @@ int board_init(struct machine *m, struct err *e)
 	ret = init_timer(m, e);
 	if (ret)
 		return ret;
+	find_doorbells(m);
 	ret = init_fixed(m);
 	if (!ret)
 		ret = init_com1(m);

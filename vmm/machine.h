@@ -10,6 +10,7 @@
 
 #include "dev/bus.h"
 #include "dev/dma.h"
+#include "dev/doorbell.h"
 #include "dev/isa.h"
 #include "dev/pci.h"
 #include "dev/power.h"
@@ -60,6 +61,7 @@ struct machine {
 	uint64_t armed; /* ns the timer is set to, CHIP_NEVER: none */
 	/* ---- set up once ---- */
 	struct power power;
+	struct doorbells doorbells; /* set: NULL without them */
 	struct console_user com1_user;
 	int timer; /* timerfd */
 	struct evloop_watch *timer_watch;
@@ -92,6 +94,9 @@ int board_init(struct machine *m, struct err *e) __must_check;
 
 /* A GSI's level; any thread. @ctx: the machine. */
 void machine_irq(void *ctx, unsigned gsi, bool level);
+
+/* NULL when the KVM has none. */
+const struct doorbells *machine_doorbells(const struct machine *m);
 
 /* Disconnect them from everything that outlives the machine. */
 void board_exit(struct machine *m);

@@ -85,7 +85,8 @@ static int place_mmio(struct machine *m, struct place *p, struct err *e)
 	irq.pin += n;
 	gpa += n * LAYOUT_VIRTIO_STEP;
 	p->mmio = n;
-	return vmmio_init(&p->vmmio, p->dev, &m->mmio, gpa, &irq)
+	return vmmio_init(&p->vmmio, p->dev, &m->mmio, gpa, &irq,
+			  machine_doorbells(m))
 		       ? err_set(e, -EBUSY, "no place for a virtio device")
 		       : 0;
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dev/virtio/kick.h"
 #include "lib/check.h"
 
 #define CONFIG_MAX 256
@@ -44,6 +45,7 @@ void virtio_exit(struct virtio_device *dev)
 {
 	unsigned i;
 
+	virtio_kicks_free(dev->kicks);
 	virtio_set_status(dev, 0);
 	if (dev->class->destroy)
 		dev->class->destroy(dev);

@@ -25,6 +25,7 @@
 #define VIRTIO_MAX_QUEUES 64
 
 struct virtio_device;
+struct virtio_kicks;
 
 /* What a class is. Only notify is required. */
 struct virtio_class {
@@ -70,6 +71,7 @@ struct virtio_device {
 	unsigned config_size;
 	unsigned queues;
 	struct vq *vq;
+	struct virtio_kicks *kicks; /* its transport's, NULL: none */
 	const struct virtio_transport_ops *transport;
 	void *transport_ctx;
 };

@@ -499,7 +499,8 @@ static void test_mmio(void **state)
 	const uint64_t r = MMIO;
 	struct iovec piece = {(void *)(uintptr_t)FAKE_DATA, 64};
 
-	assert_int_equal(vmmio_init(&b->vmmio, rng(b), &b->mmio, r, &irq), 0);
+	assert_int_equal(vmmio_init(&b->vmmio, rng(b), &b->mmio, r, &irq, NULL),
+			 0);
 	assert_int_equal(bus_read(&b->mmio, r, 4), 0x74726976);
 	assert_int_equal(bus_read(&b->mmio, r + 4, 4), 2);
 	assert_int_equal(bus_read(&b->mmio, r + 8, 4), VIRTIO_ID_RNG);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "dev/bus.h"
+#include "dev/virtio/kick.h"
 
 #define R_MAGIC         0x000
 #define R_VERSION       0x004
@@ -210,12 +211,21 @@ static void vmmio_write(void *ctx, uint64_t at, unsigned size, uint64_t val)
 static const struct bus_ops vmmio_ops = {vmmio_read, vmmio_write};
 
 int vmmio_init(struct vmmio *v, struct virtio_device *dev, struct bus *mmio,
-	       uint64_t gpa, const struct chip_pin *irq)
+	       uint64_t gpa, const struct chip_pin *irq,
+	       const struct doorbells *bells)
 {
 	struct bus_range range = {gpa, VMMIO_SIZE, 4, &vmmio_ops, v};
+	/* A store with more in it than the queue goes by the bus. */
+	const struct doorbell first = {gpa + R_NOTIFY, 4, true, 0, -1};
+	int ret = bus_add(mmio, &range);
+
+	if (ret)
+		return ret;
 
 	*v = (struct vmmio){.dev = dev, .irq = *irq};
 	dev->transport = &transport;
 	dev->transport_ctx = v;
-	return bus_add(mmio, &range);
+	dev->kicks = virtio_kicks_new(dev, bells);
+	virtio_kicks_hang(dev->kicks, &first, 0);
+	return 0;
 }

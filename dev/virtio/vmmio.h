@@ -13,6 +13,7 @@
 #define VMMIO_SIZE 0x200 /* bytes of registers */
 
 struct bus;
+struct doorbells;
 
 struct vmmio {
 	struct virtio_device *dev;
@@ -23,8 +24,12 @@ struct vmmio {
 	uint32_t cause; /* under dev->lock */
 };
 
-/* Claims [@gpa, @gpa + VMMIO_SIZE); 0 or bus_add()'s -errno. */
+/*
+ * Claims [@gpa, @gpa + VMMIO_SIZE), with doorbells unless @bells is NULL; 0 or
+ * bus_add()'s -errno.
+ */
 int vmmio_init(struct vmmio *v, struct virtio_device *dev, struct bus *mmio,
-	       uint64_t gpa, const struct chip_pin *irq) __must_check;
+	       uint64_t gpa, const struct chip_pin *irq,
+	       const struct doorbells *bells) __must_check;
 
 #endif

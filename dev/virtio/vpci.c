@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "dev/bus.h"
+#include "dev/pci.h"
+#include "dev/virtio/kick.h"
 
 #define BAR_REGS 0
 #define BAR_MSIX 1
@@ -295,6 +297,25 @@ static void window_written(struct pcifn *fn, unsigned reg, unsigned size)
 	vpci_write(v, at, n, val);
 }
 
+/* Machine's lock held; its doorbells hang where the notify page is. */
+static void vpci_moved(struct pcifn *fn, unsigned n)
+{
+	struct vpci *v = container_of(fn, struct vpci, fn);
+	const struct doorbell first = {
+		.gpa = fn->bar[n].at + PAGE_NOTIFY * PAGE,
+	};
+
+	if (n != BAR_REGS)
+		return;
+	if (!v->dev->kicks)
+		v->dev->kicks = virtio_kicks_new(v->dev,
+						 fn->pci->board.doorbells);
+	if (fn->bar[n].mapped)
+		virtio_kicks_hang(v->dev->kicks, &first, NOTIFY_MULTIPLIER);
+	else
+		virtio_kicks_take_down(v->dev->kicks);
+}
+
 static unsigned add_capability(struct vpci *v, unsigned type, unsigned page,
 			       unsigned len)
 {
@@ -329,6 +350,7 @@ static void add_capabilities(struct vpci *v)
 	memset(mask + 8, 0xff, 12);
 	v->fn.read = window_read;
 	v->fn.written = window_written;
+	v->fn.moved = vpci_moved;
 }
 
 void vpci_init(struct vpci *v, struct virtio_device *dev, unsigned vectors)

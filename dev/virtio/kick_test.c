@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Doorbells of both transports: they hang where the guest stores, follow the
+ * BAR, reach the device from a thread, and are gone when it is.
+ */
+#include <semaphore.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "dev/bus.h"
+#include "dev/doorbell.h"
+#include "dev/pci.h"
+#include "dev/virtio/fakering.h"
+#include "dev/virtio/vmmio.h"
+#include "dev/virtio/vpci.h"
+
+#define WINDOW 0xc0000000ULL
+#define MMIO   0xfeb00000ULL
+#define ECAM   0xe0000000ULL
+#define QUEUES 3
+#define NOTIFY 0x3000 /* of the BAR */
+
+/* A device that only counts its kicks. */
+struct toy {
+	struct virtio_device dev;
+	unsigned kicks[QUEUES];
+	sem_t kicked;
+};
+
+struct board {
+	struct bus pio, mmio;
+	struct pci pci;
+	struct vpci vpci;
+	struct vmmio vmmio;
+	struct fakering ring;
+	struct toy *toy;
+	struct doorbells bells;
+	struct doorbell hung[8];
+	unsigned count;
+	int refuse; /* what hanging up answers */
+};
+
+static void toy_notify(struct virtio_device *dev, unsigned q)
+{
+	struct toy *t = (struct toy *)dev;
+
+	t->kicks[q]++;
+	sem_post(&t->kicked);
+}
+
+static const struct virtio_class toy_class = {
+	.name = "toy",
+	.id = VIRTIO_ID_RNG,
+	.notify = toy_notify,
+};
+
+static int set_bell(void *ctx, const struct doorbell *bell, bool on)
+{
+	struct board *b = ctx;
+	unsigned i;
+
+	if (on && b->refuse)
+		return b->refuse;
+	if (on) {
+		assert_true(b->count < ARRAY_SIZE(b->hung));
+		b->hung[b->count++] = *bell;
+		return 0;
+	}
+	for (i = 0; i < b->count; i++)
+		if (!memcmp(&b->hung[i], bell, sizeof(*bell)))
+			break;
+	assert_int_not_equal(i, b->count);
+	b->hung[i] = b->hung[--b->count];
+	return 0;
+}
+
+static void on_intx(void *ctx, unsigned line, bool level)
+{
+}
+
+static void on_msi(void *ctx, uint64_t address, uint32_t data)
+{
+}
+
+static void no_line(void *ctx, unsigned pin, bool level)
+{
+}
+
+static uint64_t none_read(void *ctx, uint64_t offset, unsigned size)
+{
+	return 0;
+}
+
+static void none_write(void *ctx, uint64_t offset, unsigned size, uint64_t val)
+{
+}
+
+static const struct bus_ops none = {none_read, none_write};
+
+static struct board *new_board(void)
+{
+	struct board *b = calloc(1, sizeof(*b));
+	const struct pci_board wires = {
+		.ecam = ECAM,
+		.ecam_size = 16 << 20,
+		.cf9_ops = &none,
+		.window = WINDOW,
+		.window_end = WINDOW + (1 << 20),
+		.intx = on_intx,
+		.msi = on_msi,
+		.ctx = b,
+		.doorbells = &b->bells,
+	};
+
+	assert_non_null(b);
+	b->bells = (struct doorbells){set_bell, b};
+	fake_init(&b->ring, 8, BIT64(VIRTIO_F_VERSION_1));
+	assert_int_equal(pci_init(&b->pci, &b->pio, &b->mmio, &wires), 0);
+	b->toy = calloc(1, sizeof(*b->toy));
+	assert_non_null(b->toy);
+	assert_int_equal(
+		virtio_init(&b->toy->dev, &toy_class, &b->ring.dma, QUEUES, 8),
+		0);
+	b->toy->dev.offered.w[0] = BIT64(VIRTIO_F_VERSION_1);
+	sem_init(&b->toy->kicked, 0, 0);
+	return b;
+}
+
+static void free_board(struct board *b)
+{
+	pci_exit(&b->pci);
+	fake_exit(&b->ring);
+	free(b);
+}
+
+/* Features and queues @q up to DRIVER_OK. */
+static void bring_up(struct board *b)
+{
+	struct virtio_device *dev = &b->toy->dev;
+	unsigned q;
+
+	dev->driver.w[0] = BIT64(VIRTIO_F_VERSION_1);
+	virtio_set_status(dev, 0xb);
+	for (q = 0; q < QUEUES; q++) {
+		dev->vq[q].size = 8;
+		dev->vq[q].desc_gpa = FAKE_DESC;
+		dev->vq[q].driver_gpa = FAKE_DRIVER;
+		dev->vq[q].device_gpa = FAKE_DEVICE;
+		virtio_queue_enable(dev, q);
+	}
+	virtio_set_status(dev, 0xf);
+	assert_int_equal(virtio_get_status(dev), 0xf);
+}
+
+/* What the KVM does with a store of @value. */
+static void ring(struct board *b, uint64_t gpa, unsigned size, uint64_t value)
+{
+	uint64_t one = 1;
+	unsigned i;
+
+	for (i = 0; i < b->count; i++) {
+		if (b->hung[i].gpa != gpa ||
+		    (b->hung[i].size && b->hung[i].size != size) ||
+		    (b->hung[i].match && b->hung[i].value != value))
+			continue;
+		assert_int_equal(write(b->hung[i].fd, &one, 8), 8);
+		return;
+	}
+	fail_msg("no doorbell at %#llx", (unsigned long long)gpa);
+}
+
+static void wait_kick(struct board *b, unsigned q)
+{
+	struct timespec until;
+	unsigned kicks;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 20;
+	assert_int_equal(sem_timedwait(&b->toy->kicked, &until), 0);
+	pthread_mutex_lock(&b->toy->dev.lock);
+	kicks = b->toy->kicks[q];
+	b->toy->kicks[q] = 0;
+	pthread_mutex_unlock(&b->toy->dev.lock);
+	assert_int_equal(kicks, 1);
+}
+
+static void command(struct board *b, unsigned value)
+{
+	bus_write(&b->mmio, ECAM + (3 << 15) + 4, 2, value);
+}
+
+static void test_pci(void **state)
+{
+	struct board *b = new_board();
+	unsigned q;
+
+	vpci_init(&b->vpci, &b->toy->dev, QUEUES + 1);
+	assert_int_equal(pci_plug(&b->pci, &b->vpci.fn, 3 * 8), 0);
+	assert_int_equal(b->count, 0);
+	command(b, 6);
+	assert_int_equal(b->count, QUEUES);
+	bring_up(b);
+	for (q = QUEUES; q--;) {
+		ring(b, WINDOW + NOTIFY + 4 * q, q % 2 ? 2 : 4, q);
+		wait_kick(b, q);
+	}
+	/* They go where the BAR goes, and away with it. */
+	bus_write(&b->mmio, ECAM + (3 << 15) + 0x10, 4, WINDOW + 0x80000);
+	assert_int_equal(b->count, QUEUES);
+	ring(b, WINDOW + 0x80000 + NOTIFY + 4, 2, 1);
+	wait_kick(b, 1);
+	command(b, 4);
+	assert_int_equal(b->count, 0);
+	command(b, 6);
+	assert_int_equal(b->count, QUEUES);
+	/* The bus still works, for an odd store. */
+	bus_write(&b->mmio, WINDOW + 0x80000 + NOTIFY + 8, 1, 2);
+	wait_kick(b, 2);
+	pci_unplug(&b->pci, &b->vpci.fn);
+	assert_int_equal(b->count, 0);
+	virtio_exit(&b->toy->dev);
+	vpci_exit(&b->vpci);
+	free_board(b);
+}
+
+static void test_mmio(void **state)
+{
+	struct board *b = new_board();
+	const struct chip_pin irq = {no_line, b, 0};
+
+	assert_int_equal(vmmio_init(&b->vmmio, &b->toy->dev, &b->mmio, MMIO,
+				    &irq, &b->bells),
+			 0);
+	assert_int_equal(b->count, QUEUES);
+	bring_up(b);
+	ring(b, MMIO + 0x50, 4, 2);
+	wait_kick(b, 2);
+	ring(b, MMIO + 0x50, 4, 0);
+	wait_kick(b, 0);
+	virtio_exit(&b->toy->dev);
+	assert_int_equal(b->count, 0);
+	free_board(b);
+}
+
+/* A KVM that has no room left: kicks come by the bus. */
+static void test_refused(void **state)
+{
+	struct board *b = new_board();
+
+	b->refuse = -28;
+	vpci_init(&b->vpci, &b->toy->dev, QUEUES + 1);
+	assert_int_equal(pci_plug(&b->pci, &b->vpci.fn, 3 * 8), 0);
+	command(b, 6);
+	assert_int_equal(b->count, 0);
+	bring_up(b);
+	bus_write(&b->mmio, WINDOW + NOTIFY + 4, 2, 1);
+	wait_kick(b, 1);
+	pci_unplug(&b->pci, &b->vpci.fn);
+	virtio_exit(&b->toy->dev);
+	vpci_exit(&b->vpci);
+	free_board(b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_pci),
+		cmocka_unit_test(test_mmio),
+		cmocka_unit_test(test_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -56,6 +56,9 @@ static void start(struct abi *a, const uint8_t *code, const uint8_t *end)
 #define WRITE_MSR(msr, lo) \
 	"mov $" #msr ",%ecx; mov $" #lo ",%eax; xor %edx,%edx; wrmsr;"
 
+/* 20 ms of interrupts may take so long, in ns, on a host with other work. */
+#define LATE 500000000
+
 /* Count, note the TSC, EOI. */
 ABI_GUEST(count_x2,
 	  "push %rax; push %rcx; push %rdx;"
@@ -139,7 +142,7 @@ static void test_periodic(void **state)
 	before = now_ns();
 	abi_run(&a, KVM_EXIT_IO);
 	took = now_ns() - before;
-	assert_in_range(took, 19500000, 40000000);
+	assert_in_range(took, 19500000, LATE);
 	assert_in_range(abi_regs(a.vcpu).rax, 1, 1000000);
 	abi_close(&a);
 }
@@ -166,7 +169,7 @@ static void test_pit(void **state)
 	abi_run(&a, KVM_EXIT_IO);
 	assert_int_equal(a.run->io.port, 0x99);
 	took = now_ns() - before;
-	assert_in_range(took, 18000000, 60000000);
+	assert_in_range(took, 18000000, LATE);
 	abi_close(&a);
 }
 

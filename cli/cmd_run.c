@@ -134,6 +134,10 @@ static const struct option options[] = {
 	 "hostfwd=tcp::PORT-:PORT, restrict=on, net=, host=, dhcpstart=,\n"
 	 "dns=, hostname=, domainname=; tap,id=ID: ifname=NAME or fd=N",
 	 config_netdev},
+	{"fw_cfg", "ITEM",
+	 "[name=]opt/NAME,file=FILE or ,string=TEXT: bytes for the guest,\n"
+	 "which finds them by name (/sys/firmware/qemu_fw_cfg)",
+	 config_fw_cfg},
 	{"serial", "PORT",
 	 "COM1: mon:stdio, stdio (Ctrl-C interrupts), null, none, file:PATH\n"
 	 "(mon:stdio)",

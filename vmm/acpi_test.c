@@ -250,6 +250,8 @@ static void test_iasl(void **state)
 	iasl("QEMU0001");
 	build(1, false, 0);
 	iasl("PNP0501");
+	build(1, true, 0);
+	iasl("QEMU0002");
 	build(300, true, 0x505);
 	iasl("Device (C12B)");
 }

@@ -11,9 +11,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "dev/fwcfg.h"
 #include "dev/pctestdev.h"
 #include "host/evloop.h"
 #include "vmm/dsdt.h"
+#include "vmm/fwitems.h"
 #include "vmm/hv.h"
 #include "vmm/layout.h"
 #include "vmm/machine.h"
@@ -292,7 +294,9 @@ int board_init(struct machine *m, struct err *e)
 	if (ret)
 		return err_set(e, ret, "the board's ports collide: %s",
 			       strerror(-ret));
-	ret = init_optional(m, e);
+	ret = fwitems_create(m, e);
+	if (!ret)
+		ret = init_optional(m, e);
 	if (!ret)
 		ret = virtio_create_all(m, e);
 	if (!ret && m->host->serial)
@@ -311,6 +315,8 @@ void board_exit(struct machine *m)
 	if (m->timer >= 0)
 		close(m->timer);
 	m->timer = -1;
+	fwcfg_destroy(m->fwcfg);
+	m->fwcfg = NULL;
 	free(m->testdev);
 	m->testdev = NULL;
 }

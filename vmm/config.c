@@ -261,6 +261,11 @@ int config_netdev(struct config *c, const char *arg, struct err *e)
 	return devconf_netdev(&c->dev, arg, e);
 }
 
+int config_fw_cfg(struct config *c, const char *arg, struct err *e)
+{
+	return fwconf_parse(&c->fw, arg, e);
+}
+
 static int chardev_parse(struct config_chardev *d, const char *arg,
 			 struct err *e)
 {

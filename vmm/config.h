@@ -9,6 +9,7 @@
 
 #include "lib/err.h"
 #include "vmm/devconf.h"
+#include "vmm/fwconf.h"
 #include "vmm/cpu/request.h"
 
 #define CONFIG_MAX_CPUS 255
@@ -51,6 +52,7 @@ struct config {
 	struct config_chardev debugcon;
 	uint16_t debugcon_port;
 	struct devconf dev;
+	struct fwconf fw;
 };
 
 void config_init(struct config *c);
@@ -70,6 +72,7 @@ int config_device(struct config *c, const char *arg, struct err *e);
 int config_drive(struct config *c, const char *arg, struct err *e);
 int config_netdev(struct config *c, const char *arg, struct err *e);
 int config_blockdev(struct config *c, const char *arg, struct err *e);
+int config_fw_cfg(struct config *c, const char *arg, struct err *e);
 int config_serial(struct config *c, const char *arg, struct err *e);
 int config_debugcon(struct config *c, const char *arg, struct err *e);
 

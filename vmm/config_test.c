@@ -226,6 +226,29 @@ static void test_devices(void **state)
 	no(config_device, "", "no device");
 }
 
+static void test_fw_cfg(void **state)
+{
+	struct config c = ok(config_fw_cfg, "name=opt/a,string=b=c,,d");
+	struct err e = {0};
+
+	assert_int_equal(c.fw.count, 1);
+	assert_string_equal(c.fw.item[0].name, "opt/a");
+	assert_string_equal(c.fw.item[0].value, "b=c,d");
+	assert_false(c.fw.item[0].is_file);
+	assert_int_not_equal(config_fw_cfg(&c, "opt/a,file=/x", &e), 0);
+	assert_true(ok(config_fw_cfg, "opt/a,file=/x").fw.item[0].is_file);
+	no(config_fw_cfg, "", "name");
+	no(config_fw_cfg, "opt/a", "string=");
+	no(config_fw_cfg, "file=/x", "name");
+	no(config_fw_cfg, "name=,string=x", "name");
+	no(config_fw_cfg, "opt/a,string=x,file=y", "more than one");
+	no(config_fw_cfg, "opt/a,gen_id=x", "gen_id");
+	no(config_fw_cfg, "opt/a,string=x,bare", "bare");
+	no(config_fw_cfg,
+	   "opt/0123456789012345678901234567890123456789012345678901,string=x",
+	   "55 bytes");
+}
+
 static void test_ports(void **state)
 {
 	struct config c = ok(config_serial, "file:/x,y");
@@ -301,6 +324,7 @@ int main(void)
 		cmocka_unit_test(test_names),  cmocka_unit_test(test_devices),
 		cmocka_unit_test(test_ports),  cmocka_unit_test(test_check),
 		cmocka_unit_test(test_keyval), cmocka_unit_test(test_apic_ids),
+		cmocka_unit_test(test_fw_cfg),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "dev/fwcfg.h"
 #include "dev/isa.h"
 #include "dev/pci.h"
 #include "vmm/layout.h"
@@ -86,6 +87,18 @@ static void pvpanic(struct aml *a, uint16_t port)
 	aml_end(a);
 	aml_method(a, "WRPT", 1); /* Store (Arg0, PEPT) */
 	aml_bytes(a, wrpt, sizeof(wrpt));
+	aml_end(a);
+	aml_end(a);
+}
+
+/* QEMU's name for fw_cfg; by it Linux finds the ports. */
+static void fw_cfg(struct aml *a)
+{
+	aml_device(a, "FWCF");
+	aml_name_string(a, "_HID", "QEMU0002");
+	aml_name_integer(a, "_STA", 0xb); /* not shown to users */
+	aml_resources(a);
+	aml_io(a, FWCFG_PORT, FWCFG_PORTS);
 	aml_end(a);
 	aml_end(a);
 }
@@ -187,6 +200,7 @@ void dsdt_body(struct aml *a, const struct acpi_machine *m)
 		serial(a, m->serial_port);
 	rtc(a);
 	keyboard(a);
+	fw_cfg(a);
 	if (m->pvpanic_port)
 		pvpanic(a, m->pvpanic_port);
 	aml_end(a);

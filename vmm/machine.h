@@ -24,6 +24,7 @@
 
 struct evloop;
 struct evloop_watch;
+struct fwcfg;
 struct hv;
 struct stop;
 
@@ -37,6 +38,7 @@ struct machine_host {
 	struct console *debugcon; /* NULL: none */
 	struct stop *stop;
 	const struct cpu_def *cpu; /* every processor's */
+	const struct fwdata *fw;   /* NULL: no -fw_cfg */
 };
 
 struct machine {
@@ -58,6 +60,7 @@ struct machine {
 	struct debugcon debugcon;
 	struct pctestdev *testdev; /* NULL without -device pc-testdev */
 	struct devconf *dev;       /* the virtio devices */
+	struct fwcfg *fwcfg;
 	uint64_t armed; /* ns the timer is set to, CHIP_NEVER: none */
 	/* ---- set up once ---- */
 	struct power power;

@@ -33,6 +33,7 @@ struct session {
 	struct evloop *loop;
 	struct console *serial;
 	struct console *debugcon;
+	struct fwdata fw;
 	int signals; /* signalfd */
 };
 
@@ -176,6 +177,8 @@ static int session_open(struct session *s, struct err *e)
 		ret = open_port(s, &c->debugcon, "-debugcon", &s->debugcon, e);
 	if (!ret)
 		ret = backends_open(&s->config->dev.backends, e);
+	if (!ret)
+		ret = fwdata_read(&s->fw, &c->fw, e);
 	return ret;
 }
 
@@ -185,6 +188,7 @@ static void session_close(struct session *s)
 	console_close(s->serial);
 	console_close(s->debugcon);
 	backends_close(&s->config->dev.backends);
+	fwdata_free(&s->fw);
 	evloop_destroy(s->loop);
 	table_drop(&s->accel);
 	if (s->signals >= 0)
@@ -208,6 +212,7 @@ static int session_run(struct session *s, struct err *e)
 		.debugcon = s->debugcon,
 		.stop = &s->stop,
 		.cpu = &s->cpu,
+		.fw = &s->fw,
 	};
 	int ret;
 

@@ -97,6 +97,12 @@ def cases(folder):
                           "virtio-net-pci,netdev=n,mac=1:2"], "1:2"),
         ("tap from a number that is none",
          MEMORY + good + ["-netdev", "tap,id=n,fd=99"], "99"),
+        ("item of no file",
+         MEMORY + good + ["-fw_cfg", "opt/x,file=" + nothing], "nothing"),
+        ("item without its bytes", MEMORY + good + ["-fw_cfg", "opt/x"],
+         "string="),
+        ("item of the machine's own",
+         MEMORY + good + ["-fw_cfg", "etc/e820,string=x"], "e820"),
         ("unknown CPU model", MEMORY + good + ["-cpu", "Z80"], "Z80"),
     ]
 

@@ -4,8 +4,8 @@
 
 The guest mounts an ext4 disk made here, compares a checksum, writes a file
 that is read back from the image afterwards, gets an address by DHCP, fetches
-a file from an HTTP server here, and takes a connection through a forwarded
-port. fsck must find the file system clean. --vmm takes another VMM.
+a file from an HTTP server here, takes a connection through a forwarded port,
+and reads what -fw_cfg hands over. fsck must find the file system clean. --vmm takes another VMM.
 """
 import argparse
 import hashlib
@@ -24,7 +24,7 @@ import time
 from boot import (COMPLAINTS, ROOT, SKIP, Failed, Skipped, Vmm, find,
                   guest_file, tail)
 
-CHECKS = ["disk", "http", "rng", "features", "forward"]
+CHECKS = ["disk", "http", "rng", "features", "fwcfg", "forward"]
 
 
 def sha256(data):
@@ -130,6 +130,15 @@ def join(folder, kernel):
     return path
 
 
+def handed_file(folder):
+    """Some bytes for the guest, made when first asked for."""
+    path = os.path.join(folder, "handed")
+    if not os.path.exists(path):
+        with open(path, "wb") as f:
+            f.write(os.urandom(70001))
+    return path
+
+
 def command(opts, folder, disk, server, port):
     vmm = shlex.split(opts.vmm) if opts.vmm else \
         [opts.lodge, "run", "-accel", "lodge"]
@@ -138,7 +147,7 @@ def command(opts, folder, disk, server, port):
     append = " ".join([
         "console=ttyS0 quiet lodge.checks=" + ",".join(CHECKS),
         "lodge.disk=" + disk.sum, "lodge.urlsum=" + server.sum,
-        "lodge.url=http://10.0.2.2:%d/" % server.port])
+        "lodge.fwtext=a=b,c", "lodge.url=http://10.0.2.2:%d/" % server.port])
     return vmm + [
         "-nographic", "-no-reboot", "-machine", opts.machine, "-m", "512",
         "-smp", str(opts.smp),
@@ -148,7 +157,9 @@ def command(opts, folder, disk, server, port):
         "-device", "virtio-blk-%s,drive=d%s" % (end, more),
         "-netdev", "user,id=n,hostfwd=tcp:127.0.0.1:%d-:7" % port,
         "-device", "virtio-net-%s,netdev=n%s" % (end, more),
-        "-device", "virtio-rng-%s%s" % (end, more)]
+        "-device", "virtio-rng-%s%s" % (end, more),
+        "-fw_cfg", "name=opt/lodge/text,string=a=b,,c",
+        "-fw_cfg", "opt/lodge/file,file=" + handed_file(folder)]
 
 
 def judge_features(lines, opts):
@@ -182,6 +193,9 @@ def judge(lines, status, opts, disk, folder, sent):
         raise Failed("the guest reads what it did not write")
     if not got or got[1] != sent:
         raise Failed("the forwarded bytes are others")
+    with open(handed_file(folder), "rb") as f:
+        if not find(lines, "^fwfile %s$" % sha256(f.read()))[1]:
+            raise Failed("the file handed over is another")
     disk.judge(written[1], folder)
 
 

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "test/diff/state.h"
+#include "test/diff/native.h"
 
 struct key {
 	uint8_t enc, map, pp, w, l, b, opcode;
@@ -194,11 +194,13 @@ static bool excluded_ext(ZydisISAExt e)
 	}
 }
 
-/* What the processor does though its CPUID does not say so. */
+/* What the processor does though its CPUID, or the kernel, says no. */
 static bool hidden(ZydisISAExt e)
 {
 	unsigned int a, b, c, d;
 
+	if (e == ZYDIS_ISA_EXT_RDWRFSGS)
+		return !native_fsgsbase();
 	return e == ZYDIS_ISA_EXT_MOVDIR &&
 	       (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (c >> 27 & 3) != 3);
 }

@@ -24,6 +24,9 @@ int gen_adopt(struct block *b, const uint8_t *code, unsigned int size);
 bool gen_single(const struct form *f, uint64_t seed, uint32_t gva,
 		struct block *b);
 
+/* Under this host INT @vector does not do what the manual says. */
+void gen_refuse_int(uint8_t vector);
+
 /* How often each mnemonic was generated, indexed by ZydisMnemonic. */
 extern uint32_t gen_count[];
 

@@ -303,6 +303,13 @@ void gen_far(struct gen *g)
 	g->known |= BIT(RSP);
 }
 
+static bool strange_int[256];
+
+void gen_refuse_int(uint8_t vector)
+{
+	strange_int[vector] = true;
+}
+
 /*
  * INT3 and INT n; INT 0x80 ends a block and is a system call natively. INT1
  * is left out: under a hypervisor that intercepts #DB the host's processor
@@ -312,7 +319,7 @@ void gen_int(struct gen *g)
 {
 	uint8_t p[2] = {0xcd, rng_next(&g->rng)};
 
-	if (p[1] == VECTOR_DONE)
+	if (p[1] == VECTOR_DONE || strange_int[p[1]])
 		return;
 	switch (rng_below(&g->rng, 3)) {
 	case 0: gen_bytes(g, "\xcc", 1); break;

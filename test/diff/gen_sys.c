@@ -10,6 +10,8 @@
 #include <cpuid.h>
 #include <string.h>
 
+#include "test/diff/native.h"
+
 #define RAX 0
 #define RCX 1
 #define RDX 2
@@ -143,7 +145,7 @@ void gen_segment(struct gen *g)
 	uint8_t wr[5] = {0xf3, 0x48 | reg >> 3, 0x0f, 0xae,
 			 0xc0 | (seg - 2) << 3 | (reg & 7)};
 
-	if (!gen_room(g, 6))
+	if (!gen_room(g, 6) || (seg > 3 && !native_fsgsbase()))
 		return;
 	if (seg == 2)
 		gen_load(g, reg, rng_chance(&g->rng, 80) ? USER_SS : 0x33);

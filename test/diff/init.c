@@ -5,7 +5,7 @@
  * denormals, infinities, NaNs, small numbers) are much more frequent than in
  * uniform noise.
  */
-#include "test/diff/state.h"
+#include "test/diff/native.h"
 
 #include <cpuid.h>
 #include <string.h>
@@ -264,6 +264,8 @@ static void init_general(struct rng *r, struct state *st)
 	st->fs_base = rng_below(r, 0x40000000);
 	st->gs_base = rng_chance(r, 50) ? rng_below(r, 0x10000)
 					: -(uint64_t)rng_below(r, 0x40000000);
+	if (!native_fsgsbase()) /* the kernel refuses the upper half */
+		st->gs_base &= 0x3fffffff;
 }
 
 void init_gprs(uint64_t seed, struct state *st)

@@ -43,8 +43,12 @@
 #define OUT_GS    0x198
 #define HOST_RSP  0x200
 #define HOST_FS   0x208
-#define HOST_GS   0x210
 #define XFEATURES 0x218
+#define BASES     0x220 /* how those of fs and gs are set, a byte: */
 #define OUT_XSAVE 0x1000
+
+#define BASES_OWN 1 /* by WRFSBASE and WRGSBASE */
+#define BASES_FS  2 /* by the kernel, the block uses it */
+#define BASES_GS  4
 
 #endif

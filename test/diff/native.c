@@ -6,6 +6,7 @@
  */
 #include "test/diff/native.h"
 
+#include <asm/prctl.h>
 #include <cpuid.h>
 #include <errno.h>
 #include <signal.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -78,13 +80,26 @@ static int map_alt_stack(void)
 	return 0;
 }
 
+bool native_fsgsbase(void)
+{
+	return getauxval(AT_HWCAP2) & HWCAP2_FSGS;
+}
+
+bool native_selector(uint16_t sel)
+{
+	uint32_t rights;
+	bool ok;
+
+	__asm__("lar %k2, %k1" : "=@ccz"(ok), "=r"(rights) : "r"(sel));
+	return ok;
+}
+
 int native_open(void)
 {
 	unsigned int a, b, c, d;
 	int err;
 
-	if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGS) ||
-	    !__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE))
+	if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE))
 		return -ENOSYS;
 	err = map_code();
 	if (!err)
@@ -106,6 +121,8 @@ int native_open(void)
 	    mprotect((void *)RO_GVA, RO_SIZE, PROT_READ))
 		return -errno;
 	SAVE(XFEATURES, uint64_t) = xstate_mask();
+	if (syscall(SYS_arch_prctl, ARCH_GET_FS, &SAVE(HOST_FS, uint64_t)))
+		return -errno;
 	return 0;
 }
 
@@ -156,6 +173,26 @@ void native_fault(int sig, siginfo_t *info, void *ctx)
 	self.faulted = true;
 }
 
+/* Setting a base by the kernel is dear, and few blocks use one. */
+static unsigned int bases_used(uint64_t rip)
+{
+	const uint8_t *p = self.code + (rip - CODE_GVA);
+	const uint8_t *end = self.code + CODE_SIZE - 5;
+	unsigned int use = 0;
+	int32_t rel;
+
+	if (native_fsgsbase())
+		return BASES_OWN;
+	for (; p < end; p++) {
+		use |= *p == 0x64 ? BASES_FS : *p == 0x65 ? BASES_GS : 0;
+		memcpy(&rel, p + 1, 4);
+		if (*p == 0xe9 &&
+		    CODE_GVA + (p + 5 - self.code) + rel == RET_GVA)
+			break;
+	}
+	return use;
+}
+
 static void load(const struct outcome *out)
 {
 	const struct state *st = &out->st;
@@ -165,6 +202,9 @@ static void load(const struct outcome *out)
 	SAVE(IN_FLAGS, uint64_t) = st->rflags;
 	SAVE(IN_FS, uint64_t) = st->fs_base;
 	SAVE(IN_GS, uint64_t) = st->gs_base;
+	SAVE(OUT_FS, uint64_t) = st->fs_base;
+	SAVE(OUT_GS, uint64_t) = st->gs_base;
+	SAVE(BASES, uint8_t) = bases_used(st->rip);
 	memcpy((void *)DATA_GVA, out->mem.data, DATA_SIZE);
 	memcpy((void *)STACK_GVA, out->mem.stack, STACK_SIZE);
 }

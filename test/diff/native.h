@@ -9,10 +9,19 @@
 #include "test/diff/state.h"
 
 /*
- * Map the fixed addresses. 0, -ENOSYS when the host lacks what is needed
- * (FSGSBASE, XSAVE), or -errno of a mapping.
+ * Map the fixed addresses. 0, -ENOSYS when the host lacks XSAVE, or -errno of
+ * a mapping.
  */
 int native_open(void) __must_check;
+
+/*
+ * The host's kernel keeps the bases of fs and gs that blocks set. Where it
+ * does not, they must leave these segments alone.
+ */
+bool native_fsgsbase(void);
+
+/* The selector names a descriptor user mode may see. */
+bool native_selector(uint16_t sel);
 
 /* CODE_SIZE bytes that appear, executable, at CODE_GVA. */
 uint8_t *native_code(void);

@@ -4,7 +4,54 @@
  * absolute 32-bit addresses, because no register is free and fs and gs are
  * the block's. native_stub is copied to RET_GVA, so it is position-independent.
  */
+#include <asm/prctl.h>
+#include <asm/unistd.h>
+
 #include "test/diff/layout.h"
+
+/*
+ * The bases of fs and gs. Where the kernel does not let user mode have the
+ * instructions, it would lose what they set whenever it switches tasks: there
+ * it is asked, for bases the block uses, and the block cannot change them.
+ */
+	.macro	prctl_base code, off
+	mov	$\code, %edi
+	mov	SAVE_GVA + \off, %rsi
+	mov	$__NR_arch_prctl, %eax
+	syscall
+	.endm
+
+	.macro	enter_bases
+	testb	$BASES_OWN, SAVE_GVA + BASES
+	jz	1f
+	mov	SAVE_GVA + IN_FS, %rax
+	wrfsbase %rax
+	mov	SAVE_GVA + IN_GS, %rax
+	wrgsbase %rax
+1:	testb	$BASES_GS, SAVE_GVA + BASES
+	jz	2f
+	prctl_base ARCH_SET_GS, IN_GS
+2:	testb	$BASES_FS, SAVE_GVA + BASES
+	jz	3f
+	prctl_base ARCH_SET_FS, IN_FS
+3:
+	.endm
+
+/* C code has no use for gs. Clobbers rax, rcx, rdi, rsi, r11. */
+	.macro	leave_bases
+	testb	$BASES_OWN, SAVE_GVA + BASES
+	jz	1f
+	rdfsbase %rax
+	mov	%rax, SAVE_GVA + OUT_FS
+	rdgsbase %rax
+	mov	%rax, SAVE_GVA + OUT_GS
+	mov	SAVE_GVA + HOST_FS, %rax
+	wrfsbase %rax
+1:	testb	$BASES_FS, SAVE_GVA + BASES
+	jz	2f
+	prctl_base ARCH_SET_FS, HOST_FS
+2:
+	.endm
 
 	.text
 	.globl	native_enter
@@ -18,21 +65,12 @@ native_enter:
 	push	%r14
 	push	%r15
 	mov	%rsp, SAVE_GVA + HOST_RSP
-	rdfsbase %rax
-	mov	%rax, SAVE_GVA + HOST_FS
-	rdgsbase %rax
-	mov	%rax, SAVE_GVA + HOST_GS
 	mov	SAVE_GVA + XFEATURES, %eax
 	xor	%edx, %edx
 	xrstor64 (%rdi)
 	mov	%edx, %ds
 	mov	%edx, %es
-	mov	%edx, %fs
-	mov	%edx, %gs
-	mov	SAVE_GVA + IN_FS, %rax
-	wrfsbase %rax
-	mov	SAVE_GVA + IN_GS, %rax
-	wrgsbase %rax
+	enter_bases
 	push	SAVE_GVA + IN_FLAGS
 	popf
 	mov	SAVE_GVA + IN_GPR + 0, %rax
@@ -79,14 +117,7 @@ native_stub:
 	mov	%r13, SAVE_GVA + OUT_GPR + 104
 	mov	%r14, SAVE_GVA + OUT_GPR + 112
 	mov	%r15, SAVE_GVA + OUT_GPR + 120
-	rdfsbase %rax
-	mov	%rax, SAVE_GVA + OUT_FS
-	rdgsbase %rax
-	mov	%rax, SAVE_GVA + OUT_GS
-	mov	SAVE_GVA + HOST_FS, %rax
-	wrfsbase %rax
-	mov	SAVE_GVA + HOST_GS, %rax
-	wrgsbase %rax
+	leave_bases
 	mov	SAVE_GVA + XFEATURES, %eax
 	xor	%edx, %edx
 	xsave64	SAVE_GVA + OUT_XSAVE
@@ -116,14 +147,13 @@ native_stub_end:
 native_signal:
 	push	$0x202
 	popf
-	rdfsbase %rax
-	mov	%rax, SAVE_GVA + OUT_FS
-	rdgsbase %rax
-	mov	%rax, SAVE_GVA + OUT_GS
-	mov	SAVE_GVA + HOST_FS, %rax
-	wrfsbase %rax
-	mov	SAVE_GVA + HOST_GS, %rax
-	wrgsbase %rax
+	mov	%edi, %ebx
+	mov	%rsi, %rbp
+	mov	%rdx, %r12
+	leave_bases
+	mov	%ebx, %edi
+	mov	%rbp, %rsi
+	mov	%r12, %rdx
 	call	native_fault
 	mov	SAVE_GVA + HOST_RSP, %rsp
 	pop	%r15

@@ -123,6 +123,28 @@ static void blk_config_write(struct virtio_device *dev, unsigned offset,
 
 /* ---- the end of a request ---- */
 
+enum counter {
+	COUNT_READS,
+	COUNT_READ_BYTES,
+	COUNT_WRITES,
+	COUNT_WRITE_BYTES,
+	COUNT_FLUSHES,
+	COUNT_DISCARDS,
+	COUNT_ZEROES,
+	COUNT_ERRORS,
+};
+
+static const char *const counters[] = {
+	[COUNT_READS] = "block_reads",
+	[COUNT_READ_BYTES] = "block_read_bytes",
+	[COUNT_WRITES] = "block_writes",
+	[COUNT_WRITE_BYTES] = "block_write_bytes",
+	[COUNT_FLUSHES] = "block_flushes",
+	[COUNT_DISCARDS] = "block_discards",
+	[COUNT_ZEROES] = "block_write_zeroes",
+	[COUNT_ERRORS] = "block_errors",
+};
+
 /* dev.lock held. */
 static void finish(struct request *r, uint8_t status, size_t written)
 {
@@ -136,6 +158,24 @@ static void finish(struct request *r, uint8_t status, size_t written)
 	free(r);
 }
 
+static void count(struct blk *b, const struct block_req *req, int ret)
+{
+	static const enum counter of[] = {
+		[BLOCK_READ] = COUNT_READS,
+		[BLOCK_WRITE] = COUNT_WRITES,
+		[BLOCK_FLUSH] = COUNT_FLUSHES,
+		[BLOCK_DISCARD] = COUNT_DISCARDS,
+		[BLOCK_ZEROES] = COUNT_ZEROES,
+		[BLOCK_ZEROES_UNMAP] = COUNT_ZEROES,
+	};
+
+	virtio_count(&b->dev, ret ? COUNT_ERRORS : of[req->op], 1);
+	if (!ret && req->op == BLOCK_READ)
+		virtio_count(&b->dev, COUNT_READ_BYTES, req->len);
+	if (!ret && req->op == BLOCK_WRITE)
+		virtio_count(&b->dev, COUNT_WRITE_BYTES, req->len);
+}
+
 static void complete(struct request *r, int ret)
 {
 	const struct drive *d = &r->blk->drive;
@@ -143,6 +183,7 @@ static void complete(struct request *r, int ret)
 					      : d->hide_write_errors;
 	uint8_t status = ret && !hide ? S_IOERR : S_OK;
 
+	count(r->blk, &r->block, ret);
 	finish(r, status, r->block.op == BLOCK_READ ? r->block.len : 0);
 }
 
@@ -289,6 +330,7 @@ static void dispatch(struct request *r)
 	}
 	status = parse(r, header.type, header.sector);
 	if (status != S_OK) {
+		virtio_count(&b->dev, COUNT_ERRORS, 1);
 		finish(r, status, 0);
 		return;
 	}
@@ -366,6 +408,8 @@ static const struct virtio_class blk_class = {
 	.name = "virtio-blk",
 	.id = VIRTIO_ID_BLK,
 	.pci_class = 0x010000,
+	.counters = counters,
+	.counters_n = ARRAY_SIZE(counters),
 	.notify = blk_notify,
 	.config_read = blk_config_read,
 	.config_write = blk_config_write,

@@ -152,6 +152,45 @@ static void test_requests(void **state)
 	close_disk(&d);
 }
 
+/* What another process reads: by the names in the file itself. */
+static uint64_t counter(const struct disk *d, const char *name)
+{
+	const uint8_t *file = d->dev->stat.file;
+	const struct binstat_header *h = (const void *)file;
+	const struct binstat_desc *desc;
+	uint64_t value = UINT64_MAX;
+	uint32_t i;
+
+	for (i = 0; i < h->num_desc; i++) {
+		desc = (const void *)(file + h->desc_offset +
+				      i * (sizeof(*desc) + h->name_size));
+		if (!strcmp((const char *)(desc + 1), name))
+			memcpy(&value, file + h->data_offset + desc->offset,
+			       sizeof(value));
+	}
+	return value;
+}
+
+static void test_counters(void **state)
+{
+	struct disk d;
+
+	open_disk(&d, false, EVERY);
+	assert_int_equal(request(&d, 1, 0, 4096, false), 0);
+	assert_int_equal(request(&d, 1, 8, 512, false), 0);
+	assert_int_equal(request(&d, 0, 0, 1024, true), 0);
+	assert_int_equal(request(&d, 0, SECTORS, 512, true), 1);
+	assert_int_equal(request(&d, 4, 0, 0, false), 0);
+	assert_int_equal(counter(&d, "block_writes"), 2);
+	assert_int_equal(counter(&d, "block_write_bytes"), 4608);
+	assert_int_equal(counter(&d, "block_reads"), 1);
+	assert_int_equal(counter(&d, "block_read_bytes"), 1024);
+	assert_int_equal(counter(&d, "block_flushes"), 1);
+	assert_int_equal(counter(&d, "block_errors"), 1);
+	assert_int_equal(counter(&d, "block_discards"), 0);
+	close_disk(&d);
+}
+
 static int range(struct disk *d, uint32_t type, uint64_t sector,
 		 uint32_t sectors, uint32_t flags)
 {
@@ -325,6 +364,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_counters),
 		cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_read_only),
 		cmocka_unit_test(test_lock),

@@ -19,6 +19,7 @@ int virtio_init(struct virtio_device *dev, const struct virtio_class *class,
 		const struct dma *dma, unsigned queues, unsigned size)
 {
 	unsigned i;
+	int ret;
 
 	ASSERT(queues <= VIRTIO_MAX_QUEUES && size <= VQ_MAX_SIZE);
 	dev->class = class;
@@ -26,6 +27,14 @@ int virtio_init(struct virtio_device *dev, const struct virtio_class *class,
 	dev->vq = calloc(queues, sizeof(*dev->vq));
 	if (!dev->vq)
 		return -ENOMEM;
+	if (class->counters_n) {
+		ret = binstat_create(&dev->stat, "vmm-stats", class->name,
+				     class->counters, class->counters_n);
+		if (ret) {
+			free(dev->vq);
+			return ret;
+		}
+	}
 	dev->queues = queues;
 	for (i = 0; i < queues; i++)
 		dev->vq[i] = (struct vq){
@@ -52,6 +61,7 @@ void virtio_exit(struct virtio_device *dev)
 	for (i = 0; i < dev->queues; i++)
 		vq_reset(&dev->vq[i]);
 	free(dev->vq);
+	binstat_destroy(&dev->stat);
 	pthread_mutex_destroy(&dev->lock);
 	free(dev);
 }

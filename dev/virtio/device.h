@@ -14,6 +14,7 @@
 #include <pthread.h>
 
 #include "dev/virtio/queue.h"
+#include "lib/binstat.h"
 
 #define VIRTIO_STATUS_ACKNOWLEDGE BIT(0)
 #define VIRTIO_STATUS_DRIVER      BIT(1)
@@ -32,6 +33,9 @@ struct virtio_class {
 	const char *name;
 	enum virtio_id id;
 	uint32_t pci_class; /* 24 bits, 0: one of its own */
+	/* What it counts for `lodge stat` and `lodge top`; may be none. */
+	const char *const *counters;
+	unsigned counters_n;
 	/* The driver made buffers available in queue @q. */
 	void (*notify)(struct virtio_device *dev, unsigned q);
 	/* Configuration space; the caller checked offset and length. */
@@ -72,13 +76,14 @@ struct virtio_device {
 	unsigned queues;
 	struct vq *vq;
 	struct virtio_kicks *kicks; /* its transport's, NULL: none */
+	struct binstat stat;
 	const struct virtio_transport_ops *transport;
 	void *transport_ctx;
 };
 
 /*
  * Set up @dev, the first member of what the class allocated, with @queues
- * queues of at most @size entries. 0 or -ENOMEM.
+ * queues of at most @size entries. 0 or -errno.
  */
 int virtio_init(struct virtio_device *dev, const struct virtio_class *class,
 		const struct dma *dma, unsigned queues,
@@ -118,6 +123,13 @@ void virtio_flush(struct virtio_device *dev, unsigned q);
 void virtio_break(struct virtio_device *dev);
 /* The configuration space is another one now. */
 void virtio_config_changed(struct virtio_device *dev);
+
+/* Add to one of the class's counters; any thread, without the lock too. */
+static inline void virtio_count(struct virtio_device *dev, unsigned counter,
+				uint64_t n)
+{
+	binstat_add(&dev->stat, counter, n);
+}
 
 static inline bool virtio_has(const struct virtio_device *dev, unsigned bit)
 {

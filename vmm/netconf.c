@@ -1,50 +1,237 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * -netdev: user and tap.
+ * The kinds of -netdev, and the two that most guests have: user and tap.
  */
+#include "vmm/netconf.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/net/net.h"
 #include "lib/keyval.h"
-#include "vmm/devconf.h"
 
-enum net_kind { NET_USER, NET_TAP };
+#define FIELD(f) offsetof(struct netconf, f)
+#define TEXT(f)  FIELD(f), 0, sizeof(((struct netconf *)0)->f)
 
-struct net_backend {
-	struct backend base;
-	enum net_kind kind;
-	struct net_user_options user;
-	char ifname[16];
-	int fd; /* -1: open ifname */
+int netconf_copy(char *to, size_t size, const char *text, struct err *e)
+{
+	if (strlen(text) >= size)
+		return err_set(e, -EINVAL, "'%s' is too long", text);
+	strcpy(to, text);
+	return 0;
+}
+
+int netconf_fd(const char *text, int *fd, struct err *e)
+{
+	uint64_t n;
+	int ret = keyval_number(text, 0, 1 << 20, &n, e);
+
+	if (!ret)
+		*fd = (int)n;
+	return ret;
+}
+
+/* ---- user ---- */
+
+static int add_text(char *list, size_t size, unsigned max, unsigned *n,
+		    const char *text, struct err *e)
+{
+	if (*n == max)
+		return err_set(e, -ENOSPC, "given more than %u times", max);
+	return netconf_copy(list + size * (*n)++, size, text, e);
+}
+
+#define ADD_TEXT(list, n, text, e) \
+	add_text((list)[0], sizeof((list)[0]), ARRAY_SIZE(list), &(n), text, e)
+
+static int user_hostfwd(struct netconf *n, const char *key, const char *value,
+			struct err *e)
+{
+	return ADD_TEXT(n->user.forward, n->user.forwards, value, e);
+}
+
+static int user_guestfwd(struct netconf *n, const char *key, const char *value,
+			 struct err *e)
+{
+	return ADD_TEXT(n->user.guestfwd, n->user.guestfwds, value, e);
+}
+
+static int user_search(struct netconf *n, const char *key, const char *value,
+		       struct err *e)
+{
+	return ADD_TEXT(n->user.search, n->user.searches, value, e);
+}
+
+static int user_family(struct netconf *n, const char *key, const char *value,
+		       struct err *e)
+{
+	bool on, *off = key[3] == '4' ? &n->user.no_ipv4 : &n->user.no_ipv6;
+	int ret = keyval_bool(value, &on, e);
+
+	if (!ret)
+		*off = !on;
+	return ret;
+}
+
+static int user_smb(struct netconf *n, const char *key, const char *value,
+		    struct err *e)
+{
+	return err_set(e, -ENOTSUP, "shares by SMB are not offered");
+}
+
+static const struct prop user_props[] = {
+	{"net", PROP_TEXT, TEXT(user.net), "", "ADDR/BITS (10.0.2.0/24)"},
+	{"host", PROP_TEXT, TEXT(user.host), "", "this host's address in it"},
+	{"dhcpstart", PROP_TEXT, TEXT(user.dhcp), "",
+	 "first address that DHCP gives"},
+	{"dns", PROP_TEXT, TEXT(user.dns), "", "the name server's address"},
+	{"ipv6-net", PROP_TEXT, TEXT(user.net6), "", "ADDR/BITS (fec0::/64)"},
+	{"ipv6-host", PROP_TEXT, TEXT(user.host6), "",
+	 "this host's address in it"},
+	{"ipv6-dns", PROP_TEXT, TEXT(user.dns6), "",
+	 "the name server's address"},
+	{"hostname", PROP_TEXT, TEXT(user.hostname), "", "of the guest"},
+	{"domainname", PROP_TEXT, TEXT(user.domain), "", "of the guest"},
+	{"tftp", PROP_TEXT, TEXT(user.tftp), "", "folder served by TFTP"},
+	{"tftp-server-name", PROP_TEXT, TEXT(user.tftp_server), "",
+	 "as DHCP tells it"},
+	{"bootfile", PROP_TEXT, TEXT(user.bootfile), "", "as DHCP tells it"},
+	{"restrict", PROP_BOOL, FIELD(user.restricted), 0, 0, "off",
+	 "no way out but the forwarded ones"},
+	{0},
 };
 
-#define TEXT(f) \
-	offsetof(struct net_backend, f), sizeof(((struct net_backend *)0)->f)
+static const struct netconf_key user_keys[] = {
+	{"hostfwd", user_hostfwd,
+	 "tcp|udp:[ADDR]:PORT-[ADDR]:PORT, unix:PATH-[ADDR]:PORT; again\n"
+	 "and again"},
+	{"guestfwd", user_guestfwd,
+	 "tcp:ADDR:PORT-cmd:COMMAND, -tcp:ADDR:PORT, -unix:PATH; again and\n"
+	 "again"},
+	{"dnssearch", user_search,
+	 "domain to look names up in; again and again"},
+	{"ipv4", user_family, "on|off"},
+	{"ipv6", user_family, "on|off"},
+	{"smb", user_smb, NULL},
+	{"smbserver", user_smb, NULL},
+	{0},
+};
 
-/* Keys that are plain text. */
-static const struct {
-	const char *name;
-	enum net_kind kind;
-	size_t offset, size;
-} texts[] = {
-	{"net", NET_USER, TEXT(user.net)},
-	{"host", NET_USER, TEXT(user.host)},
-	{"dhcpstart", NET_USER, TEXT(user.dhcp)},
-	{"dns", NET_USER, TEXT(user.dns)},
-	{"hostname", NET_USER, TEXT(user.hostname)},
-	{"domainname", NET_USER, TEXT(user.domain)},
-	{"ifname", NET_TAP, TEXT(ifname)},
+static struct net *user_open(const struct netconf *n, struct err *e)
+{
+	return net_user_open(&n->user, e);
+}
+
+const struct netconf_kind netconf_user = {
+	"user", user_props, user_keys, NULL, user_open,
+};
+
+/* ---- tap ---- */
+
+static int tap_fds(struct netconf *n, const char *key, const char *value,
+		   struct err *e)
+{
+	char text[KEYVAL_MAX], *at = text, *one;
+	int ret = 0;
+
+	strcpy(text, value);
+	while (!ret && (one = strsep(&at, ":"))) {
+		if (n->tap.fds == NET_QUEUES)
+			return err_set(e, -ENOSPC, "more than %d descriptors",
+				       NET_QUEUES);
+		ret = netconf_fd(one, &n->tap.fd[n->tap.fds++], e);
+	}
+	return ret;
+}
+
+/* A tap without scripts needs nobody's help; asking for one is refused. */
+static int tap_script(struct netconf *n, const char *key, const char *value,
+		      struct err *e)
+{
+	if (!strcmp(value, "no") || !value[0])
+		return 0;
+	return err_set(e, -ENOTSUP,
+		       "can only be no: set the interface up before");
+}
+
+static int tap_helper(struct netconf *n, const char *key, const char *value,
+		      struct err *e)
+{
+	return err_set(e, -ENOTSUP,
+		       "no program is called for help: make the interface "
+		       "before and name it, or give it by fd=");
+}
+
+static int tap_vhost(struct netconf *n, const char *key, const char *value,
+		     struct err *e)
+{
+	bool on;
+	int ret = keyval_bool(value, &on, e);
+
+	if (!ret && on)
+		ret = err_set(e, -ENOTSUP, "vhost is not offered");
+	return ret;
+}
+
+static int tap_check(struct netconf *n, struct err *e)
+{
+	if (n->tap.fds && (n->tap.ifname[0] || n->tap_queues))
+		return err_set(e, -EINVAL,
+			       "fd= and fds= leave no choice for ifname= and "
+			       "queues=");
+	n->tap.queues = (unsigned)n->tap_queues;
+	n->tap.no_header = !n->vnet_hdr;
+	return 0;
+}
+
+static struct net *tap_open(const struct netconf *n, struct err *e)
+{
+	return net_tap_open(&n->tap, e);
+}
+
+static const struct prop tap_props[] = {
+	{"ifname", PROP_TEXT, TEXT(tap.ifname), "", "the interface"},
+	{"queues", PROP_NUMBER, FIELD(tap_queues), 0, NET_QUEUES, "0",
+	 "pairs of queues to open"},
+	{"vnet_hdr", PROP_BOOL, FIELD(vnet_hdr), 0, 0, "on",
+	 "offloads, if the interface has them"},
+	{0},
+};
+
+static const struct netconf_key tap_keys[] = {
+	{"fd", tap_fds, "an open interface"},
+	{"fds", tap_fds, "N:N:...: one with several queues"},
+	{"script", tap_script, "no"},
+	{"downscript", tap_script, "no"},
+	{"vhost", tap_vhost, "off"},
+	{"helper", tap_helper, NULL},
+	{"br", tap_helper, NULL},
+	{0},
+};
+
+const struct netconf_kind netconf_tap = {
+	"tap", tap_props, tap_keys, tap_check, tap_open,
+};
+
+/* ---- all kinds ---- */
+
+static const struct netconf_kind *const kinds[] = {
+	&netconf_user,   &netconf_tap,   &netconf_socket,
+	&netconf_stream, &netconf_dgram,
+};
+
+/* Kinds of QEMU's that are not ours. */
+static const char *const foreign[] = {
+	"af-xdp", "bridge", "hubport",    "l2tpv3",     "netmap",
+	"passt",  "vde",    "vhost-user", "vhost-vdpa",
 };
 
 static int net_open(struct backend *base, struct err *e)
 {
-	struct net_backend *n = (struct net_backend *)base;
+	const struct netconf *n = (const struct netconf *)base;
 
-	base->object = n->kind == NET_TAP ? net_tap_open(n->ifname, n->fd, e)
-					  : net_user_open(&n->user, e);
+	base->object = n->kind->open(n, e);
 	return base->object ? 0 : e->code;
 }
 
@@ -60,97 +247,83 @@ static const struct backend_class net_class = {
 	net_shut,
 };
 
-static int copy(char *to, size_t size, const char *text, struct err *e)
+static const struct netconf_key *find_key(const struct netconf_key *k,
+					  const char *name)
 {
-	if (strlen(text) >= size)
-		return err_set(e, -EINVAL, "'%s' is too long", text);
-	strcpy(to, text);
-	return 0;
+	size_t len;
+
+	for (; k && k->name; k++) {
+		len = strlen(k->name);
+		if (k->name[len - 1] == '.' ? !strncmp(k->name, name, len)
+					    : !strcmp(k->name, name))
+			return k;
+	}
+	return NULL;
 }
 
-static int add_forward(struct net_user_options *o, const char *rule,
-		       struct err *e)
+static int set_key(struct netconf *n, const struct keyval *kv, struct err *e)
 {
-	if (o->forwards == ARRAY_SIZE(o->forward))
-		return err_set(e, -ENOSPC, "more than %zu hostfwd",
-			       ARRAY_SIZE(o->forward));
-	return copy(o->forward[o->forwards++], sizeof(o->forward[0]), rule, e);
-}
-
-/* A tap without scripts needs nobody's help; asking for one is refused. */
-static int tap_key(struct net_backend *n, const struct keyval *kv,
-		   struct err *e)
-{
-	uint64_t fd;
-	bool on;
+	const struct prop *p = prop_find(n->kind->props, kv->key);
+	const struct netconf_key *k = find_key(n->kind->keys, kv->key);
 	int ret;
 
-	if (!strcmp(kv->key, "fd")) {
-		ret = keyval_number(kv->value, 0, 1 << 20, &fd, e);
-		n->fd = ret ? -1 : (int)fd;
-		return ret;
-	}
-	if (!strcmp(kv->key, "script") || !strcmp(kv->key, "downscript")) {
-		if (!strcmp(kv->value, "no") || !kv->value[0])
-			return 0;
-		return err_set(e, -EINVAL, "%s= can only be no", kv->key);
-	}
-	if (!strcmp(kv->key, "vhost")) {
-		ret = keyval_bool(kv->value, &on, e);
-		if (!ret && on)
-			ret = err_set(e, -ENOTSUP, "vhost is not offered");
-		return ret;
-	}
-	return err_set(e, -EINVAL, "tap has no '%s' (id, ifname, fd)",
-		       kv->bare ? kv->value : kv->key);
+	if (!kv->bare && !strcmp(kv->key, "id"))
+		return netconf_copy(n->base.id, sizeof(n->base.id), kv->value,
+				    e);
+	if (kv->bare || (!p && !k))
+		return err_set(e, -EINVAL,
+			       "%s has no '%s' (-netdev %s,help lists all)",
+			       n->kind->name, kv->bare ? kv->value : kv->key,
+			       n->kind->name);
+	if (p)
+		return prop_set(p, n, NULL, kv->value, e);
+	ret = k->set(n, kv->key, kv->value, e);
+	return ret ? err_wrap(e, "%s=%s", kv->key, kv->value) : 0;
 }
 
-static int user_key(struct net_backend *n, const struct keyval *kv,
-		    struct err *e)
+static int print_help(const struct netconf_kind *kind)
 {
-	if (!strcmp(kv->key, "restrict"))
-		return keyval_bool(kv->value, &n->user.restricted, e);
-	if (!strcmp(kv->key, "hostfwd"))
-		return add_forward(&n->user, kv->value, e);
-	return err_set(e, -EINVAL,
-		       "user has no '%s' (id, net, host, dhcpstart, dns, "
-		       "hostname, domainname, restrict, hostfwd)",
-		       kv->bare ? kv->value : kv->key);
-}
+	const struct netconf_key *k;
 
-static int set_key(struct net_backend *n, const struct keyval *kv,
-		   struct err *e)
-{
-	size_t i;
-
-	if (!strcmp(kv->key, "id"))
-		return copy(n->base.id, sizeof(n->base.id), kv->value, e);
-	for (i = 0; i < ARRAY_SIZE(texts); i++)
-		if (texts[i].kind == n->kind && !strcmp(texts[i].name, kv->key))
-			return copy((char *)n + texts[i].offset, texts[i].size,
-				    kv->value, e);
-	return n->kind == NET_TAP ? tap_key(n, kv, e) : user_key(n, kv, e);
-}
-
-static int print_help(void)
-{
-	puts("user: id, net, host, dhcpstart, dns, hostname, domainname,\n"
-	     "      restrict=on|off, hostfwd=tcp|udp:[ADDR]:PORT-[ADDR]:PORT\n"
-	     "tap:  id, ifname, fd, script=no, downscript=no, vhost=off");
+	prop_print(kind->name, kind->props);
+	for (k = kind->keys; k && k->name; k++)
+		if (k->help)
+			printf("%s.%s=<text>  %s\n", kind->name, k->name,
+			       k->help);
 	return 1;
 }
 
-static int set_kind(struct net_backend *n, const char *kind, struct err *e)
+static int print_kinds(void)
 {
-	if (!strcmp(kind, "help"))
-		return print_help();
-	n->kind = !strcmp(kind, "tap") ? NET_TAP : NET_USER;
-	if (n->kind == NET_TAP || !strcmp(kind, "user"))
-		return 0;
-	return err_set(e, -EINVAL, "'%s' is not one of user, tap", kind);
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(kinds); i++)
+		puts(kinds[i]->name);
+	return 1;
 }
 
-static int parse(struct net_backend *n, const char *arg, struct err *e)
+static int set_kind(struct netconf *n, const char *kind, struct err *e)
+{
+	char names[128] = "";
+	size_t i;
+
+	if (!strcmp(kind, "help"))
+		return print_kinds();
+	for (i = 0; i < ARRAY_SIZE(foreign); i++)
+		if (!strcmp(foreign[i], kind))
+			return err_set(e, -ENOTSUP, "'%s' is not offered",
+				       kind);
+	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+		n->kind = kinds[i];
+		if (!strcmp(kinds[i]->name, kind))
+			return 0;
+		snprintf(names + strlen(names), sizeof(names) - strlen(names),
+			 "%s%s", i ? ", " : "", kinds[i]->name);
+	}
+	return err_set(e, -EINVAL, "'%s' is not one of %s", kind, names);
+}
+
+static int parse(struct netconf *n, const char *arg, struct err *e)
 {
 	struct keyval kv;
 	int ret = keyval_next(&arg, &kv, e);
@@ -158,22 +331,29 @@ static int parse(struct net_backend *n, const char *arg, struct err *e)
 	if (ret <= 0)
 		return ret ? ret : err_set(e, -EINVAL, "no kind given");
 	ret = set_kind(n, kv.value, e);
-	while (!ret && (ret = keyval_next(&arg, &kv, e)) > 0)
+	if (ret)
+		return ret;
+	prop_defaults(n->kind->props, n, NULL);
+	while (!ret && (ret = keyval_next(&arg, &kv, e)) > 0) {
+		if (kv.bare && !strcmp(kv.value, "help"))
+			return print_help(n->kind);
 		ret = set_key(n, &kv, e);
+	}
 	if (!ret && !n->base.id[0])
 		ret = err_set(e, -EINVAL, "id= is missing");
+	if (!ret && n->kind->check)
+		ret = n->kind->check(n, e);
 	return ret;
 }
 
 int devconf_netdev(struct devconf *c, const char *arg, struct err *e)
 {
-	struct net_backend *n = calloc(1, sizeof(*n));
+	struct netconf *n = calloc(1, sizeof(*n));
 	int ret;
 
 	if (!n)
 		return err_set(e, -ENOMEM, "out of memory");
 	n->base.class = &net_class;
-	n->fd = -1;
 	ret = parse(n, arg, e);
 	if (!ret)
 		ret = backend_add(&c->backends, &n->base, e);

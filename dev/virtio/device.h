@@ -38,6 +38,12 @@ struct virtio_class {
 	unsigned counters_n;
 	/* The driver made buffers available in queue @q. */
 	void (*notify)(struct virtio_device *dev, unsigned q);
+	/*
+	 * An eventfd that the class waits for in a thread of its own, to be
+	 * rung instead of notify() where the board can; -1: none for @q. It
+	 * may be rung at any time. No lock held.
+	 */
+	int (*kick_fd)(struct virtio_device *dev, unsigned q);
 	/* Configuration space; the caller checked offset and length. */
 	void (*config_read)(struct virtio_device *dev, void *buf);
 	void (*config_write)(struct virtio_device *dev, unsigned offset,

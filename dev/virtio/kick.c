@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An eventfd for each queue, and a loop that waits for all of them.
+ * An eventfd for each queue, and a loop that waits for those that the device
+ * does not wait for itself.
  */
 #include "dev/virtio/kick.h"
 
@@ -14,8 +15,9 @@
 struct kick {
 	struct virtio_device *dev;
 	unsigned queue;
-	struct evloop_watch *watch; /* NULL: this queue has no doorbell */
-	struct doorbell bell;       /* its descriptor counts from the start */
+	bool owned;           /* the descriptor is the class's */
+	bool ready;           /* somebody waits for it */
+	struct doorbell bell; /* its descriptor counts from the start */
 	bool hung;
 };
 
@@ -37,9 +39,15 @@ static void on_kick(void *opaque, int revents)
 
 static void open_kick(struct virtio_kicks *all, struct kick *k)
 {
+	const struct virtio_class *class = k->dev->class;
+
+	k->bell.fd = class->kick_fd ? class->kick_fd(k->dev, k->queue) : -1;
+	k->owned = k->ready = k->bell.fd >= 0;
+	if (k->owned)
+		return;
 	k->bell.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (k->bell.fd >= 0)
-		k->watch = evloop_add(all->loop, k->bell.fd, POLLIN, on_kick,
+		k->ready = evloop_add(all->loop, k->bell.fd, POLLIN, on_kick,
 				      k);
 }
 
@@ -78,7 +86,7 @@ void virtio_kicks_free(struct virtio_kicks *k)
 	virtio_kicks_take_down(k);
 	evloop_destroy(k->loop);
 	for (i = 0; i < k->count; i++)
-		if (k->kick[i].bell.fd >= 0)
+		if (!k->kick[i].owned && k->kick[i].bell.fd >= 0)
 			close(k->kick[i].bell.fd);
 	free(k);
 }
@@ -92,7 +100,7 @@ void virtio_kicks_hang(struct virtio_kicks *all, const struct doorbell *bell,
 
 	for (i = 0; all && i < all->count; i++) {
 		k = &all->kick[i];
-		if (!k->watch)
+		if (!k->ready)
 			continue;
 		fd = k->bell.fd;
 		k->bell = *bell;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A network card. Document: Virtual I/O Device 1.4 "Network Device" (5.1).
- * Frames from the driver are sent by the card's own thread, which a kick
- * wakes; frames from the backend come on the backend's thread. The whole
- * header travels both ways. Left out: several queue pairs, RSS and hashes,
- * announcements, coalescing, the legacy header of 10 bytes.
+ * Each pair of queues has a thread: frames from the driver are sent by it
+ * (nettx.c), frames from the backend come on it (netrx.c) or on a thread of
+ * the backend's. The whole header travels both ways. Left out: coalescing of
+ * notifications, the legacy header of 10 bytes.
  */
 #include <errno.h>
 #include <poll.h>
@@ -18,22 +18,61 @@
 #include "host/evloop.h"
 #include "lib/check.h"
 
-#define CONFIG_SIZE 12
-#define LINK_UP     1
-#define RX_CHAIN    64 /* buffers of one frame */
-#define TX_BURST    64 /* frames until others may have the lock */
+#define STATUS_LINK_UP  BIT(0)
+#define STATUS_ANNOUNCE BIT(1)
+
+#define SPEED_UNKNOWN  UINT32_MAX
+#define DUPLEX_UNKNOWN 0xff
+
+#define MTU_MIN      68 /* IPv4's */
+#define HEADER_RESET 12 /* bytes, before features are agreed on */
 
 /* ---- configuration ---- */
+
+/* The configuration space, Virtual I/O Device 1.4 (5.1.4). */
+struct net_space {
+	uint8_t mac[6];
+	uint16_t status;
+	uint16_t pairs;
+	uint16_t mtu;
+	uint32_t speed;
+	uint8_t duplex;
+	uint8_t hash_key_size;
+	uint16_t table_size;
+	uint32_t hash_types;
+};
+
+_Static_assert(sizeof(struct net_space) == 24, "as the specification says");
+
+bool netdev_link(const struct netdev *n)
+{
+	return !n->unplugged && !net_is_down(n->net);
+}
+
+unsigned netdev_pairs(const struct netdev *n)
+{
+	return virtio_has(&n->dev, NET_F_MQ) || virtio_has(&n->dev, NET_F_RSS)
+		       ? n->pairs
+		       : 1;
+}
 
 static void net_config_read(struct virtio_device *dev, void *buf)
 {
 	struct netdev *n = (struct netdev *)dev;
-	uint16_t status = LINK_UP, pairs = 1, mtu = 1500;
+	struct net_space c = {
+		.status = (uint16_t)((netdev_link(n) ? STATUS_LINK_UP : 0) |
+				     (n->announce ? STATUS_ANNOUNCE : 0)),
+		.pairs = (uint16_t)n->pairs,
+		.mtu = n->mtu,
+		.speed = n->speed,
+		.duplex = n->duplex,
+		.hash_key_size = NETHASH_KEY,
+		.table_size = NETHASH_TABLE,
+		.hash_types = NETHASH_TYPES,
+	};
 
-	memcpy(buf, n->filter.mac, 6);
-	memcpy((uint8_t *)buf + 6, &status, 2);
-	memcpy((uint8_t *)buf + 8, &pairs, 2);
-	memcpy((uint8_t *)buf + 10, &mtu, 2);
+	memcpy(c.mac, n->filter.mac, 6);
+	memcpy(buf, &c, sizeof(c));
 }
 
 void netdev_offloads(const struct virtio_features *f, struct net_offloads *o)
@@ -63,215 +102,70 @@ static void net_features_ok(struct virtio_device *dev)
 	net_set_up(n->net, n->header, &o);
 }
 
-/* ---- to the guest ---- */
-
-/* The header the guest gets for what the backend gave. */
-static void rx_header(const struct netdev *n, struct nethdr *h,
-		      const uint8_t *frame, unsigned given, unsigned buffers)
-{
-	*h = (struct nethdr){0};
-	memcpy(h, frame, MIN(given, (unsigned)sizeof(*h)));
-	h->flags &= NETHDR_NEEDS_CSUM | NETHDR_DATA_VALID | NETHDR_TUNNEL_CSUM;
-	nethdr_clean(h);
-	if (h->gso_type & NETHDR_TUNNEL)
-		h->flags &= (uint8_t)~NETHDR_DATA_VALID;
-	h->num_buffers = (uint16_t)buffers;
-}
-
-/*
- * Take buffers for @need bytes; how many, 0 when more must come, -E2BIG when
- * no number of them would do.
- */
-static int take_buffers(struct netdev *n, struct vq_elem **e, size_t need)
-{
-	struct vq *vq = &n->dev.vq[NET_RX];
-	int count = 0,
-	    max = virtio_has(&n->dev, NET_F_MRG_RXBUF) ? RX_CHAIN : 1;
-	size_t have = 0;
-
-	while (have < need && count < max) {
-		e[count] = vq_pop(vq);
-		if (!e[count])
-			break;
-		have += e[count++]->in_len;
-	}
-	if (have >= need && e[0]->in_len >= n->header)
-		return count;
-	max = count == max || have >= need ? -E2BIG : 0;
-	while (count)
-		vq_unpop(vq, e[--count]);
-	return max;
-}
-
-static void fill(struct netdev *n, struct vq_elem **e, unsigned count,
-		 const uint8_t *frame, size_t len, unsigned given)
-{
-	uint32_t used[RX_CHAIN];
-	struct nethdr h;
-	size_t done, at = n->header;
-	unsigned i;
-
-	rx_header(n, &h, frame, given, count);
-	frame += given;
-	len -= given;
-	for (i = 0; i < count; i++, at = 0) {
-		done = 0;
-		if (at)
-			done = iov_write(e[i]->iov + e[i]->out_n, e[i]->in_n, 0,
-					 &h, n->header);
-		at = iov_write(e[i]->iov + e[i]->out_n, e[i]->in_n, at, frame,
-			       len);
-		frame += at;
-		len -= at;
-		used[i] = (uint32_t)(done + at);
-	}
-	vq_push_many(&n->dev.vq[NET_RX], e, used, count);
-	for (i = 0; i < count; i++)
-		free(e[i]);
-}
-
-/* dev.lock held; false: keep it until there are buffers. */
-static bool receive(struct netdev *n, const uint8_t *frame, size_t len,
-		    unsigned given)
-{
-	struct vq *vq = &n->dev.vq[NET_RX];
-	struct vq_elem *e[RX_CHAIN];
-	size_t need = len - given + n->header;
-	int count;
-
-	if (!virtio_running(&n->dev) || !vq->ready ||
-	    (given && given != n->header) ||
-	    !netfilter_takes(&n->filter, frame + given, len - given))
-		return true;
-	count = take_buffers(n, e, need);
-	if (!count) {
-		vq_want_more(vq);
-		count = take_buffers(n, e, need);
-	}
-	if (count <= 0) {
-		n->starved = !count && !vq->broken;
-		if (vq->broken)
-			virtio_break(&n->dev);
-		return !n->starved;
-	}
-	vq_want_kick(vq, false);
-	fill(n, e, (unsigned)count, frame, len, given);
-	virtio_flush(&n->dev, NET_RX);
-	return true;
-}
-
-static bool net_receive(void *opaque, const uint8_t *frame, size_t len,
-			unsigned given)
-{
-	struct netdev *n = opaque;
-	bool taken = true;
-
-	pthread_mutex_lock(&n->dev.lock);
-	if (len > given)
-		taken = receive(n, frame, len, given);
-	pthread_mutex_unlock(&n->dev.lock);
-	return taken;
-}
-
-/* ---- from the guest ---- */
-
-static void send(struct netdev *n, struct vq_elem *e)
-{
-	struct iovec iov[1 + VQ_MAX_IOV];
-	struct nethdr h = {0};
-	size_t skip = n->header, len = e->out_len - skip;
-	unsigned i, used = 0;
-
-	iov_read(e->iov, e->out_n, 0, &h, n->header);
-	if (!(h.gso_type & NETHDR_TUNNEL))
-		nethdr_clean(&h);
-	if (!nethdr_valid(&h, &n->dev.agreed, len)) {
-		n->dropped++;
-		return;
-	}
-	nethdr_clean(&h);
-	if (n->net->has_header)
-		iov[used++] = (struct iovec){&h, n->header};
-	for (i = 0; i < e->out_n; i++) {
-		if (skip >= e->iov[i].iov_len) {
-			skip -= e->iov[i].iov_len;
-			continue;
-		}
-		iov[used++] = (struct iovec){
-			(uint8_t *)e->iov[i].iov_base + skip,
-			e->iov[i].iov_len - skip,
-		};
-		skip = 0;
-	}
-	if (used > 1024 || net_send(n->net, iov, used))
-		n->dropped++;
-}
-
-/* dev.lock held; true when there may be more. */
-static bool transmit(struct netdev *n)
-{
-	struct vq *vq = &n->dev.vq[NET_TX];
-	struct vq_elem *e;
-	unsigned i;
-
-	vq_want_kick(vq, false);
-	for (i = 0; i < TX_BURST; i++) {
-		e = vq_pop(vq);
-		if (!e)
-			break;
-		if (e->out_len >= n->header)
-			send(n, e);
-		else
-			n->dropped++;
-		vq_push(vq, e, 0);
-		free(e);
-	}
-	/* Also when a burst took just the last one. */
-	if (vq_empty(vq))
-		vq_want_kick(vq, true);
-	virtio_flush(&n->dev, NET_TX);
-	return !vq_empty(vq);
-}
-
-static void net_kicked(void *opaque, int revents)
-{
-	struct netdev *n = opaque;
-	uint64_t count;
-	bool more = true;
-
-	if (read(n->kick, &count, sizeof(count)) < 0)
-		return;
-	while (more) {
-		pthread_mutex_lock(&n->dev.lock);
-		more = virtio_running(&n->dev) && transmit(n);
-		pthread_mutex_unlock(&n->dev.lock);
-	}
-}
-
 /* ---- the device ---- */
+
+static void kick(struct netpair *p)
+{
+	uint64_t one = 1;
+
+	while (write(p->kick, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
 
 static void net_notify(struct virtio_device *dev, unsigned q)
 {
 	struct netdev *n = (struct netdev *)dev;
-	uint64_t one = 1;
+	unsigned pairs = netdev_pairs(n);
 
-	if (q == NET_RX && n->starved) {
-		n->starved = false;
-		net_room(n->net);
-	} else if (q == NET_TX) {
-		while (write(n->kick, &one, sizeof(one)) < 0 && errno == EINTR)
-			;
-	} else if (q == NET_CTRL) {
+	if (q == 2 * pairs)
 		netctrl_run(n);
+	else if (q < 2 * pairs && q % 2 == NET_TX)
+		kick(&n->pair[q / 2]);
+	else if (q < 2 * pairs && n->pair[q / 2].waiting)
+		netrx_room(n, q / 2);
+}
+
+/* A pair's thread waits for its transmit queue itself. */
+static int net_kick_fd(struct virtio_device *dev, unsigned q)
+{
+	struct netdev *n = (struct netdev *)dev;
+
+	return q < 2 * n->pairs && q % 2 == NET_TX ? n->pair[q / 2].kick : -1;
+}
+
+/* Whatever waits may try again, if only to find that it is for nobody. */
+static void wake_all(struct netdev *n)
+{
+	unsigned i;
+
+	for (i = 0; i < n->pairs; i++) {
+		n->pair[i].waiting = 0;
+		net_room(n->net, i);
 	}
 }
 
 static void net_start(struct virtio_device *dev)
 {
+	wake_all((struct netdev *)dev);
+}
+
+static bool is_sending(const struct netdev *n, unsigned q)
+{
+	unsigned i;
+
+	for (i = 0; i < n->pairs; i++)
+		if (n->pair[i].sending &&
+		    (q == VIRTIO_MAX_QUEUES || q / 2 == i))
+			return true;
+	return false;
+}
+
+static void net_quiesce(struct virtio_device *dev, unsigned q)
+{
 	struct netdev *n = (struct netdev *)dev;
 
-	n->starved = false;
-	net_room(n->net);
+	while (is_sending(n, q))
+		pthread_cond_wait(&n->idle, &dev->lock);
 }
 
 static void net_reset(struct virtio_device *dev)
@@ -279,22 +173,41 @@ static void net_reset(struct virtio_device *dev)
 	struct netdev *n = (struct netdev *)dev;
 	const struct net_offloads none = {0};
 
-	n->header = 12;
-	n->starved = false;
+	n->header = HEADER_RESET;
+	n->active = 1;
+	n->announce = false;
 	netfilter_reset(&n->filter, n->mac, false, false);
+	nethash_reset(&n->hash);
 	net_set_up(n->net, n->header, &none);
-	/* What waits is for nobody; it is read and dropped. */
-	net_room(n->net);
+	net_set_queues(n->net, 1);
+	wake_all(n);
+}
+
+/* The backend's cable. What is on its other end now may not know us. */
+static void net_link(void *opaque, bool up)
+{
+	struct netdev *n = opaque;
+
+	pthread_mutex_lock(&n->dev.lock);
+	virtio_config_changed(&n->dev);
+	pthread_mutex_unlock(&n->dev.lock);
+	if (up)
+		virtio_net_announce(&n->dev);
 }
 
 static void net_destroy(struct virtio_device *dev)
 {
 	struct netdev *n = (struct netdev *)dev;
+	unsigned i;
 
 	net_detach(n->net);
-	evloop_destroy(n->loop);
-	if (n->kick >= 0)
-		close(n->kick);
+	for (i = 0; n->pair && i < n->pairs; i++) {
+		evloop_destroy(n->pair[i].loop);
+		if (n->pair[i].kick >= 0)
+			close(n->pair[i].kick);
+	}
+	free(n->pair);
+	pthread_cond_destroy(&n->idle);
 }
 
 static const struct virtio_class net_class = {
@@ -302,9 +215,11 @@ static const struct virtio_class net_class = {
 	.id = VIRTIO_ID_NET,
 	.pci_class = 0x020000,
 	.notify = net_notify,
+	.kick_fd = net_kick_fd,
 	.config_read = net_config_read,
 	.features_ok = net_features_ok,
 	.start = net_start,
+	.quiesce = net_quiesce,
 	.reset = net_reset,
 	.destroy = net_destroy,
 };
@@ -342,20 +257,49 @@ static void offer(struct netdev *n, const struct virtio_features *want)
 
 	*f = *want;
 	features_put(f, NET_F_MAC, true);
+	features_put(f, NET_F_MTU, n->mtu);
+	features_put(f, NET_F_SPEED_DUPLEX,
+		     n->speed != SPEED_UNKNOWN || n->duplex != DUPLEX_UNKNOWN);
+	if (n->pairs == 1)
+		features_put(f, NET_F_MQ, false);
 	clear_unable(f, &n->net->can);
 	virtio_settle(&n->dev);
 }
 
-static bool start_thread(struct netdev *n)
+static bool start_pair(struct netdev *n, unsigned i)
 {
-	const struct net_user user = {net_receive, n};
+	struct netpair *p = &n->pair[i];
 
-	n->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	n->loop = evloop_create(NULL);
-	if (n->kick < 0 || !n->loop)
+	p->card = n;
+	p->index = i;
+	p->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	p->loop = evloop_create(NULL);
+	if (p->kick < 0 || !p->loop)
 		return false;
-	n->kick_watch = evloop_add(n->loop, n->kick, POLLIN, net_kicked, n);
-	return n->kick_watch && !net_attach(n->net, n->loop, &user);
+	p->kick_watch = evloop_add(p->loop, p->kick, POLLIN, nettx_kicked, p);
+	return p->kick_watch;
+}
+
+static bool start_threads(struct netdev *n)
+{
+	const struct net_user user = {
+		.receive = netrx_receive,
+		.flush = netrx_flush,
+		.link = net_link,
+		.opaque = n,
+	};
+	struct evloop *loop[NET_QUEUES];
+	unsigned i;
+
+	n->pair = calloc(n->pairs, sizeof(*n->pair));
+	for (i = 0; n->pair && i < n->pairs; i++)
+		n->pair[i].kick = -1;
+	for (i = 0; n->pair && i < n->pairs; i++) {
+		if (!start_pair(n, i))
+			return false;
+		loop[i] = n->pair[i].loop;
+	}
+	return n->pair && !net_attach(n->net, loop, &user);
 }
 
 /* "52:54:00:12:34:56" into @mac; -EINVAL when it is none a card can have. */
@@ -380,6 +324,8 @@ static int net_check(struct virtio_conf *base, const struct virtio_env *env,
 	uint8_t mac[6];
 	unsigned bit;
 
+	if (c->mtu && c->mtu < MTU_MIN)
+		return err_set(e, -EINVAL, "host_mtu is less than %d", MTU_MIN);
 	/* Drivers reach the second word of features on PCI only. */
 	for (bit = NET_F_GUEST_TUNNEL; bit <= NET_F_HOST_TUNNEL_SUM; bit++)
 		if (!env->pci ||
@@ -396,39 +342,73 @@ static int net_check(struct virtio_conf *base, const struct virtio_env *env,
 		       : 0;
 }
 
+static struct netdev *new_card(const struct net_conf *c, const struct dma *dma)
+{
+	bool ctrl = features_has(&c->base.want, NET_F_CTRL_VQ);
+	unsigned i, pairs = net_queues(c->netdev.object);
+	struct netdev *n = calloc(1, sizeof(*n));
+
+	if (!n || virtio_init(&n->dev, &net_class, dma, 2 * pairs + ctrl,
+			      (unsigned)c->rx_queue_size)) {
+		free(n);
+		return NULL;
+	}
+	pthread_cond_init(&n->idle, NULL);
+	n->net = c->netdev.object;
+	n->pairs = pairs;
+	for (i = 0; i < pairs; i++)
+		netdev_tx(n, i)->max = netdev_tx(n, i)->size =
+			(uint16_t)c->tx_queue_size;
+	return n;
+}
+
 static struct virtio_device *net_create(const struct virtio_conf *base,
 					const struct dma *dma, struct err *e)
 {
 	const struct net_conf *c = (const struct net_conf *)base;
-	bool ctrl = features_has(&base->want, NET_F_CTRL_VQ);
-	struct netdev *n = calloc(1, sizeof(*n));
+	struct netdev *n = new_card(c, dma);
 
-	if (!n || virtio_init(&n->dev, &net_class, dma, ctrl ? 3 : 2,
-			      (unsigned)c->queue_size)) {
-		free(n);
+	if (!n) {
 		err_set(e, -ENOMEM, "out of memory");
 		return NULL;
 	}
-	n->net = c->netdev.object;
-	n->header = 12;
-	n->dev.config_size = CONFIG_SIZE;
+	n->header = HEADER_RESET;
+	n->active = 1;
+	n->mtu = (uint16_t)c->mtu;
+	n->speed = c->speed ? (uint32_t)c->speed : SPEED_UNKNOWN;
+	n->duplex = c->duplex ? (uint8_t)(c->duplex - 1) : DUPLEX_UNKNOWN;
+	n->dev.config_size = sizeof(struct net_space);
 	ASSERT(!parse_mac(c->mac, n->mac));
 	netfilter_reset(&n->filter, n->mac, false, false);
 	offer(n, &base->want);
-	if (start_thread(n))
+	if (start_threads(n))
 		return &n->dev;
 	virtio_exit(&n->dev);
-	err_set(e, -ENOMEM, "cannot start its thread");
+	err_set(e, -ENOMEM, "cannot start its threads");
 	return NULL;
 }
 
 #define FIELD(f) offsetof(struct net_conf, f)
 
+static const char *const duplexes[] = {"unknown", "half", "full", NULL};
+
 static const struct prop net_props[] = {
 	{"netdev", PROP_LINK, FIELD(netdev), LINK_NET, true, "", "the -netdev"},
 	{"mac", PROP_TEXT, FIELD(mac), 0, 18, "", "address"},
-	{"rx_queue_size", PROP_POWER, FIELD(queue_size), 16, 1024, "256",
-	 "entries of a queue"},
+	{"rx_queue_size", PROP_POWER, FIELD(rx_queue_size), 16, 1024, "256",
+	 "entries of a receive queue"},
+	{"tx_queue_size", PROP_POWER, FIELD(tx_queue_size), 16, 1024, "256",
+	 "entries of a transmit queue"},
+	{"host_mtu", PROP_NUMBER, FIELD(mtu), 0, 65535, "0",
+	 "MTU for the guest, 0: its choice"},
+	{"speed", PROP_NUMBER, FIELD(speed), 0, INT32_MAX, "0",
+	 "Mbit/s to be shown, 0: unknown"},
+	{"duplex", PROP_CHOICE, FIELD(duplex), 0, 0, "unknown",
+	 "to be shown: half, full, unknown", duplexes},
+	PROP_FEATURE_ROW("mq", NET_F_MQ, false),
+	PROP_FEATURE_ROW("rss", NET_F_RSS, false),
+	PROP_FEATURE_ROW("hash", NET_F_HASH_REPORT, false),
+	PROP_FEATURE_ROW("guest_announce", NET_F_ANNOUNCE, true),
 	PROP_FEATURE_ROW("csum", NET_F_CSUM, true),
 	PROP_FEATURE_ROW("guest_csum", NET_F_GUEST_CSUM, true),
 	PROP_FEATURE_ROW("ctrl_guest_offloads", NET_F_GUEST_OFFLOADS, true),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The control queue: receive modes, addresses, VLANs, offloads at run time.
+ * The control queue: receive modes, addresses, VLANs, announcements, numbers
+ * of queues and what chooses them, offloads at run time.
  * Document: Virtual I/O Device 1.4 "Control Virtqueue" (5.1.6.5).
  */
 #include <stdlib.h>
@@ -11,10 +12,16 @@
 #define CLASS_RX       0
 #define CLASS_MAC      1
 #define CLASS_VLAN     2
+#define CLASS_ANNOUNCE 3
+#define CLASS_MQ       4
 #define CLASS_OFFLOADS 5
 
 #define MAC_TABLE_SET 0
 #define MAC_ADDR_SET  1
+
+#define MQ_PAIRS_SET   0
+#define MQ_RSS_CONFIG  1
+#define MQ_HASH_CONFIG 2
 
 #define ACK_OK  0
 #define ACK_ERR 1
@@ -61,6 +68,54 @@ static bool command_vlan(struct netdev *n, unsigned cmd, const uint8_t *p,
 		return false;
 	netfilter_vlan(&n->filter, id, cmd == 0);
 	return true;
+}
+
+/* The driver has made itself known. */
+static bool command_announce(struct netdev *n, unsigned cmd, const uint8_t *p,
+			     size_t len)
+{
+	if (cmd || len || !virtio_has(&n->dev, NET_F_ANNOUNCE))
+		return false;
+	n->announce = false;
+	return true;
+}
+
+static void use_pairs(struct netdev *n, unsigned pairs)
+{
+	unsigned i;
+
+	n->active = pairs;
+	net_set_queues(n->net, pairs);
+	/* What waits for a queue that is off goes elsewhere. */
+	for (i = 0; i < n->pairs; i++)
+		netrx_room(n, i);
+}
+
+static bool command_mq(struct netdev *n, unsigned cmd, const uint8_t *p,
+		       size_t len)
+{
+	unsigned pairs;
+
+	switch (cmd) {
+	case MQ_PAIRS_SET:
+		pairs = len == 2 ? p[0] | (unsigned)p[1] << 8 : 0;
+		if (!virtio_has(&n->dev, NET_F_MQ) || !pairs ||
+		    pairs > n->pairs)
+			return false;
+		n->hash.steers = false;
+		use_pairs(n, pairs);
+		return true;
+	case MQ_RSS_CONFIG:
+		if (!virtio_has(&n->dev, NET_F_RSS) ||
+		    !nethash_config(&n->hash, true, p, len, n->pairs))
+			return false;
+		use_pairs(n, n->pairs);
+		return true;
+	case MQ_HASH_CONFIG:
+		return virtio_has(&n->dev, NET_F_HASH_REPORT) &&
+		       nethash_config(&n->hash, false, p, len, n->pairs);
+	default: return false;
+	}
 }
 
 /* The feature an offload bit stands for, or -1. */
@@ -113,6 +168,8 @@ static bool command(struct netdev *n, const uint8_t *p, size_t len)
 	case CLASS_RX: return command_rx(n, p[1], p + 2, len - 2);
 	case CLASS_MAC: return command_mac(n, p[1], p + 2, len - 2);
 	case CLASS_VLAN: return command_vlan(n, p[1], p + 2, len - 2);
+	case CLASS_ANNOUNCE: return command_announce(n, p[1], p + 2, len - 2);
+	case CLASS_MQ: return command_mq(n, p[1], p + 2, len - 2);
 	case CLASS_OFFLOADS: return command_offloads(n, p[1], p + 2, len - 2);
 	default: return false;
 	}
@@ -132,7 +189,8 @@ static void answer(struct netdev *n, struct vq *vq, struct vq_elem *e)
 
 void netctrl_run(struct netdev *n)
 {
-	struct vq *vq = &n->dev.vq[NET_CTRL];
+	unsigned q = 2 * netdev_pairs(n);
+	struct vq *vq = &n->dev.vq[q];
 	struct vq_elem *e;
 
 	do {
@@ -140,5 +198,5 @@ void netctrl_run(struct netdev *n)
 			answer(n, vq, e);
 		vq_want_kick(vq, true);
 	} while (!vq_empty(vq));
-	virtio_flush(&n->dev, NET_CTRL);
+	virtio_flush(&n->dev, q);
 }

@@ -1,24 +1,64 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A network card's parts, shared by its data path and its control queue.
+ * A network card's parts, shared by its data paths and its control queue.
  */
 #ifndef DEV_VIRTIO_NETDEV_H
 #define DEV_VIRTIO_NETDEV_H
 
 #include "dev/virtio/netfilter.h"
+#include "dev/virtio/nethash.h"
 #include "dev/virtio/nethdr.h"
+#include "dev/virtio/nic.h"
 #include "dev/virtio/type.h"
 #include "host/net/net.h"
 
-enum { NET_RX, NET_TX, NET_CTRL };
+/* Queues of the first pair; of pair i they are 2 * i further on. */
+enum { NET_RX, NET_TX };
 
 struct evloop_watch;
 
 struct net_conf {
 	struct virtio_conf base;
 	struct prop_link netdev;
-	uint64_t queue_size;
-	char mac[18]; /* "": one is made up */
+	uint64_t rx_queue_size;
+	uint64_t tx_queue_size;
+	uint64_t mtu;    /* 0: the driver's choice */
+	uint64_t speed;  /* Mbit/s, 0: not said */
+	unsigned duplex; /* 0: not said, half, full */
+	char mac[18];    /* "": one is made up */
+};
+
+/* What is counted; the names are in netstat.c. */
+enum netstat {
+	NETSTAT_RX_FRAMES,
+	NETSTAT_RX_BYTES,
+	NETSTAT_RX_TUNNEL,   /* superpackets of a tunnel */
+	NETSTAT_RX_FILTERED, /* for other addresses or VLANs */
+	NETSTAT_RX_TOO_LONG, /* no buffers can hold it */
+	NETSTAT_RX_DOWN,     /* no driver, no link */
+	NETSTAT_RX_HEADER,   /* its header is another one */
+	NETSTAT_TX_FRAMES,
+	NETSTAT_TX_BYTES,
+	NETSTAT_TX_TUNNEL,
+	NETSTAT_TX_DOWN,
+	NETSTAT_TX_NO_HEADER, /* shorter than its header */
+	NETSTAT_TX_PIECES,    /* in too many of them */
+	NETSTAT_TX_REFUSED,   /* by the backend */
+	NETSTAT_TX_FAULT, /* one for each enum nethdr_fault, on from SHORT */
+	NETSTATS = NETSTAT_TX_FAULT + NETHDR_FAULTS - 1
+};
+
+/* A pair of queues, with a thread of its own. */
+struct netpair {
+	struct netdev *card;
+	unsigned index;
+	struct evloop *loop;
+	int kick; /* eventfd: the driver sent something */
+	struct evloop_watch *kick_watch;
+	/* ---- dev.lock ---- */
+	bool sending;     /* what it took is on its way, without the lock */
+	uint32_t waiting; /* pairs of the backend with a frame for us */
+	bool dirty;       /* the driver is to be told of frames */
 };
 
 struct netdev {
@@ -26,19 +66,58 @@ struct netdev {
 	struct net *net;
 	uint8_t mac[6]; /* as it is after a reset */
 	struct netfilter filter;
-	unsigned header;  /* bytes, as agreed on */
-	bool starved;     /* a frame waits for buffers */
-	uint64_t dropped; /* headers that were refused */
+	struct nethash hash;
+	unsigned header; /* bytes, as agreed on */
+	unsigned active; /* pairs in use */
+	bool unplugged;  /* the operator pulled the cable */
+	bool announce;   /* the driver is to make itself known */
+	uint64_t stat[NETSTATS];
+	pthread_cond_t idle; /* some pair is no longer sending */
 	/* ---- set up once ---- */
-	struct evloop *loop;
-	int kick; /* eventfd: the driver sent something */
-	struct evloop_watch *kick_watch;
+	uint16_t mtu;
+	uint32_t speed;
+	uint8_t duplex;
+	unsigned pairs;
+	struct netpair *pair;
 };
 
-/* Answer everything in the control queue; dev.lock held. */
+/*
+ * ---- dev.lock held ----
+ */
+/* Answer everything in the control queue. */
 void netctrl_run(struct netdev *n);
 
 /* What the guest can receive by these features. */
 void netdev_offloads(const struct virtio_features *f, struct net_offloads *o);
+
+/* Whether frames pass. */
+bool netdev_link(const struct netdev *n);
+
+/* Pairs that the driver numbers its queues by. */
+unsigned netdev_pairs(const struct netdev *n);
+
+static inline struct vq *netdev_rx(struct netdev *n, unsigned pair)
+{
+	return &n->dev.vq[2 * pair + NET_RX];
+}
+
+static inline struct vq *netdev_tx(struct netdev *n, unsigned pair)
+{
+	return &n->dev.vq[2 * pair + NET_TX];
+}
+
+/* There is room for frames in @pair. */
+void netrx_room(struct netdev *n, unsigned pair);
+
+/*
+ * ---- without it ----
+ */
+/* As the backend calls them; @opaque: the card. */
+bool netrx_receive(void *opaque, unsigned q, const uint8_t *frame, size_t len,
+		   unsigned header);
+void netrx_flush(void *opaque, unsigned q);
+
+/* A pair's thread: send what the driver has made available. */
+void nettx_kicked(void *opaque, int revents);
 
 #endif

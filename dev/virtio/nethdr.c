@@ -20,6 +20,8 @@ unsigned nethdr_size(const struct virtio_features *f)
 	if (features_has(f, NET_F_GUEST_TUNNEL) ||
 	    features_has(f, NET_F_HOST_TUNNEL))
 		return 24;
+	if (features_has(f, NET_F_HASH_REPORT))
+		return 20;
 	return 12; /* VERSION_1 is always there */
 }
 
@@ -63,8 +65,8 @@ static bool gso_valid(const struct nethdr *h, const struct virtio_features *f,
 	       h->csum_offset == sum && h->hdr_len <= len;
 }
 
-static bool tunnel_valid(const struct nethdr *h,
-			 const struct virtio_features *f)
+static enum nethdr_fault check_tunnel(const struct nethdr *h,
+				      const struct virtio_features *f)
 {
 	unsigned tunnel = h->gso_type & NETHDR_TUNNEL;
 	unsigned type = h->gso_type & 0x1f;
@@ -73,23 +75,34 @@ static bool tunnel_valid(const struct nethdr *h,
 	unsigned inner = type == NETHDR_GSO_TCPV6 ? IP6_LEN : IP4_LEN;
 
 	if (!tunnel)
-		return !(h->flags & NETHDR_TUNNEL_CSUM);
+		return h->flags & NETHDR_TUNNEL_CSUM ? NETHDR_STRAY_TUNNEL_CSUM
+						     : NETHDR_GOOD;
+	if (h->flags & NETHDR_DATA_VALID)
+		return NETHDR_TUNNEL_DATA_VALID;
 	if (tunnel == NETHDR_TUNNEL || !features_has(f, NET_F_HOST_TUNNEL) ||
-	    type == NETHDR_GSO_UDP || h->flags & NETHDR_DATA_VALID)
-		return false;
+	    type == NETHDR_GSO_UDP)
+		return NETHDR_BAD_TUNNEL;
 	if (h->flags & NETHDR_TUNNEL_CSUM &&
 	    !features_has(f, NET_F_HOST_TUNNEL_SUM))
-		return false;
+		return NETHDR_BAD_TUNNEL;
 	return h->outer_th_offset >= outer &&
-	       h->inner_nh_offset >= h->outer_th_offset + UDP_LEN &&
-	       h->csum_start >= h->inner_nh_offset + inner;
+			       h->inner_nh_offset >=
+				       h->outer_th_offset + UDP_LEN &&
+			       h->csum_start >= h->inner_nh_offset + inner
+		       ? NETHDR_GOOD
+		       : NETHDR_BAD_TUNNEL;
 }
 
-bool nethdr_valid(const struct nethdr *h, const struct virtio_features *f,
-		  size_t len)
+enum nethdr_fault nethdr_check(const struct nethdr *h,
+			       const struct virtio_features *f, size_t len)
 {
-	return len >= ETH_LEN && csum_valid(h, f, len) &&
-	       gso_valid(h, f, len) && tunnel_valid(h, f);
+	if (len < ETH_LEN)
+		return NETHDR_SHORT;
+	if (!csum_valid(h, f, len))
+		return NETHDR_BAD_CSUM;
+	if (!gso_valid(h, f, len))
+		return NETHDR_BAD_GSO;
+	return check_tunnel(h, f);
 }
 
 void nethdr_clean(struct nethdr *h)

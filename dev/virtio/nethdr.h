@@ -13,6 +13,7 @@
 #define NET_F_CSUM             0
 #define NET_F_GUEST_CSUM       1
 #define NET_F_GUEST_OFFLOADS   2
+#define NET_F_MTU              3
 #define NET_F_MAC              5
 #define NET_F_GUEST_TSO4       7
 #define NET_F_GUEST_TSO6       8
@@ -28,10 +29,15 @@
 #define NET_F_CTRL_RX          18
 #define NET_F_CTRL_VLAN        19
 #define NET_F_CTRL_RX_EXTRA    20
+#define NET_F_ANNOUNCE         21
+#define NET_F_MQ               22
 #define NET_F_CTRL_MAC         23
 #define NET_F_GUEST_USO4       54
 #define NET_F_GUEST_USO6       55
 #define NET_F_HOST_USO         56
+#define NET_F_HASH_REPORT      57
+#define NET_F_RSS              60
+#define NET_F_SPEED_DUPLEX     63
 #define NET_F_GUEST_TUNNEL     65
 #define NET_F_GUEST_TUNNEL_SUM 66
 #define NET_F_HOST_TUNNEL      67
@@ -71,12 +77,25 @@ _Static_assert(sizeof(struct nethdr) == 24, "the largest header");
 /* The header's size once @f is agreed on. */
 unsigned nethdr_size(const struct virtio_features *f);
 
+/* What is wrong with a header. */
+enum nethdr_fault {
+	NETHDR_GOOD,
+	NETHDR_SHORT, /* no room for an Ethernet header */
+	NETHDR_BAD_CSUM,
+	NETHDR_BAD_GSO,
+	NETHDR_BAD_TUNNEL,
+	/* The two that a tap would let pass. */
+	NETHDR_TUNNEL_DATA_VALID,
+	NETHDR_STRAY_TUNNEL_CSUM,
+	NETHDR_FAULTS
+};
+
 /*
  * Whether a driver that agreed on @f may send a frame of @len bytes with @h.
  * Fields beyond the size of its header must be zero.
  */
-bool nethdr_valid(const struct nethdr *h, const struct virtio_features *f,
-		  size_t len);
+enum nethdr_fault nethdr_check(const struct nethdr *h,
+			       const struct virtio_features *f, size_t len);
 
 /* Clear what means nothing to the receiver of @h: unknown flags, leftovers. */
 void nethdr_clean(struct nethdr *h);

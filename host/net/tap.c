@@ -3,8 +3,8 @@
  * A tap interface. What its kernel can do is found out by trying: bits of
  * TUNSETOFFLOAD by value, since only newer headers name all of them. The
  * header grows before tunnel offloads are turned on and shrinks after they
- * are off; with a short header every read would fail. Left out: several
- * queues, vhost, helper scripts.
+ * are off; with a short header every read would fail. Left out: helper
+ * scripts.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,28 +33,36 @@
 #define FRAME_MAX  (68 << 10) /* header and the largest superpacket */
 #define BURST      64         /* frames read in one go */
 
-struct tap {
-	struct net net;
+struct tap_queue {
+	struct tap *tap;
 	int fd;
-	struct net_user user;
+	unsigned index;
+	bool attached; /* the kernel spreads frames to it */
 	struct evloop_watch *watch;
-	unsigned header; /* atomic: set_up() is another thread's */
-	bool held;       /* frame[] waits for room */
+	bool held; /* frame[] waits for room */
 	size_t held_len;
 	unsigned held_header;
 	uint8_t frame[FRAME_MAX];
 };
 
+struct tap {
+	struct net net;
+	struct net_user user;
+	unsigned header;         /* atomic: set_up() is another thread's */
+	struct tap_queue *queue; /* net.queues of them */
+};
+
+/* Offloads and the header's size are the interface's: any queue will do. */
 static bool set_offloads(const struct tap *t, unsigned bits)
 {
-	return !ioctl(t->fd, TUNSETOFFLOAD, (unsigned long)bits);
+	return !ioctl(t->queue[0].fd, TUNSETOFFLOAD, (unsigned long)bits);
 }
 
 static void set_header(struct tap *t, unsigned header)
 {
 	int size = (int)header;
 
-	if (!ioctl(t->fd, TUNSETVNETHDRSZ, &size))
+	if (!ioctl(t->queue[0].fd, TUNSETVNETHDRSZ, &size))
 		__atomic_store_n(&t->header, header, __ATOMIC_SEQ_CST);
 }
 
@@ -112,94 +120,130 @@ static void tap_set_up(struct net *net, unsigned header,
 	set_offloads(t, 0);
 }
 
-static int tap_send(struct net *net, const struct iovec *iov, unsigned n)
+static void tap_set_queues(struct net *net, unsigned n)
+{
+	struct tap *t = (struct tap *)net;
+	struct ifreq ifr;
+	unsigned i;
+
+	for (i = 1; i < net_queues(net); i++) {
+		if (t->queue[i].attached == (i < n))
+			continue;
+		ifr = (struct ifreq){
+			.ifr_flags = i < n ? IFF_ATTACH_QUEUE
+					   : IFF_DETACH_QUEUE,
+		};
+		if (!ioctl(t->queue[i].fd, TUNSETQUEUE, &ifr))
+			t->queue[i].attached = i < n;
+	}
+}
+
+static int tap_send(struct net *net, unsigned q, const struct iovec *iov,
+		    unsigned n)
 {
 	struct tap *t = (struct tap *)net;
 	ssize_t ret;
 
 	do {
-		ret = writev(t->fd, iov, (int)n);
+		ret = writev(t->queue[q].fd, iov, (int)n);
 	} while (ret < 0 && errno == EINTR);
 	/* An interface that is down or full loses frames, as wires do. */
 	return ret < 0 && errno == EINVAL ? -EINVAL : 0;
 }
 
-/* The next frame into t->frame; false when there is none. */
-static bool read_frame(struct tap *t)
+/* The next frame into q->frame; false when there is none. */
+static bool read_frame(struct tap_queue *q)
 {
+	struct tap *t = q->tap;
 	unsigned header = __atomic_load_n(&t->header, __ATOMIC_SEQ_CST);
-	ssize_t n = read(t->fd, t->frame, sizeof(t->frame));
+	ssize_t n = read(q->fd, q->frame, sizeof(q->frame));
 
 	if (n <= 0)
 		return false;
 	/* A header of another size meanwhile: nobody can tell which. */
-	t->held = header == __atomic_load_n(&t->header, __ATOMIC_SEQ_CST);
-	t->held_len = (size_t)n;
-	t->held_header = t->net.has_header ? header : 0;
+	q->held = header == __atomic_load_n(&t->header, __ATOMIC_SEQ_CST);
+	q->held_len = (size_t)n;
+	q->held_header = t->net.has_header ? header : 0;
 	return true;
 }
 
-static bool give_frame(struct tap *t)
+static bool give_frame(struct tap_queue *q)
 {
-	t->held = !t->user.receive(t->user.opaque, t->frame, t->held_len,
-				   t->held_header);
-	return !t->held;
+	const struct net_user *u = &q->tap->user;
+
+	q->held = !u->receive(u->opaque, q->index, q->frame, q->held_len,
+			      q->held_header);
+	return !q->held;
 }
 
 static void tap_readable(void *opaque, int revents)
 {
-	struct tap *t = opaque;
+	struct tap_queue *q = opaque;
 	unsigned i;
 
 	for (i = 0; i < BURST; i++) {
-		if (!t->held && !read_frame(t))
-			return;
-		if (t->held && !give_frame(t)) {
-			evloop_set(t->watch, 0);
+		if (!q->held && !read_frame(q))
+			break;
+		if (q->held && !give_frame(q)) {
+			evloop_set(q->watch, 0);
 			/* Room that came before that would be missed. */
-			if (!give_frame(t))
-				return;
-			evloop_set(t->watch, POLLIN);
+			if (!give_frame(q))
+				break;
+			evloop_set(q->watch, POLLIN);
 		}
 	}
-}
-
-static int tap_attach(struct net *net, struct evloop *loop,
-		      const struct net_user *user)
-{
-	struct tap *t = (struct tap *)net;
-
-	t->user = *user;
-	t->held = false;
-	t->watch = evloop_add(loop, t->fd, POLLIN, tap_readable, t);
-	return t->watch ? 0 : -ENOMEM;
+	q->tap->user.flush(q->tap->user.opaque, q->index);
 }
 
 static void tap_detach(struct net *net)
 {
 	struct tap *t = (struct tap *)net;
+	unsigned i;
 
-	evloop_remove(t->watch);
-	t->watch = NULL;
+	for (i = 0; i < net_queues(net); i++) {
+		evloop_remove(t->queue[i].watch);
+		t->queue[i].watch = NULL;
+	}
 }
 
-static void tap_room(struct net *net)
+static int tap_attach(struct net *net, struct evloop *const *loop,
+		      const struct net_user *user)
+{
+	struct tap *t = (struct tap *)net;
+	struct tap_queue *q;
+
+	t->user = *user;
+	for (q = t->queue; q < t->queue + net_queues(net); q++) {
+		q->held = false;
+		q->watch = evloop_add(loop[q->index], q->fd, POLLIN,
+				      tap_readable, q);
+		if (!q->watch)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void tap_room(struct net *net, unsigned q)
 {
 	struct tap *t = (struct tap *)net;
 
-	if (t->watch)
-		evloop_set(t->watch, POLLIN);
+	if (t->queue[q].watch)
+		evloop_set(t->queue[q].watch, POLLIN);
 }
 
 static void tap_close(struct net *net)
 {
 	struct tap *t = (struct tap *)net;
+	unsigned i;
 
 	if (net->has_header) {
 		set_offloads(t, 0);
 		set_header(t, HEADER_MIN);
 	}
-	close(t->fd);
+	for (i = 0; i < net_queues(net); i++)
+		if (t->queue[i].fd >= 0)
+			close(t->queue[i].fd);
+	free(t->queue);
 	free(t);
 }
 
@@ -209,25 +253,42 @@ static const struct net_ops tap_ops = {
 	.send = tap_send,
 	.room = tap_room,
 	.set_up = tap_set_up,
+	.set_queues = tap_set_queues,
 	.close = tap_close,
 };
 
-static int open_new(const char *name, struct err *e)
+/* One more queue of @ifr, whose name is filled in. */
+static int open_queue(struct ifreq *ifr, struct err *e)
 {
-	struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
-	int fd, code;
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK), code;
 
-	if (strlen(name) >= sizeof(ifr.ifr_name))
-		return err_set(e, -EINVAL, "ifname '%s' is too long", name);
-	strcpy(ifr.ifr_name, name);
-	fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	if (fd >= 0 && !ioctl(fd, TUNSETIFF, &ifr))
+	if (fd >= 0 && !ioctl(fd, TUNSETIFF, ifr))
 		return fd;
 	code = -errno;
 	if (fd >= 0)
 		close(fd);
-	return err_set(e, code, "cannot open the tap interface '%s': %s", name,
-		       strerror(-code));
+	return err_set(e, code, "cannot open the tap interface '%s': %s",
+		       ifr->ifr_name,
+		       code == -EINVAL ? "it has another number of queues or "
+					 "is none"
+				       : strerror(-code));
+}
+
+static int open_new(struct tap *t, const struct net_tap_options *o,
+		    struct err *e)
+{
+	struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+	unsigned i;
+
+	ifr.ifr_flags |= o->no_header ? 0 : IFF_VNET_HDR;
+	ifr.ifr_flags |= o->queues > 1 ? IFF_MULTI_QUEUE : 0;
+	strcpy(ifr.ifr_name, o->ifname);
+	for (i = 0; i < net_queues(&t->net); i++) {
+		t->queue[i].fd = open_queue(&ifr, e);
+		if (t->queue[i].fd < 0)
+			return t->queue[i].fd;
+	}
+	return 0;
 }
 
 static int take_given(int fd, struct err *e)
@@ -244,25 +305,54 @@ static int take_given(int fd, struct err *e)
 			       "fd %d is not a tap interface without packet "
 			       "information",
 			       fd);
-	return fd;
+	return 0;
 }
 
-struct net *net_tap_open(const char *name, int fd, struct err *e)
+static int take_all(struct tap *t, const struct net_tap_options *o,
+		    struct err *e)
+{
+	unsigned i;
+	int ret = 0;
+
+	for (i = 0; !ret && i < o->fds; i++) {
+		ret = take_given(o->fd[i], e);
+		if (!ret)
+			t->queue[i].fd = o->fd[i];
+	}
+	return ret;
+}
+
+static bool make_queues(struct tap *t, unsigned n)
+{
+	unsigned i;
+
+	t->net.queues = n;
+	t->queue = calloc(n, sizeof(*t->queue));
+	for (i = 0; t->queue && i < n; i++) {
+		t->queue[i].tap = t;
+		t->queue[i].index = i;
+		t->queue[i].fd = -1;
+		t->queue[i].attached = true;
+	}
+	return t->queue;
+}
+
+struct net *net_tap_open(const struct net_tap_options *o, struct err *e)
 {
 	struct tap *t = calloc(1, sizeof(*t));
 	struct ifreq ifr = {0};
 
-	if (!t) {
+	if (!t || !make_queues(t, o->fds ? o->fds : MAX(o->queues, 1U))) {
+		free(t);
 		err_set(e, -ENOMEM, "out of memory");
 		return NULL;
 	}
 	t->net.ops = &tap_ops;
-	t->fd = fd >= 0 ? take_given(fd, e) : open_new(name, e);
-	if (t->fd < 0) {
-		free(t);
+	if (o->fds ? take_all(t, o, e) : open_new(t, o, e)) {
+		tap_close(&t->net);
 		return NULL;
 	}
-	t->net.has_header = !ioctl(t->fd, TUNGETIFF, &ifr) &&
+	t->net.has_header = !ioctl(t->queue[0].fd, TUNGETIFF, &ifr) &&
 			    ifr.ifr_flags & IFF_VNET_HDR;
 	if (t->net.has_header)
 		probe(t);

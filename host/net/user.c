@@ -3,23 +3,19 @@
  * The network of a process without privilege: libslirp ends the guest's
  * connections here and makes host connections in their place. It is not made
  * for threads, so all calls of it are on one thread of its own; frames from
- * the guest wait for it in a queue. Left out: TFTP, SMB, programs behind
- * addresses.
+ * the guest wait for it in a queue. Left out: SMB.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <slirp/libslirp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "host/net/net.h"
+#include "host/net/userconf.h"
 
 #define QUEUE_MAX 1024 /* frames waiting, each way */
 #define FRAME_MAX 65536
@@ -43,6 +39,16 @@ struct timer {
 	int64_t due; /* ms, -1: not set */
 };
 
+/* A connection that an address of the guest's network stands for. */
+struct guestfwd {
+	struct guestfwd *next;
+	int fd;
+	int poll; /* its place among the polled, -1: none */
+	size_t room;
+	struct in_addr addr;
+	int port;
+};
+
 struct user {
 	struct net net;
 	Slirp *slirp;
@@ -53,6 +59,7 @@ struct user {
 	unsigned polls, poll_max;
 	struct frames backlog; /* to the guest; this thread's */
 	struct timer *timers;
+	struct guestfwd *guestfwd;
 	pthread_mutex_t user_lock; /* held while receive() runs */
 	struct net_user user;
 	bool attached;
@@ -111,7 +118,7 @@ static bool deliver(struct user *u, const uint8_t *frame, size_t len)
 
 	pthread_mutex_lock(&u->user_lock);
 	if (u->attached)
-		taken = u->user.receive(u->user.opaque, frame, len, 0);
+		taken = u->user.receive(u->user.opaque, 0, frame, len, 0);
 	pthread_mutex_unlock(&u->user_lock);
 	return taken;
 }
@@ -130,6 +137,14 @@ static ssize_t on_packet(const void *buf, size_t len, void *opaque)
 		push(&u->backlog, f);
 	}
 	return (ssize_t)len;
+}
+
+static void flush(struct user *u)
+{
+	pthread_mutex_lock(&u->user_lock);
+	if (u->attached)
+		u->user.flush(u->user.opaque, 0);
+	pthread_mutex_unlock(&u->user_lock);
 }
 
 /* True when nothing waits any more. */
@@ -245,6 +260,114 @@ static int get_revents(int idx, void *opaque)
 	return events;
 }
 
+/* ---- addresses of the guest's network that lead out ---- */
+
+/* Bytes of the guest for a connection of ours. */
+static ssize_t guestfwd_write(const void *buf, size_t len, void *opaque)
+{
+	const struct guestfwd *g = opaque;
+	size_t done = 0;
+	ssize_t n;
+
+	while (done < len) {
+		n = send(g->fd, (const char *)buf + done, len - done,
+			 MSG_NOSIGNAL);
+		if (n < 0 && errno != EINTR)
+			break;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	/* A peer that is gone takes everything. */
+	return (ssize_t)len;
+}
+
+static void guestfwd_poll(struct user *u)
+{
+	struct guestfwd *g;
+
+	for (g = u->guestfwd; g; g = g->next) {
+		g->poll = -1;
+		if (g->fd < 0)
+			continue;
+		g->room = slirp_socket_can_recv(u->slirp, g->addr, g->port);
+		if (g->room)
+			g->poll = add_poll(g->fd, SLIRP_POLL_IN, u);
+	}
+}
+
+static void guestfwd_read(struct user *u)
+{
+	uint8_t buf[4096];
+	struct guestfwd *g;
+	ssize_t n;
+
+	for (g = u->guestfwd; g; g = g->next) {
+		if (g->poll < 0 || !u->poll[g->poll].revents)
+			continue;
+		n = recv(g->fd, buf, MIN(sizeof(buf), g->room), MSG_DONTWAIT);
+		if (n > 0)
+			slirp_socket_recv(u->slirp, g->addr, g->port, buf,
+					  (int)n);
+		if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
+			continue;
+		close(g->fd);
+		g->fd = -1;
+	}
+}
+
+static struct guestfwd *
+guestfwd_connect(struct user *u, struct userconf_guestfwd *rule, struct err *e)
+{
+	struct guestfwd *g = calloc(1, sizeof(*g));
+	int code;
+
+	if (!g) {
+		err_set(e, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	*g = (struct guestfwd){u->guestfwd, -1, -1, 0, rule->addr, rule->port};
+	u->guestfwd = g;
+	g->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (g->fd >= 0 &&
+	    !connect(g->fd, (struct sockaddr *)&rule->host, sizeof(rule->host)))
+		return g;
+	code = -errno;
+	err_set(e, code, "cannot connect: %s", strerror(-code));
+	return NULL;
+}
+
+static int add_guestfwd(struct user *u, const struct userconf *c,
+			const char *text, struct err *e)
+{
+	struct userconf_guestfwd rule;
+	struct guestfwd *g;
+	int ret = userconf_guestfwd(&rule, c, text, e);
+
+	if (ret)
+		return ret;
+	switch (rule.kind) {
+	case GUESTFWD_COMMAND:
+		ret = slirp_add_exec(u->slirp, rule.target, &rule.addr,
+				     rule.port);
+		break;
+	case GUESTFWD_UNIX:
+		ret = slirp_add_unix(u->slirp, rule.target, &rule.addr,
+				     rule.port);
+		break;
+	case GUESTFWD_TCP:
+		g = guestfwd_connect(u, &rule, e);
+		if (!g)
+			return err_wrap(e, "guestfwd=%s", text);
+		ret = slirp_add_guestfwd(u->slirp, guestfwd_write, g, &g->addr,
+					 g->port);
+		break;
+	}
+	return ret ? err_set(e, -EINVAL,
+			     "guestfwd=%s: that address is the network's own "
+			     "or taken",
+			     text)
+		   : 0;
+}
+
 /* ---- the thread ---- */
 
 /* Run timers that are due; the ms until the next, at most @ms. */
@@ -297,22 +420,27 @@ static void *user_main(void *arg)
 		u->poll[0] = (struct pollfd){u->wake, POLLIN, 0};
 		ms = free_way ? UINT32_MAX : 100;
 		/* While the guest takes nothing, nothing is fetched. */
-		if (free_way)
+		if (free_way) {
 			slirp_pollfds_fill(u->slirp, &ms, add_poll, u);
+			guestfwd_poll(u);
+		}
+		flush(u);
 		ms = run_timers(u, ms);
 		ret = poll(u->poll, u->polls,
 			   ms == UINT32_MAX ? -1 : (int)MIN(ms, 60000U));
 		if (u->poll[0].revents)
 			(void)!read(u->wake, &n, sizeof(n));
-		if (free_way)
+		if (free_way) {
 			slirp_pollfds_poll(u->slirp, ret < 0, get_revents, u);
+			guestfwd_read(u);
+		}
 	}
 	return NULL;
 }
 
 /* ---- the backend ---- */
 
-static int user_attach(struct net *net, struct evloop *loop,
+static int user_attach(struct net *net, struct evloop *const *loop,
 		       const struct net_user *user)
 {
 	struct user *u = (struct user *)net;
@@ -334,16 +462,15 @@ static void user_detach(struct net *net)
 	wake(u);
 }
 
-static int user_send(struct net *net, const struct iovec *iov, unsigned n)
+static int user_send(struct net *net, unsigned q, const struct iovec *iov,
+		     unsigned n)
 {
 	struct user *u = (struct user *)net;
 	struct frame *f;
-	size_t len = 0;
+	size_t len = iov_length(iov, n);
 	unsigned i;
 	bool first;
 
-	for (i = 0; i < n; i++)
-		len += iov[i].iov_len;
 	if (len > FRAME_MAX)
 		return -EINVAL;
 	f = malloc(sizeof(*f) + len);
@@ -367,19 +494,15 @@ static int user_send(struct net *net, const struct iovec *iov, unsigned n)
 	return 0;
 }
 
-static void user_room(struct net *net)
+static void user_room(struct net *net, unsigned q)
 {
 	wake((struct user *)net);
-}
-
-static void user_set_up(struct net *net, unsigned header,
-			const struct net_offloads *guest)
-{
 }
 
 static void user_close(struct net *net)
 {
 	struct user *u = (struct user *)net;
+	struct guestfwd *g;
 
 	if (u->running) {
 		pthread_mutex_lock(&u->lock);
@@ -390,6 +513,12 @@ static void user_close(struct net *net)
 	}
 	if (u->slirp)
 		slirp_cleanup(u->slirp);
+	while ((g = u->guestfwd)) {
+		u->guestfwd = g->next;
+		if (g->fd >= 0)
+			close(g->fd);
+		free(g);
+	}
 	empty(&u->backlog);
 	empty(&u->outgoing);
 	if (u->wake >= 0)
@@ -405,125 +534,8 @@ static const struct net_ops user_ops = {
 	.detach = user_detach,
 	.send = user_send,
 	.room = user_room,
-	.set_up = user_set_up,
 	.close = user_close,
 };
-
-/* ---- options ---- */
-
-static int parse_address(const char *text, struct in_addr *out, struct err *e)
-{
-	return inet_pton(AF_INET, text, out) == 1
-		       ? 0
-		       : err_set(e, -EINVAL, "'%s' is not an IPv4 address",
-				 text);
-}
-
-/* The @n'th address of the network unless @text says another. */
-static int address_in(const SlirpConfig *c, const char *text, unsigned n,
-		      struct in_addr *out, struct err *e)
-{
-	int ret;
-
-	if (!text[0]) {
-		out->s_addr = c->vnetwork.s_addr | htonl(n);
-		return 0;
-	}
-	ret = parse_address(text, out, e);
-	if (!ret && (out->s_addr & c->vnetmask.s_addr) != c->vnetwork.s_addr)
-		ret = err_set(e, -EINVAL, "%s is not in the network", text);
-	return ret;
-}
-
-static int configure(SlirpConfig *c, const struct net_user_options *o,
-		     struct err *e)
-{
-	char net[64], *slash;
-	unsigned long bits = 24;
-	int ret;
-
-	snprintf(net, sizeof(net), "%s", o->net[0] ? o->net : "10.0.2.0/24");
-	slash = strchr(net, '/');
-	if (slash) {
-		*slash = '\0';
-		bits = strtoul(slash + 1, NULL, 10);
-	}
-	if (bits < 8 || bits > 27)
-		return err_set(e, -EINVAL, "net=%s: 8 to 27 bits are possible",
-			       o->net);
-	ret = parse_address(net, &c->vnetwork, e);
-	if (ret)
-		return ret;
-	c->vnetmask.s_addr = htonl(UINT32_MAX << (32 - bits));
-	c->vnetwork.s_addr &= c->vnetmask.s_addr;
-	ret = address_in(c, o->host, 2, &c->vhost, e);
-	if (!ret)
-		ret = address_in(c, o->dns, 3, &c->vnameserver, e);
-	if (!ret)
-		ret = address_in(c, o->dhcp, 15, &c->vdhcp_start, e);
-	c->version = 4;
-	c->in_enabled = true;
-	c->in6_enabled = true;
-	inet_pton(AF_INET6, "fec0::", &c->vprefix_addr6);
-	c->vprefix_len = 64;
-	inet_pton(AF_INET6, "fec0::2", &c->vhost6);
-	inet_pton(AF_INET6, "fec0::3", &c->vnameserver6);
-	c->restricted = o->restricted;
-	c->vhostname = o->hostname[0] ? o->hostname : NULL;
-	c->vdomainname = o->domain[0] ? o->domain : NULL;
-	return ret;
-}
-
-/* "[ADDR]:PORT" into its parts. */
-static int parse_port(const char *text, struct in_addr *addr, int *port)
-{
-	const char *colon = strchr(text, ':');
-	char host[64], *end;
-	unsigned long n;
-
-	if (!colon || (size_t)(colon - text) >= sizeof(host))
-		return -EINVAL;
-	memcpy(host, text, (size_t)(colon - text));
-	host[colon - text] = '\0';
-	if (host[0] && inet_pton(AF_INET, host, addr) != 1)
-		return -EINVAL;
-	n = strtoul(colon + 1, &end, 10);
-	if (end == colon + 1 || *end || n > 65535)
-		return -EINVAL;
-	*port = (int)n;
-	return 0;
-}
-
-/* "tcp|udp:[ADDR]:PORT-[ADDR]:PORT" */
-static int forward(struct user *u, const SlirpConfig *c, const char *rule,
-		   struct err *e)
-{
-	struct in_addr host = {htonl(INADDR_ANY)}, guest = c->vdhcp_start;
-	bool udp = !strncmp(rule, "udp:", 4);
-	int host_port, guest_port;
-	char left[64];
-	const char *dash = strchr(rule, '-');
-	const char *from = udp || !strncmp(rule, "tcp:", 4) ? rule + 4 : rule;
-
-	if (*from == ':' && from == rule)
-		from++; /* ":ADDR:PORT" is TCP as well */
-	if (!dash || (size_t)(dash - from) >= sizeof(left))
-		goto bad;
-	memcpy(left, from, (size_t)(dash - from));
-	left[dash - from] = '\0';
-	if (parse_port(left, &host, &host_port) ||
-	    parse_port(dash + 1, &guest, &guest_port) || !guest_port)
-		goto bad;
-	if (slirp_add_hostfwd(u->slirp, udp, host, host_port, guest,
-			      guest_port))
-		return err_set(e, -errno, "hostfwd=%s: cannot listen: %s", rule,
-			       strerror(errno));
-	return 0;
-bad:
-	return err_set(e, -EINVAL,
-		       "hostfwd=%s is not tcp|udp:[ADDR]:PORT-[ADDR]:PORT",
-		       rule);
-}
 
 static int start(struct user *u, struct err *e)
 {
@@ -563,20 +575,22 @@ static struct user *make(struct err *e)
 
 struct net *net_user_open(const struct net_user_options *o, struct err *e)
 {
-	SlirpConfig c = {0};
+	struct userconf c;
 	struct user *u;
 	unsigned i;
 	int ret;
 
-	if (configure(&c, o, e))
+	if (userconf_fill(&c, o, e))
 		return NULL;
 	u = make(e);
 	if (!u)
 		return NULL;
-	u->slirp = slirp_new(&c, &callbacks, u);
+	u->slirp = slirp_new(&c.slirp, &callbacks, u);
 	ret = u->slirp ? 0 : err_set(e, -EIO, "libslirp does not start");
 	for (i = 0; !ret && i < o->forwards; i++)
-		ret = forward(u, &c, o->forward[i], e);
+		ret = userconf_forward(u->slirp, &c, o->forward[i], e);
+	for (i = 0; !ret && i < o->guestfwds; i++)
+		ret = add_guestfwd(u, &c, o->guestfwd[i], e);
 	if (!ret)
 		ret = start(u, e);
 	if (!ret)

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a network card can be told and asked from outside, by devices of the
+ * class virtio-net only.
+ */
+#ifndef DEV_VIRTIO_NIC_H
+#define DEV_VIRTIO_NIC_H
+
+#include "dev/virtio/device.h"
+
+/* Plug the cable in or pull it; the driver is told if it can be. */
+void virtio_net_set_link(struct virtio_device *dev, bool up);
+
+/*
+ * Ask the driver to make itself known on the network, as after a move. False
+ * when it did not agree to be asked.
+ */
+bool virtio_net_announce(struct virtio_device *dev);
+
+/*
+ * Counter @i and its name, such as "tx_dropped_header"; false when there are
+ * no more. Those of dropped frames say why.
+ */
+bool virtio_net_counter(struct virtio_device *dev, unsigned i,
+			const char **name, uint64_t *value);
+
+#endif

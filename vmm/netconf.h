@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * -netdev: one kind of backend after the other, each with its properties and
+ * the keys that are more than a value in a place.
+ */
+#ifndef VMM_NETCONF_H
+#define VMM_NETCONF_H
+
+#include "host/net/net.h"
+#include "vmm/devconf.h"
+
+struct netconf_kind;
+
+/* A -netdev. Of the options, those of its kind. */
+struct netconf {
+	struct backend base;
+	const struct netconf_kind *kind;
+	struct net_user_options user;
+	struct net_tap_options tap;
+	uint64_t tap_queues;
+	bool vnet_hdr;
+	struct net_stream_options stream;
+	uint64_t reconnect_ms;
+	struct net_dgram_options dgram;
+};
+
+struct netconf_key {
+	const char *name; /* a final dot: any key that begins with it */
+	int (*set)(struct netconf *n, const char *key, const char *value,
+		   struct err *e);
+	const char *help;
+};
+
+struct netconf_kind {
+	const char *name;
+	const struct prop *props;       /* fields of struct netconf */
+	const struct netconf_key *keys; /* a row without name ends them */
+	/* All keys are set: do they fit together? May be NULL. */
+	int (*check)(struct netconf *n, struct err *e);
+	struct net *(*open)(const struct netconf *n, struct err *e);
+};
+
+extern const struct netconf_kind netconf_user;
+extern const struct netconf_kind netconf_tap;
+extern const struct netconf_kind netconf_socket;
+extern const struct netconf_kind netconf_stream;
+extern const struct netconf_kind netconf_dgram;
+
+/* Copy @text to where @size bytes are. */
+int netconf_copy(char *to, size_t size, const char *text, struct err *e);
+
+/* A descriptor's number. */
+int netconf_fd(const char *text, int *fd, struct err *e);
+
+#endif

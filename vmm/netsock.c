@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * -netdev stream and dgram, and socket, their older name for all in one.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/keyval.h"
+#include "vmm/netconf.h"
+
+#define FIELD(f) offsetof(struct netconf, f)
+
+/* ---- addresses ---- */
+
+static int set_type(struct net_addr *a, const char *value, struct err *e)
+{
+	static const char *const types[] = {
+		[NET_ADDR_INET] = "inet",
+		[NET_ADDR_UNIX] = "unix",
+		[NET_ADDR_FD] = "fd",
+	};
+	unsigned i;
+
+	for (i = 1; i < ARRAY_SIZE(types); i++) {
+		if (strcmp(types[i], value))
+			continue;
+		a->kind = i;
+		return 0;
+	}
+	return err_set(e, -EINVAL, "not one of inet, unix, fd");
+}
+
+/* Part @sub of an address. */
+static int set_part(struct net_addr *a, const char *sub, const char *value,
+		    struct err *e)
+{
+	if (!strcmp(sub, "type"))
+		return set_type(a, value, e);
+	if (!strcmp(sub, "host"))
+		return netconf_copy(a->host, sizeof(a->host), value, e);
+	if (!strcmp(sub, "port"))
+		return netconf_copy(a->port, sizeof(a->port), value, e);
+	if (!strcmp(sub, "path"))
+		return netconf_copy(a->path, sizeof(a->path), value, e);
+	if (!strcmp(sub, "abstract"))
+		return keyval_bool(value, &a->abstract, e);
+	if (!strcmp(sub, "ipv4"))
+		return keyval_bool(value, &a->only4, e);
+	if (!strcmp(sub, "ipv6"))
+		return keyval_bool(value, &a->only6, e);
+	if (!strcmp(sub, "str"))
+		return netconf_fd(value, &a->fd, e);
+	return err_set(e, -EINVAL,
+		       "an address has type, host, port, ipv4, ipv6, path, "
+		       "abstract, str");
+}
+
+static int check_addr(const struct net_addr *a, const char *name, struct err *e)
+{
+	if (a->kind == NET_ADDR_INET && !a->port[0])
+		return err_set(e, -EINVAL, "%s.port= is missing", name);
+	if (a->kind == NET_ADDR_UNIX && !a->path[0])
+		return err_set(e, -EINVAL, "%s.path= is missing", name);
+	return 0;
+}
+
+/* "HOST:PORT", where HOST may be empty or in brackets. */
+static int set_pair(struct net_addr *a, const char *value, struct err *e)
+{
+	const char *colon = strrchr(value, ':'), *host = value;
+	size_t len = colon ? (size_t)(colon - value) : 0;
+
+	if (!colon || !colon[1] || len >= sizeof(a->host))
+		return err_set(e, -EINVAL, "not HOST:PORT");
+	if (len > 1 && host[0] == '[' && host[len - 1] == ']') {
+		host++;
+		len -= 2;
+	}
+	a->kind = NET_ADDR_INET;
+	memcpy(a->host, host, len);
+	a->host[len] = '\0';
+	return netconf_copy(a->port, sizeof(a->port), colon + 1, e);
+}
+
+/* ---- stream ---- */
+
+static int stream_addr(struct netconf *n, const char *key, const char *value,
+		       struct err *e)
+{
+	return set_part(&n->stream.addr, key + strlen("addr."), value, e);
+}
+
+static int stream_reconnect(struct netconf *n, const char *key,
+			    const char *value, struct err *e)
+{
+	uint64_t s;
+	int ret = keyval_number(value, 0, 3600, &s, e);
+
+	if (!ret)
+		n->reconnect_ms = s * 1000;
+	return ret;
+}
+
+static int stream_check(struct netconf *n, struct err *e)
+{
+	n->stream.reconnect_ms = (unsigned)n->reconnect_ms;
+	if (n->stream.addr.kind == NET_ADDR_NONE)
+		return err_set(e, -EINVAL, "addr.type= is missing");
+	if (n->reconnect_ms &&
+	    (n->stream.server || n->stream.addr.kind == NET_ADDR_FD))
+		return err_set(e, -EINVAL,
+			       "only a client can connect once more");
+	return check_addr(&n->stream.addr, "addr", e);
+}
+
+static struct net *stream_open(const struct netconf *n, struct err *e)
+{
+	return net_stream_open(&n->stream, e);
+}
+
+static const struct prop stream_props[] = {
+	{"server", PROP_BOOL, FIELD(stream.server), 0, 0, "off",
+	 "waits for the peer"},
+	{"reconnect-ms", PROP_NUMBER, FIELD(reconnect_ms), 0, 3600000, "0",
+	 "a client tries again after, 0: never"},
+	{0},
+};
+
+static const struct netconf_key stream_keys[] = {
+	{"addr.", stream_addr,
+	 "type=inet: host, port, ipv4, ipv6; type=unix: path,\n"
+	 "abstract; type=fd: str"},
+	{"reconnect", stream_reconnect, "the same in seconds"},
+	{0},
+};
+
+const struct netconf_kind netconf_stream = {
+	"stream", stream_props, stream_keys, stream_check, stream_open,
+};
+
+/* ---- dgram ---- */
+
+static int dgram_addr(struct netconf *n, const char *key, const char *value,
+		      struct err *e)
+{
+	bool local = !strncmp(key, "local.", 6);
+
+	return set_part(local ? &n->dgram.local : &n->dgram.remote,
+			strchr(key, '.') + 1, value, e);
+}
+
+static int dgram_check(struct netconf *n, struct err *e)
+{
+	int ret = check_addr(&n->dgram.remote, "remote", e);
+
+	if (ret)
+		return ret;
+	if (n->dgram.remote.kind == NET_ADDR_FD)
+		return err_set(e, -EINVAL, "a descriptor is local.type=fd");
+	if (n->dgram.local.kind == NET_ADDR_FD)
+		return 0;
+	if (n->dgram.remote.kind == NET_ADDR_NONE)
+		return err_set(e, -EINVAL, "remote.type= is missing");
+	return n->dgram.local.kind == NET_ADDR_INET
+		       ? 0
+		       : check_addr(&n->dgram.local, "local", e);
+}
+
+static struct net *dgram_open(const struct netconf *n, struct err *e)
+{
+	return net_dgram_open(&n->dgram, e);
+}
+
+static const struct netconf_key dgram_keys[] = {
+	{"local.", dgram_addr,
+	 "as addr. of stream; with a group: the way to it"},
+	{"remote.", dgram_addr, "the same; may be a multicast group"},
+	{0},
+};
+
+const struct netconf_kind netconf_dgram = {
+	"dgram", NULL, dgram_keys, dgram_check, dgram_open,
+};
+
+/* ---- socket ---- */
+
+static int socket_stream(struct netconf *n, const char *key, const char *value,
+			 struct err *e)
+{
+	if (n->stream.addr.kind || n->dgram.remote.kind)
+		return err_set(e, -EINVAL,
+			       "one of listen, connect, mcast, udp, fd");
+	n->stream.server = key[0] == 'l';
+	return set_pair(&n->stream.addr, value, e);
+}
+
+static int socket_dgram(struct netconf *n, const char *key, const char *value,
+			struct err *e)
+{
+	if (n->stream.addr.kind || n->dgram.remote.kind)
+		return err_set(e, -EINVAL,
+			       "one of listen, connect, mcast, udp, fd");
+	return set_pair(&n->dgram.remote, value, e);
+}
+
+static int socket_fd(struct netconf *n, const char *key, const char *value,
+		     struct err *e)
+{
+	if (n->stream.addr.kind || n->dgram.remote.kind)
+		return err_set(e, -EINVAL,
+			       "one of listen, connect, mcast, udp, fd");
+	n->stream.addr.kind = NET_ADDR_FD;
+	return netconf_fd(value, &n->stream.addr.fd, e);
+}
+
+/* HOST:PORT with udp=, ADDR with mcast=. */
+static int socket_local(struct netconf *n, const char *key, const char *value,
+			struct err *e)
+{
+	if (strchr(value, ':'))
+		return set_pair(&n->dgram.local, value, e);
+	n->dgram.local.kind = NET_ADDR_INET;
+	strcpy(n->dgram.local.port, "0");
+	return netconf_copy(n->dgram.local.host, sizeof(n->dgram.local.host),
+			    value, e);
+}
+
+static int socket_check(struct netconf *n, struct err *e)
+{
+	if (!n->stream.addr.kind && !n->dgram.remote.kind)
+		return err_set(e, -EINVAL,
+			       "listen=, connect=, mcast=, udp= or fd= is "
+			       "missing");
+	if (n->stream.addr.kind && n->dgram.local.kind)
+		return err_set(e, -EINVAL,
+			       "localaddr= goes with mcast= and udp=");
+	return 0;
+}
+
+static struct net *socket_open(const struct netconf *n, struct err *e)
+{
+	return n->stream.addr.kind ? net_stream_open(&n->stream, e)
+				   : net_dgram_open(&n->dgram, e);
+}
+
+static const struct netconf_key socket_keys[] = {
+	{"listen", socket_stream, "[HOST]:PORT: waits for a stream"},
+	{"connect", socket_stream, "HOST:PORT: makes a stream"},
+	{"mcast", socket_dgram, "GROUP:PORT: a cable for many"},
+	{"udp", socket_dgram, "HOST:PORT, with localaddr="},
+	{"localaddr", socket_local, "HOST:PORT, or with mcast= an address"},
+	{"fd", socket_fd, "an open stream"},
+	{0},
+};
+
+const struct netconf_kind netconf_socket = {
+	"socket", NULL, socket_keys, socket_check, socket_open,
+};

@@ -4,7 +4,6 @@
  * each; what the host lacks and what that costs; which programs `lodge kvm`
  * can run. Every line comes from a trial, not from a version number.
  */
-#include <asm/prctl.h>
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +11,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -61,14 +59,6 @@ static bool has_fixed_tsc(void)
 	unsigned int a, b, c, d;
 
 	return __get_cpuid(0x80000007, &a, &b, &c, &d) && (d & EDX_TSC_FIXED);
-}
-
-static bool has_cpuid_faulting(void)
-{
-	if (syscall(SYS_arch_prctl, ARCH_SET_CPUID, 0))
-		return false;
-	syscall(SYS_arch_prctl, ARCH_SET_CPUID, 1);
-	return true;
 }
 
 static bool has_process_vm(void)
@@ -133,9 +123,12 @@ static const struct feature {
 	{"avx512f", has_avx512, "guests are not offered it"},
 	{"invariant tsc", has_fixed_tsc,
 	 "guests' clocks may drift when the host changes its frequency"},
-	{"cpuid faulting", has_cpuid_faulting,
-	 "programs under `lodge kvm` that execute CPUID themselves see the"
-	 " host's vendor and its lack of VMX or SVM (kvmtool gives up)"},
+	{"cpuid faulting", program_can_fault_cpuid,
+	 "under `lodge kvm` it is replaced in code that is loaded, not in"
+	 " code that is made at run time"},
+	{"cpuid replacing", program_can_patch_cpuid,
+	 "without faulting either, programs under `lodge kvm` that execute"
+	 " CPUID see the host's lack of VMX or SVM (kvmtool gives up)"},
 	{"/proc", has_proc, "handles of VMs live until their process ends"},
 	{"process_vm_readv", has_process_vm,
 	 "arguments of requests go through a pipe, which is slower"},
@@ -181,6 +174,14 @@ static const char *verdict(const struct kvm *kernel, const struct kvm *ours)
 	return ours->works ? "lodge" : "none";
 }
 
+/* How `lodge kvm` answers CPUID: LODGE_CPUID's word for it. */
+static const char *cpuid_method(void)
+{
+	if (program_can_fault_cpuid())
+		return "fault";
+	return program_can_patch_cpuid() ? "patch" : "off";
+}
+
 /* ---- for people ---- */
 
 static void print_kvm(const char *name, const struct kvm *k)
@@ -207,7 +208,8 @@ static void print_text(const struct kvm *kernel, const struct kvm *ours)
 		printf("  %-35s %s%s\n", kinds[i].name,
 		       kinds[i].runs ? "yes" : "no: ",
 		       kinds[i].runs ? "" : kinds[i].why);
-	printf("\n`lodge run -accel auto` takes: %s\n",
+	printf("\nCPUID under `lodge kvm`: %s\n", cpuid_method());
+	printf("`lodge run -accel auto` takes: %s\n",
 	       kernel->works ? "the kernel's"
 	       : ours->works ? "Lodge's own"
 			     : "neither, guests cannot run here");
@@ -268,7 +270,9 @@ static void print_json(const struct kvm *kernel, const struct kvm *ours)
 			kinds[i].why);
 		puts(i + 1 < ARRAY_SIZE(kinds) ? "," : "");
 	}
-	fputs("  ],\n  \"verdict\": ", stdout);
+	fputs("  ],\n  \"cpuid\": ", stdout);
+	put_string(cpuid_method());
+	fputs(",\n  \"verdict\": ", stdout);
 	put_string(verdict(kernel, ours));
 	puts("\n}");
 }

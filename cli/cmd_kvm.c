@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,17 +21,24 @@
 struct request {
 	const char *vendor;
 	const char *trace;
+	const char *cpuid;
 	char **argv;
 };
 
 static const char help[] =
-	"usage: lodge kvm [--vendor intel|amd] [--trace FILE] [--] PROGRAM"
-	" [ARGUMENT]...\n\n"
+	"usage: lodge kvm [--vendor intel|amd] [--cpuid HOW] [--trace FILE]"
+	" [--]\n"
+	"                 PROGRAM [ARGUMENT]...\n\n"
 	"Runs a program that uses /dev/kvm on Lodge's own KVM, with whatever\n"
 	"it starts in turn. The program is not changed; it has to be linked\n"
 	"dynamically and must not be setuid.\n\n"
 	"  --vendor V     the processor the program and its guests are to see\n"
 	"                 (the host's)\n"
+	"  --cpuid HOW    how CPUID of the program is answered: fault, the "
+	"host\n"
+	"                 makes it fault; patch, it is replaced in the code; "
+	"off,\n"
+	"                 by the processor (the first that this host can)\n"
 	"  --trace FILE   write a line for each request there\n\n"
 	"Exit status: the program's; 2 the command line is wrong, 4 the\n"
 	"program cannot be run.\n";
@@ -45,24 +53,36 @@ static int usage(const char *text, const char *what)
 
 static int parse(struct request *r, int argc, char **argv)
 {
+	const struct {
+		const char *name;
+		const char **value;
+	} options[] = {
+		{"--vendor", &r->vendor},
+		{"--trace", &r->trace},
+		{"--cpuid", &r->cpuid},
+	};
 	const char *o;
+	size_t n;
 	int i = 0;
 
 	while (i < argc && argv[i][0] == '-') {
 		o = argv[i++];
 		if (!strcmp(o, "--"))
 			break;
-		if (strcmp(o, "--vendor") && strcmp(o, "--trace"))
+		for (n = 0; n < ARRAY_SIZE(options); n++)
+			if (!strcmp(o, options[n].name))
+				break;
+		if (n == ARRAY_SIZE(options))
 			return usage("unknown option ", o);
 		if (i == argc)
 			return usage("a value is missing after ", o);
-		if (!strcmp(o, "--vendor"))
-			r->vendor = argv[i++];
-		else
-			r->trace = argv[i++];
+		*options[n].value = argv[i++];
 	}
 	if (r->vendor && strcmp(r->vendor, "intel") && strcmp(r->vendor, "amd"))
 		return usage("--vendor is intel or amd, not ", r->vendor);
+	if (r->cpuid && strcmp(r->cpuid, "fault") &&
+	    strcmp(r->cpuid, "patch") && strcmp(r->cpuid, "off"))
+		return usage("--cpuid is fault, patch or off, not ", r->cpuid);
 	if (i == argc)
 		return usage("no program is given", "");
 	r->argv = argv + i;
@@ -101,6 +121,36 @@ static int set_preload(const char *shim, struct err *e)
 	return 0;
 }
 
+/*
+ * What cannot be is said here, where somebody reads it. A program must not
+ * see another vendor than its guests do.
+ */
+static int set_cpuid(const struct request *r, struct err *e)
+{
+	const char *how = r->cpuid ? r->cpuid : getenv("LODGE_CPUID");
+	bool fault = program_can_fault_cpuid();
+	bool patch = program_can_patch_cpuid();
+
+	if (!how || !*how)
+		how = fault ? "fault" : patch ? "patch" : "off";
+	if (!strcmp(how, "fault") && !fault)
+		return err_set(e, -EOPNOTSUPP,
+			       "--cpuid fault: this host cannot make CPUID"
+			       " fault; patch replaces it in the code");
+	if (!strcmp(how, "patch") && !patch)
+		return err_set(e, -EOPNOTSUPP,
+			       "--cpuid patch: /proc/self/mem does not let"
+			       " CPUID be replaced in the code");
+	if (!strcmp(how, "off") && program_other_vendor())
+		return err_set(e, -EOPNOTSUPP,
+			       "--vendor %s: the program would see the host's"
+			       " instead, as CPUID is answered by the"
+			       " processor",
+			       r->vendor);
+	setenv("LODGE_CPUID", how, 1);
+	return 0;
+}
+
 static int prepare(const struct request *r, char *program, struct err *e)
 {
 	char shim[PATH_MAX];
@@ -113,6 +163,8 @@ static int prepare(const struct request *r, char *program, struct err *e)
 		ret = program_find_shim(shim, e);
 	if (!ret)
 		ret = program_set_vendor(r->vendor, e);
+	if (!ret)
+		ret = set_cpuid(r, e);
 	if (!ret && r->trace)
 		ret = set_trace(r->trace, e);
 	if (!ret)

@@ -5,6 +5,8 @@
  */
 #include "cli/program.h"
 
+#include <asm/prctl.h>
+#include <cpuid.h>
 #include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
@@ -14,7 +16,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -238,6 +242,32 @@ static int ask_vendor(const char **vendor, struct err *e)
 	return ret;
 }
 
+bool program_can_fault_cpuid(void)
+{
+	if (syscall(SYS_arch_prctl, ARCH_SET_CPUID, 0))
+		return false;
+	syscall(SYS_arch_prctl, ARCH_SET_CPUID, 1);
+	return true;
+}
+
+/* As the shim does it: a byte of a page that we may only read. */
+bool program_can_patch_cpuid(void)
+{
+	int fd = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+	char *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0);
+	bool can = false;
+
+	if (page != MAP_FAILED && fd >= 0)
+		can = pwrite(fd, "x", 1, (off_t)(uintptr_t)page) == 1 &&
+		      *(volatile char *)page == 'x';
+	if (page != MAP_FAILED)
+		munmap(page, 4096);
+	if (fd >= 0)
+		close(fd);
+	return can;
+}
+
 int program_set_vendor(const char *vendor, struct err *e)
 {
 	const char *offered;
@@ -250,11 +280,15 @@ int program_set_vendor(const char *vendor, struct err *e)
 	ret = ask_vendor(&offered, e);
 	if (ret)
 		return ret;
-	if (vendor && strcmp(vendor, offered))
-		return err_set(e, -EOPNOTSUPP,
-			       "--vendor %s: on this host guests can be"
-			       " offered %s only",
-			       vendor, offered);
 	setenv("LODGE_VENDOR", offered, 1);
 	return 0;
+}
+
+bool program_other_vendor(void)
+{
+	const char *vendor = getenv("LODGE_VENDOR");
+	unsigned int a, b, c, d;
+
+	return vendor && __get_cpuid(0, &a, &b, &c, &d) &&
+	       (b == signature_INTEL_ebx) != !strcmp(vendor, "intel");
 }

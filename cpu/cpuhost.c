@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "cpu/xstate.h"
+#include "x86/persona.h"
 
 enum feature_kind { NATIVE, EMULATED, RUNTIME, ALLOW, NEVER };
 
@@ -65,15 +66,20 @@ const struct cpuid_place cpuid_places[CPUID_WORDS] = {
 /* Bits of leaf 1 EDX that AMD repeats in leaf 0x80000001. */
 #define AMD_ALIASES 0x0183f3ffu
 
+static const struct persona *persona; /* NULL: the host's own */
 static struct cpuid_host host;
 static uint32_t offered[CPUID_WORDS];
 static int host_state; /* 0 unknown, 1 being asked, 2 known */
 
 static void host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t r[4])
 {
-	__asm__ volatile("cpuid"
-			 : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3])
-			 : "a"(leaf), "c"(subleaf));
+	persona_cpuid(persona, persona_silicon, leaf, subleaf, r);
+}
+
+int cpuid_host_vendor(const char *vendor)
+{
+	persona = persona_find(vendor);
+	return persona ? 0 : -EINVAL;
 }
 
 /* Zeros for a leaf the host does not have. */
@@ -121,8 +127,9 @@ static void host_read(void)
 	host.vendor[0] = r[1];
 	host.vendor[1] = r[2];
 	host.vendor[2] = r[3];
-	/* "Auth" of AuthenticAMD, "Hygo" of HygonGenuine */
-	host.amd = r[1] == 0x68747541 || r[1] == 0x6f677948;
+	host.amd = persona_vendor_is_amd(r[1]);
+	persona_silicon(0, 0, r);
+	host.silicon_amd = persona_vendor_is_amd(r[1]);
 	host_cpuid(CPUID_EXT, 0, r);
 	host.max_ext = r[0];
 	host_leaf(CPUID_SIGNATURE, 0, r);

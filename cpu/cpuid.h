@@ -26,14 +26,15 @@ struct cpuid_table {
 	struct cpuid_entry entry[];
 };
 
-/* What the host gives. */
+/* What the host, or what it passes for, gives. */
 struct cpuid_host {
 	uint32_t words[CPUID_WORDS]; /* after cpuid_host_mask() */
 	uint32_t max_leaf, max_ext;
 	uint32_t vendor[3]; /* EBX, ECX, EDX of leaf 0 */
 	uint32_t signature, misc;
-	uint64_t xcr0; /* 3 without XSAVE */
-	bool amd;
+	uint64_t xcr0;    /* 3 without XSAVE */
+	bool amd;         /* that vendor, or one like it */
+	bool silicon_amd; /* whatever it passes for */
 	uint8_t phys_bits;
 };
 
@@ -45,6 +46,12 @@ const struct cpuid_host *cpuid_host(void);
  * called before the first processor is made. -EINVAL: matches nothing.
  */
 int cpuid_host_mask(const char *list) __must_check;
+
+/*
+ * Have the host pass for a processor of @vendor, "intel" or "amd". To be
+ * called before anything else here. -EINVAL: another name.
+ */
+int cpuid_host_vendor(const char *vendor) __must_check;
 
 static inline bool cpuid_host_has(enum feature f)
 {

@@ -470,13 +470,22 @@ int msr_set(struct cpu *cpu, uint32_t index, uint64_t val, bool is_host)
 	return 0;
 }
 
+/* Of what a vendor calls a feature, the other has no such register. */
+static bool of_vendor(const struct msr_row *row)
+{
+	if (row->flags & FLAG_AMD)
+		return cpuid_host()->amd;
+	return !(row->flags & FLAG_INTEL) || !cpuid_host()->amd;
+}
+
 unsigned int msr_list(bool feature, uint32_t *out, unsigned int n)
 {
 	unsigned int flag = feature ? FLAG_FEATURE : FLAG_SAVE;
 	unsigned int i, k, count = 0;
 
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
-		if (!(rows[i].flags & flag))
+		if (!(rows[i].flags & flag) ||
+		    (feature && !of_vendor(&rows[i])))
 			continue;
 		for (k = 0; k < rows[i].count; k++, count++)
 			if (count < n)
@@ -502,7 +511,7 @@ int msr_get_feature(uint32_t index, uint64_t *val)
 {
 	const struct msr_row *row = row_find(index);
 
-	if (!row || !(row->flags & FLAG_FEATURE))
+	if (!row || !(row->flags & FLAG_FEATURE) || !of_vendor(row))
 		return -EINVAL;
 	*val = row_reset(row);
 	return 0;

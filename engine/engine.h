@@ -100,4 +100,10 @@ void engine_invalidate(struct engine *engine, const uint8_t *hva,
 /* Write-protect again for dirty logging: slot range [hva, hva + size). */
 void engine_log_dirty(struct engine *engine, const uint8_t *hva, uint64_t size);
 
+/*
+ * Length of the 64-bit instruction at @code, of which @len bytes can be read;
+ * -EINVAL when there is none. Any thread, no engine.
+ */
+int engine_insn_length(const void *code, size_t len) __must_check;
+
 #endif

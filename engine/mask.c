@@ -51,7 +51,8 @@ static bool always_aligned(ZydisMnemonic m)
 /* AMD's SHA instructions do not mind; hosts and slow paths must agree. */
 static bool host_exempts(const struct dinsn *d)
 {
-	return d->in.meta.isa_ext == ZYDIS_ISA_EXT_SHA && cpuid_host()->amd;
+	return d->in.meta.isa_ext == ZYDIS_ISA_EXT_SHA &&
+	       cpuid_host()->silicon_amd;
 }
 
 static void find_align(const struct dinsn *d, unsigned int size,

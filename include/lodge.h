@@ -78,6 +78,13 @@ LODGE_API int lodge_munmap(int fd, void *p, size_t len);
  */
 LODGE_API int lodge_close(int fd);
 
+/*
+ * Length of the 64-bit instruction at @code, of which @len bytes can be read,
+ * or -EINVAL when there is none. For programs that look for an instruction in
+ * code of others, as the shim does.
+ */
+LODGE_API int lodge_insn_length(const void *code, size_t len);
+
 #ifdef __cplusplus
 }
 #endif

@@ -8,6 +8,7 @@
 #include <linux/kvm.h>
 #include <sys/mman.h>
 
+#include "engine/engine.h"
 #include "kvm/call.h"
 #include "kvm/gmem.h"
 #include "kvm/handler.h"
@@ -89,4 +90,9 @@ int lodge_munmap(int fd, void *p, size_t len)
 int lodge_close(int fd)
 {
 	return handle_close(fd);
+}
+
+int lodge_insn_length(const void *code, size_t len)
+{
+	return engine_insn_length(code, len);
 }

@@ -17,18 +17,29 @@
 #include "kvm/vm.h"
 #include "lib/log.h"
 
-static pthread_once_t mask_once = PTHREAD_ONCE_INIT;
-static int mask_result;
+static pthread_once_t host_once = PTHREAD_ONCE_INIT;
+static int host_result;
 
-/* Features of the host to hide, for tests: LODGE_MASK=avx512,pku. */
-static void mask_host(void)
+/*
+ * What guests are to see of the host: the vendor it passes for, as `lodge kvm`
+ * sets it, and, for tests, features to hide: LODGE_MASK=avx512,pku.
+ */
+static void choose_host(void)
 {
+	const char *vendor = getenv("LODGE_VENDOR");
 	const char *list = getenv("LODGE_MASK");
 
+	if (vendor && *vendor)
+		host_result = cpuid_host_vendor(vendor);
+	if (host_result) {
+		log_error("kvm", "LODGE_VENDOR=%s is neither intel nor amd",
+			  vendor);
+		return;
+	}
 	if (!list || !*list)
 		return;
-	mask_result = cpuid_host_mask(list);
-	if (mask_result)
+	host_result = cpuid_host_mask(list);
+	if (host_result)
 		log_error("kvm", "LODGE_MASK=%s names no feature", list);
 }
 
@@ -42,9 +53,9 @@ int system_open(void)
 	struct object *obj;
 	int fd;
 
-	pthread_once(&mask_once, mask_host);
-	if (mask_result)
-		return mask_result;
+	pthread_once(&host_once, choose_host);
+	if (host_result)
+		return host_result;
 	obj = calloc(1, sizeof(*obj));
 	if (!obj)
 		return -ENOMEM;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Unit test of CPUID's forging, with a kernel that says it can make it fault.
+ * Unit test of CPUID's forging, with a kernel that says it can make it fault,
+ * and with places where it was replaced.
  */
 #include "shim/shim.h"
 
@@ -12,9 +13,12 @@
 
 #include <cmocka.h>
 
-static bool intel, host_intel;
+#include "x86/persona.h"
+
 static int calls, off; /* how often the setting changed; is it off now */
-static bool taken;
+static bool taken, refused, looked;
+static const struct persona *persona;
+static uintptr_t site;
 
 static long fake_syscall(long nr, ...)
 {
@@ -28,7 +32,7 @@ static long fake_syscall(long nr, ...)
 	assert_int_equal(nr, SYS_arch_prctl);
 	calls++;
 	off = (int)on;
-	return 0;
+	return refused ? -1 : 0;
 }
 
 const struct real *real(void)
@@ -43,14 +47,30 @@ void signal_take_faults(void)
 	taken = true;
 }
 
-bool param_is_intel(void)
+struct thread *thread_self(void)
 {
-	return intel;
+	return NULL;
 }
 
-bool param_host_is_intel(void)
+void signal_enter_thread(struct thread *t)
 {
-	return host_intel;
+	assert_null(t);
+}
+
+bool patch_loaded(void)
+{
+	looked = true;
+	return true;
+}
+
+bool patch_is_site(uintptr_t rip)
+{
+	return rip == site;
+}
+
+const struct persona *param_persona(void)
+{
+	return persona;
 }
 
 static void cpuid(uint32_t leaf, uint32_t subleaf, uint32_t r[4])
@@ -63,31 +83,34 @@ static void cpuid(uint32_t leaf, uint32_t subleaf, uint32_t r[4])
 /* What a client's CPUID answers. */
 static void forged(uint32_t leaf, uint32_t subleaf, uint32_t r[4])
 {
-	static const uint8_t code[] = {0x0f, 0xa2};
+	static const uint8_t code[] = {0x0f, 0xa2}, ud2[] = {0x0f, 0x0b};
+	const uint8_t *at = cpuid_patches() ? ud2 : code;
 	ucontext_t uc = {0};
 	greg_t *g = uc.uc_mcontext.gregs;
 
-	g[REG_TRAPNO] = 13;
-	g[REG_RIP] = (greg_t)(uintptr_t)code;
+	g[REG_TRAPNO] = cpuid_patches() ? 6 : 13;
+	g[REG_RIP] = (greg_t)(uintptr_t)at;
 	g[REG_RAX] = leaf;
 	g[REG_RCX] = subleaf;
-	assert_true(cpuid_emulate(&uc));
-	assert_int_equal(g[REG_RIP], (greg_t)(uintptr_t)(code + 2));
-	assert_int_equal(off, 0);
+	site = cpuid_patches() ? (uintptr_t)at : 0;
+	assert_true(cpuid_emulate(cpuid_patches() ? SIGILL : SIGSEGV, &uc));
+	assert_int_equal(g[REG_RIP], (greg_t)(uintptr_t)(at + 2));
 	for (int i = 0; i < 4; i++)
 		r[i] = (uint32_t)
 			g[(const int[]){REG_RAX, REG_RBX, REG_RCX, REG_RDX}[i]];
 }
 
-static void start(bool want_intel, bool have_intel)
+static void start(const struct persona *p, const char *how)
 {
-	intel = want_intel;
-	host_intel = have_intel;
-	taken = false;
-	setenv("LODGE_VENDOR", want_intel ? "intel" : "amd", 1);
+	persona = p;
+	taken = looked = false;
+	refused = !strcmp(how, "none");
+	setenv("LODGE_VENDOR", p->name, 1);
+	setenv("LODGE_CPUID", refused ? "" : how, 1);
 	cpuid_init();
-	assert_true(cpuid_faults() && taken);
-	assert_int_equal(off, 0);
+	assert_true(cpuid_traps() && taken);
+	assert_int_equal(cpuid_patches(), refused || !strcmp(how, "patch"));
+	assert_int_equal(looked, cpuid_patches());
 }
 
 static void check_vendor(const char *name)
@@ -102,33 +125,60 @@ static void check_vendor(const char *name)
 	assert_string_equal(text, name);
 }
 
-static void test_intel(void **state)
+static void check_intel(void)
 {
 	uint32_t r[4], h[4];
 
-	start(true, false);
 	check_vendor("GenuineIntel");
 	forged(1, 0, r);
 	cpuid(1, 0, h);
 	assert_true(r[2] & BIT(5));
-	assert_int_equal(r[0], h[0]);
-	assert_int_equal(r[3], h[3]);
 	assert_true(r[2] & BIT(3));
 	assert_int_equal((r[2] ^ h[2]) & ~BIT(3) & ~BIT(5) & ~BIT(27), 0);
 	forged(0x80000001, 0, r);
 	assert_false(r[2] & BIT(2));
 }
 
-static void test_amd(void **state)
+static void check_amd(void)
 {
 	uint32_t r[4];
 
-	start(false, true);
 	check_vendor("AuthenticAMD");
 	forged(1, 0, r);
 	assert_false(r[2] & BIT(5));
+	assert_true(r[2] & BIT(3));
 	forged(0x80000001, 0, r);
 	assert_true(r[2] & BIT(2));
+}
+
+static void test_fault(void **state)
+{
+	start(&persona_intel, "fault");
+	assert_int_equal(off, 0);
+	check_intel();
+	assert_int_equal(off, 0);
+	start(&persona_amd, "fault");
+	check_amd();
+}
+
+static void test_patch(void **state)
+{
+	int before;
+
+	start(&persona_intel, "none"); /* the kernel refuses to fault */
+	before = calls;
+	check_intel();
+	assert_int_equal(calls, before);
+	start(&persona_amd, "patch");
+	check_amd();
+}
+
+static const struct persona *own(void)
+{
+	uint32_t r[4];
+
+	cpuid(0, 0, r);
+	return persona_vendor_is_amd(r[1]) ? &persona_amd : &persona_intel;
 }
 
 /* The host's own name stays, and what nobody asked for. */
@@ -136,7 +186,7 @@ static void test_same_vendor(void **state)
 {
 	uint32_t r[4], h[4];
 
-	start(true, true);
+	start(own(), "fault");
 	forged(0, 0, r);
 	cpuid(0, 0, h);
 	assert_memory_equal(r, h, sizeof(r));
@@ -152,22 +202,45 @@ static void test_other_faults(void **state)
 	greg_t *g = uc.uc_mcontext.gregs;
 	int before;
 
-	start(true, true);
+	start(own(), "fault");
 	before = calls;
 	g[REG_TRAPNO] = 13;
 	g[REG_RIP] = (greg_t)(uintptr_t)code;
-	assert_false(cpuid_emulate(&uc));
+	assert_false(cpuid_emulate(SIGSEGV, &uc));
 	g[REG_TRAPNO] = 14; /* the bytes may not be there */
 	g[REG_RIP] = 0;
-	assert_false(cpuid_emulate(&uc));
+	assert_false(cpuid_emulate(SIGSEGV, &uc));
 	assert_int_equal(calls, before);
+	start(own(), "patch");
+	site = (uintptr_t)code;
+	g[REG_TRAPNO] = 6;
+	g[REG_RIP] = (greg_t)(site + 1);
+	assert_false(cpuid_emulate(SIGILL, &uc)); /* the program's own UD2 */
+	g[REG_RIP] = (greg_t)site;
+	assert_false(cpuid_emulate(SIGSEGV, &uc));
+	g[REG_TRAPNO] = 0; /* sent by kill() */
+	assert_false(cpuid_emulate(SIGILL, &uc));
+}
+
+/* Nobody asked for anything, or for nothing. */
+static void test_off(void **state)
+{
+	setenv("LODGE_CPUID", "off", 1);
+	taken = looked = false;
+	cpuid_init();
+	assert_false(cpuid_traps() || taken || looked);
+	setenv("LODGE_CPUID", "", 1);
+	unsetenv("LODGE_VENDOR");
+	cpuid_init();
+	assert_false(cpuid_traps() || taken || looked);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_intel),
-		cmocka_unit_test(test_amd),
+		cmocka_unit_test(test_off),
+		cmocka_unit_test(test_fault),
+		cmocka_unit_test(test_patch),
 		cmocka_unit_test(test_same_vendor),
 		cmocka_unit_test(test_other_faults),
 	};

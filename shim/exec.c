@@ -16,7 +16,7 @@
 
 /* What else a child needs to be as its parent. */
 static const char *const handed_down[] = {
-	"LODGE_VENDOR=", "LODGE_TRACE=", "LODGE_MASK="};
+	"LODGE_VENDOR=", "LODGE_TRACE=", "LODGE_MASK=", "LODGE_CPUID="};
 
 static const char *find(char *const *env, const char *name)
 {
@@ -44,7 +44,7 @@ static size_t count(char *const *v)
 	return n;
 }
 
-/* @env with what is missing; @out has room for 4 more and the end. */
+/* @env with what is missing; @out has room for 5 more and the end. */
 static void complete(char *const *env, char **out, char *preload)
 {
 	const char *value = find(env, PRELOAD);
@@ -74,7 +74,7 @@ static void complete(char *const *env, char **out, char *preload)
                                                                         \
 		if (has_us(was_))                                       \
 			break;                                          \
-		made_ = alloca((count(was_) + 5) * sizeof(char *));     \
+		made_ = alloca((count(was_) + 6) * sizeof(char *));     \
 		complete(was_, made_,                                   \
 			 alloca(sizeof(PRELOAD) + strlen(shim_path()) + \
 				(had_ ? strlen(had_) : 0) + 1));        \

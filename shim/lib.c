@@ -31,7 +31,8 @@ static void *open_library(void)
 			 places[i]);
 		if (real()->access(path, R_OK))
 			continue;
-		so = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
+		so = real()->dlopen(path,
+				    RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
 		if (!so)
 			fprintf(stderr, "lodge: %s\n", dlerror());
 	}
@@ -52,8 +53,10 @@ static void load(void)
 	lib.kick = (__typeof__(lib.kick))dlsym(so, "lodge_kick");
 	lib.mmap = (__typeof__(lib.mmap))dlsym(so, "lodge_mmap");
 	lib.close = (__typeof__(lib.close))dlsym(so, "lodge_close");
+	lib.insn_length = (__typeof__(lib.insn_length))dlsym(
+		so, "lodge_insn_length");
 	if (!lib.open || !lib.ioctl || !lib.run || !lib.kick || !lib.mmap ||
-	    !lib.close) {
+	    !lib.close || !lib.insn_length) {
 		fprintf(stderr, "lodge: %s is of another version\n", LIBRARY);
 		return;
 	}

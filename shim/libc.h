@@ -7,6 +7,7 @@
 #define SHIM_LIBC_H
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>

@@ -8,10 +8,18 @@
  */
 #include "shim/shim.h"
 
-#include <cpuid.h>
 #include <string.h>
 
+#include "x86/persona.h"
+
 #define ROOT "/sys/module/"
+
+/*
+ * A KVM has a stable clock when its kernel's is the TSC; ours is made of
+ * nothing else (kvm/clock.c), whatever the host's kernel prefers.
+ */
+#define CLOCKSOURCE \
+	"/sys/devices/system/clocksource/clocksource0/current_clocksource"
 
 enum module { MODULE_KVM, MODULE_INTEL, MODULE_AMD };
 
@@ -57,37 +65,30 @@ static const struct {
 	{MODULE_AMD, "vls", "0\n"},
 };
 
-static enum { VENDOR_UNKNOWN, VENDOR_INTEL, VENDOR_OTHER } vendor;
+static const struct persona *persona;
 
-bool param_host_is_intel(void)
+const struct persona *param_persona(void)
 {
-	unsigned int a, b, c, d;
+	const char *want = getenv("LODGE_VENDOR");
+	uint32_t r[4];
 
-	__cpuid(0, a, b, c, d);
-	return b == signature_INTEL_ebx;
-}
-
-bool param_is_intel(void)
-{
-	const char *want;
-
-	if (vendor == VENDOR_UNKNOWN) {
-		want = getenv("LODGE_VENDOR");
-		if (want && *want)
-			vendor = !strcmp(want, "intel") ? VENDOR_INTEL
-							: VENDOR_OTHER;
-		else
-			vendor = param_host_is_intel() ? VENDOR_INTEL
-						       : VENDOR_OTHER;
+	if (likely(persona))
+		return persona;
+	if (want)
+		persona = persona_find(want);
+	if (!persona) {
+		persona_silicon(0, 0, r);
+		persona = persona_vendor_is_amd(r[1]) ? &persona_amd
+						      : &persona_intel;
 	}
-	return vendor == VENDOR_INTEL;
+	return persona;
 }
 
 static bool is_hidden(enum module m)
 {
 	if (m == MODULE_KVM)
 		return false;
-	return param_is_intel() != (m == MODULE_INTEL);
+	return param_persona()->amd != (m == MODULE_AMD);
 }
 
 /* What follows the name of a module. */
@@ -113,6 +114,10 @@ enum path_kind param_find(const char *path, const char **text)
 {
 	size_t n;
 
+	if (!strcmp(path, CLOCKSOURCE)) {
+		*text = "tsc\n";
+		return PATH_PARAM;
+	}
 	if (strncmp(path, ROOT, sizeof(ROOT) - 1))
 		return PATH_OTHER;
 	path += sizeof(ROOT) - 1;

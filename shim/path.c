@@ -14,6 +14,7 @@ static bool looks_like_ours(const char *path)
 	const char *last = slash ? slash + 1 : path;
 
 	return !strcmp(last, "kvm") || !strcmp(last, "cpuinfo") ||
+	       !strcmp(last, "current_clocksource") ||
 	       strstr(path, "module/kvm") || !strncmp(path, "kvm", 3);
 }
 

@@ -2,8 +2,8 @@
 /*
  * The shim is loaded before libc and takes the place of the calls a client of
  * /dev/kvm makes. Nothing is loaded, made or started before a client opens
- * that file; then liblodge is, bound to libc directly, so that none of its
- * own calls come back here.
+ * that file, or CPUID instructions are to be replaced in it; then liblodge is,
+ * bound to libc directly, so that none of its own calls come back here.
  *
  * Every function libc has keeps libc's contract, errno included.
  */
@@ -70,6 +70,7 @@ struct lib {
 	int (*mmap)(int fd, size_t len, int prot, int flags, uint64_t off,
 		    void **out);
 	int (*close)(int fd);
+	int (*insn_length)(const void *code, size_t len);
 };
 
 /* The library, loaded now if need be; NULL after a message when it cannot. */
@@ -101,9 +102,9 @@ bool path_is_empty(const char *path);
 /* As path_kind() for an absolute path without "." or doubled slashes. */
 enum path_kind param_find(const char *path, const char **text);
 
-/* Whether the client is to see Intel's processor; whether it is one. */
-bool param_is_intel(void);
-bool param_host_is_intel(void);
+/* The processor the client is to see, the host's own included. */
+struct persona;
+const struct persona *param_persona(void);
 
 /* ---- cpuinfo.c ---- */
 
@@ -152,16 +153,37 @@ int signal_action(int sig, const struct sigaction *act, struct sigaction *old);
 
 /* ---- cpuid.c ---- */
 
-/* Make CPUID fault where that can be done; constructor. */
+/* Have CPUID lead to a signal where that can be done; constructor. */
 void cpuid_init(void);
-bool cpuid_faults(void);
+bool cpuid_traps(void);
 
-/* Answer a faulting CPUID; true when it was one. Signal handler. */
-bool cpuid_emulate(void *ucontext);
+/* Whether that is by replacing it; look at what has been loaded since. */
+bool cpuid_patches(void);
+void cpuid_look(void);
+
+/* Answer a CPUID that led to @sig; true when it was one. Signal handler. */
+bool cpuid_emulate(int sig, void *ucontext);
 
 /* Around code that has to see the processor as it is. */
 void cpuid_open(void);
 void cpuid_close(void);
+
+/* ---- patch.c ---- */
+
+/* Replace CPUID in what is loaded; false when that cannot be done at all. */
+bool patch_loaded(void);
+
+/* Whether there was a CPUID here. Signal handlers as well. */
+bool patch_is_site(uintptr_t rip);
+
+/* ---- unwind.c ---- */
+
+struct code_range {
+	uintptr_t start, end;
+};
+
+/* The function around @pc, by the table of its object (PT_GNU_EH_FRAME). */
+bool unwind_find(const void *table, uintptr_t pc, struct code_range *out);
 
 /* ---- trace.c ---- */
 
@@ -170,5 +192,8 @@ bool trace_on(void);
 void trace_ioctl(int fd, enum fd_kind kind, unsigned long request,
 		 unsigned long arg, long ret, uint64_t start_ns);
 uint64_t trace_clock(void);
+
+/* CPUID instructions of an object: those replaced and those left. */
+void trace_patch(const char *object, unsigned int replaced, unsigned int left);
 
 #endif

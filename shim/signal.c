@@ -217,7 +217,7 @@ static void fault(int sig, siginfo_t *info, void *uc)
 	struct sigaction act;
 	sigset_t mask, old;
 
-	if (sig == SIGSEGV && cpuid_emulate(uc))
+	if (cpuid_emulate(sig, uc))
 		return;
 	if (info->si_code <= 0 && postpone(sig, info))
 		return;
@@ -467,7 +467,7 @@ static int change_mask(int how, const sigset_t *set, sigset_t *old,
 	sigset_t want;
 	int ret;
 
-	if (likely(!t->faults_open && !cpuid_faults()) || fd_borrowed())
+	if (likely(!t->faults_open && !cpuid_traps()) || fd_borrowed())
 		return change(how, set, old);
 	if (set) {
 		want = *set;

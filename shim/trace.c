@@ -223,6 +223,21 @@ static void add_result(struct line *l, long ret)
 		add(l, " = %ld", ret);
 }
 
+void trace_patch(const char *object, unsigned int replaced, unsigned int left)
+{
+	uint64_t now = trace_clock();
+	struct line l = {.n = 0};
+
+	if (!trace_on())
+		return;
+	add(&l, "%lu.%06lu %ld cpuid %.400s: %u replaced, %u left\n",
+	    (unsigned long)(now / NS_PER_S),
+	    (unsigned long)(now % NS_PER_S / 1000), real()->syscall(SYS_gettid),
+	    object, replaced, left);
+	if (write(trace_fd, l.text, l.n) < 0)
+		return;
+}
+
 void trace_ioctl(int fd, enum fd_kind kind, unsigned long request,
 		 unsigned long arg, long ret, uint64_t start_ns)
 {

@@ -93,6 +93,15 @@ void processes_exec(void);
 void processes_spawn(void);
 void processes_exit(void);
 
+/* ---- cpuid.c ---- */
+void cpuid_answers(void);
+void cpuid_bytes(void);
+void cpuid_signals(void);
+void cpuid_threads(void);
+void cpuid_guest(void);
+void cpuid_exec(void);
+void cpuid_late(void);
+
 /* What the program does when one of the above started it again. */
 int processes_child(int argc, char **argv);
 

@@ -98,6 +98,12 @@ void files_params(void)
 	CHECK(!stat("/sys/module/kvm/parameters", &st) && S_ISDIR(st.st_mode));
 	FAILS(open(path, O_RDWR), EACCES);
 	FAILS(open("/sys/module/kvm/parameters/no_such", O_RDONLY), ENOENT);
+	/* What the KVM's clock is made of. */
+	f = fopen("/sys/devices/system/clocksource/clocksource0/"
+		  "current_clocksource",
+		  "r");
+	CHECK(f && fgets(text, sizeof(text), f) && !strcmp(text, "tsc\n"));
+	fclose(f);
 	/* One vendor's module, with one of its own. */
 	CHECK(exists("/sys/module/kvm_intel") != exists("/sys/module/kvm_amd"));
 	CHECK(exists("/sys/module/kvm_intel/parameters/ept") !=

@@ -117,8 +117,9 @@ static const struct option options[] = {
 	{"device", "DEVICE",
 	 "isa-debug-exit[,iobase=PORT][,iosize=BYTES]: the guest sets the\n"
 	 "exit status; pvpanic[,ioport=PORT]: the guest reports a panic;\n"
-	 "pc-testdev: what kvm-unit-tests ask for; virtio-blk-pci,drive=ID;\n"
-	 "virtio-net-pci,netdev=ID; virtio-rng-pci. help lists the devices,\n"
+	 "pc-testdev, pci-testdev: what kvm-unit-tests ask for;\n"
+	 "virtio-blk-pci,drive=ID; virtio-net-pci,netdev=ID;\n"
+	 "virtio-rng-pci. help lists the devices,\n"
 	 "NAME,help their properties; without PCI names end in -device",
 	 config_device},
 	{"drive", "DISK",

@@ -15,6 +15,7 @@ struct doorbell {
 	bool match;     /* only stores of value */
 	uint64_t value; /* needs size */
 	int fd;         /* eventfd */
+	bool pio;       /* gpa is a port */
 };
 
 struct doorbells {

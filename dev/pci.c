@@ -141,7 +141,7 @@ int pci_init(struct pci *pci, struct bus *pio, struct bus *mmio,
 
 	*pci = (struct pci){
 		.board = *board,
-		.mmio = mmio,
+		.bus = {mmio, pio},
 	};
 	memcpy(pci->bridge, identity, sizeof(identity));
 	pthread_mutex_init(&pci->intx_lock, NULL);
@@ -151,13 +151,14 @@ int pci_init(struct pci *pci, struct bus *pio, struct bus *mmio,
 
 void pci_exit(struct pci *pci)
 {
-	if (pci->mmio)
+	if (pci->bus[0])
 		pthread_mutex_destroy(&pci->intx_lock);
-	pci->mmio = NULL;
+	pci->bus[0] = NULL;
 }
 
-/* The end of a BAR that overlaps [@at, @at + @size), or 0. */
-static uint64_t overlap(const struct pci *pci, uint64_t at, uint64_t size)
+/* The end of a BAR of that kind that overlaps [@at, @at + @size), or 0. */
+static uint64_t overlap(const struct pci *pci, bool io, uint64_t at,
+			uint64_t size)
 {
 	const struct pcifn *fn;
 	uint64_t bar;
@@ -167,33 +168,43 @@ static uint64_t overlap(const struct pci *pci, uint64_t at, uint64_t size)
 		fn = pci->fn[i];
 		for (k = 0; fn && k < PCIFN_BARS; k++) {
 			bar = pcifn_bar_address(fn, k);
-			if (fn->bar[k].size && bar < at + size &&
-			    at < bar + fn->bar[k].size)
+			if (fn->bar[k].size && fn->bar[k].io == io &&
+			    bar < at + size && at < bar + fn->bar[k].size)
 				return bar + fn->bar[k].size;
 		}
 	}
 	return 0;
 }
 
+/* @at: where the function's last BAR of that kind ends. */
+static int assign_bar(struct pci *pci, struct pcifn *fn, unsigned n,
+		      uint64_t *at)
+{
+	uint64_t size = fn->bar[n].size, end;
+	bool io = fn->bar[n].io;
+
+	*at = ALIGN_UP(*at, size);
+	while ((end = overlap(pci, io, *at, size)))
+		*at = ALIGN_UP(end, size);
+	if (*at + size > pci->board.window[io].end)
+		return -ENOSPC;
+	pcifn_config_write(fn, PCI_BAR0 + 4 * n, 4, (uint32_t)*at);
+	*at += size;
+	return 0;
+}
+
 /* As firmware would: an address for each BAR, decoding still off. */
 static int assign_bars(struct pci *pci, struct pcifn *fn)
 {
-	uint64_t at = pci->board.window, size, end;
+	uint64_t at[2] = {pci->board.window[0].start,
+			  pci->board.window[1].start};
 	unsigned i;
+	int ret = 0;
 
-	for (i = 0; i < PCIFN_BARS; i++) {
-		size = fn->bar[i].size;
-		if (!size)
-			continue;
-		at = ALIGN_UP(at, size);
-		while ((end = overlap(pci, at, size)))
-			at = ALIGN_UP(end, size);
-		if (at + size > pci->board.window_end)
-			return -ENOSPC;
-		pcifn_config_write(fn, PCI_BAR0 + 4 * i, 4, (uint32_t)at);
-		at += size;
-	}
-	return 0;
+	for (i = 0; !ret && i < PCIFN_BARS; i++)
+		if (fn->bar[i].size)
+			ret = assign_bar(pci, fn, i, &at[fn->bar[i].io]);
+	return ret;
 }
 
 static unsigned free_slot(const struct pci *pci)

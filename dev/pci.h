@@ -31,8 +31,10 @@ struct pci_board {
 	uint64_t ecam_size;            /* bytes */
 	const struct bus_ops *cf9_ops; /* who owns the byte at 0xcf9 */
 	void *cf9_ctx;
-	uint64_t window; /* gpas that BARs may have, [window, window_end) */
-	uint64_t window_end;
+	/* gpas and ports that BARs may have, by pcifn_bar.io */
+	struct pci_window {
+		uint64_t start, end;
+	} window[2];
 	/* Any thread: INTx line 0 to PCI_INTX_LINES - 1, and a message. */
 	void (*intx)(void *ctx, unsigned line, bool level);
 	void (*msi)(void *ctx, uint64_t address, uint32_t data);
@@ -44,7 +46,7 @@ struct pci {
 	uint32_t address;    /* port 0xcf8 */
 	uint8_t bridge[256]; /* the host bridge's registers */
 	struct pcifn *fn[PCI_SLOTS * PCI_FUNCTIONS];
-	struct bus *mmio;
+	struct bus *bus[2]; /* by pcifn_bar.io; NULL before pci_init() */
 	struct pci_board board;
 	/* ---- any thread, under intx_lock ---- */
 	pthread_mutex_t intx_lock;

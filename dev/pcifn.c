@@ -18,8 +18,10 @@
 #define REG_CAP       0x34
 #define REG_LINE      0x3c
 #define REG_PIN       0x3d
+#define BAR_IO        BIT(0)
 #define REG_FIRST_CAP 0x40
 
+#define COMMAND_IO       BIT(0)
 #define COMMAND_MEMORY   BIT(1)
 #define COMMAND_MASTER   BIT(2)
 #define COMMAND_INTX_OFF BIT(10)
@@ -59,7 +61,7 @@ void pcifn_init(struct pcifn *fn, const struct pcifn_id *id)
 	put(fn->config, 0x08, id->revision | id->class << 8, 4);
 	put(fn->config, 0x2c, id->subsystem_vendor, 2);
 	put(fn->config, 0x2e, id->subsystem, 2);
-	fn->config[REG_PIN] = 1; /* INTA */
+	fn->config[REG_PIN] = !id->no_pin; /* INTA */
 	put(fn->writable, REG_COMMAND,
 	    COMMAND_MEMORY | COMMAND_MASTER | COMMAND_INTX_OFF | 0x140, 2);
 	fn->writable[REG_LINE] = 0xff;
@@ -76,6 +78,17 @@ void pcifn_add_bar(struct pcifn *fn, unsigned n, uint32_t size,
 	ASSERT(n < PCIFN_BARS && size >= 16 && !(size & (size - 1)));
 	fn->bar[n] = (struct pcifn_bar){.size = size, .ops = ops, .ctx = ctx};
 	put(fn->writable, REG_BAR0 + 4 * n, ~(size - 1), 4);
+}
+
+void pcifn_add_port_bar(struct pcifn *fn, unsigned n, uint32_t size,
+			const struct bus_ops *ops, void *ctx)
+{
+	ASSERT(n < PCIFN_BARS && size >= 4 && !(size & (size - 1)));
+	fn->bar[n] = (struct pcifn_bar){
+		.size = size, .io = true, .ops = ops, .ctx = ctx};
+	put(fn->writable, REG_BAR0 + 4 * n, ~(size - 1), 4);
+	fn->config[REG_BAR0 + 4 * n] = BAR_IO;
+	fn->writable[REG_COMMAND] |= COMMAND_IO;
 }
 
 unsigned pcifn_add_capability(struct pcifn *fn, uint8_t id, unsigned len)
@@ -99,19 +112,19 @@ void pcifn_set_multifunction(struct pcifn *fn)
 
 uint64_t pcifn_bar_address(const struct pcifn *fn, unsigned n)
 {
-	return get32(fn, REG_BAR0 + 4 * n);
+	return get32(fn, REG_BAR0 + 4 * n) & (fn->bar[n].io ? ~3U : ~15U);
 }
 
-static bool decoding(const struct pcifn *fn)
+static bool decoding(const struct pcifn *fn, bool io)
 {
-	return get16(fn, REG_COMMAND) & COMMAND_MEMORY;
+	return get16(fn, REG_COMMAND) & (io ? COMMAND_IO : COMMAND_MEMORY);
 }
 
 static void unmap(struct pcifn *fn, struct pcifn_bar *bar)
 {
 	if (!bar->mapped)
 		return;
-	bus_remove(fn->pci->mmio, bar->at, bar->ctx);
+	bus_remove(fn->pci->bus[bar->io], bar->at, bar->ctx);
 	bar->mapped = false;
 	if (fn->moved)
 		fn->moved(fn, (unsigned)(bar - fn->bar));
@@ -120,12 +133,11 @@ static void unmap(struct pcifn *fn, struct pcifn_bar *bar)
 /* An address that is taken, or outside the window, is not decoded. */
 static void map(struct pcifn *fn, struct pcifn_bar *bar, uint32_t at)
 {
-	const struct pci_board *board = &fn->pci->board;
+	const struct pci_window *window = &fn->pci->board.window[bar->io];
 	struct bus_range range = {at, bar->size, 4, bar->ops, bar->ctx};
 
-	if (at < board->window ||
-	    (uint64_t)at + bar->size > board->window_end ||
-	    bus_add(fn->pci->mmio, &range))
+	if (at < window->start || (uint64_t)at + bar->size > window->end ||
+	    bus_add(fn->pci->bus[bar->io], &range))
 		return;
 	bar->mapped = true;
 	bar->at = at;
@@ -143,10 +155,10 @@ static void update_bars(struct pcifn *fn)
 		bar = &fn->bar[i];
 		if (!bar->size)
 			continue;
-		at = get32(fn, REG_BAR0 + 4 * i);
-		if (bar->mapped && (!decoding(fn) || bar->at != at))
+		at = (uint32_t)pcifn_bar_address(fn, i);
+		if (bar->mapped && (!decoding(fn, bar->io) || bar->at != at))
 			unmap(fn, bar);
-		if (!bar->mapped && decoding(fn))
+		if (!bar->mapped && decoding(fn, bar->io))
 			map(fn, bar, at);
 	}
 }

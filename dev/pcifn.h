@@ -2,8 +2,8 @@
 /*
  * One PCI function: header, base address registers, capabilities, INTx and
  * MSI-X. Documents: PCI Local Bus 3.0 "Configuration Space Header Type 0"
- * (6.1) and "MSI-X Capability" (6.8.2). Left out: I/O BARs, expansion ROMs,
- * MSI, bus mastering being switched off.
+ * (6.1) and "MSI-X Capability" (6.8.2). Left out: expansion ROMs, MSI, bus
+ * mastering being switched off.
  */
 #ifndef DEV_PCIFN_H
 #define DEV_PCIFN_H
@@ -22,6 +22,7 @@ struct pci;
 
 struct pcifn_bar {
 	uint32_t size; /* a power of two, 0: no such BAR */
+	bool io;       /* ports, not memory */
 	const struct bus_ops *ops;
 	void *ctx;
 	bool mapped;
@@ -42,6 +43,7 @@ struct pcifn_id {
 	uint16_t subsystem;
 	uint32_t class; /* 24 bits */
 	uint8_t revision;
+	bool no_pin; /* it has no interrupt */
 };
 
 struct pcifn {
@@ -74,6 +76,10 @@ void pcifn_exit(struct pcifn *fn);
 /* A memory BAR of @size bytes, served by @ops in accesses of 1, 2 and 4. */
 void pcifn_add_bar(struct pcifn *fn, unsigned n, uint32_t size,
 		   const struct bus_ops *ops, void *ctx);
+
+/* The same for ports; @size at least 4. */
+void pcifn_add_port_bar(struct pcifn *fn, unsigned n, uint32_t size,
+			const struct bus_ops *ops, void *ctx);
 
 /* Room for a capability of @len bytes with its header; returns its offset. */
 unsigned pcifn_add_capability(struct pcifn *fn, uint8_t id, unsigned len);

@@ -37,7 +37,7 @@ struct suite_vmm {
 
 #define PC_DEVICES                                        \
 	"-nodefaults -vnc none -serial stdio -no-reboot " \
-	"-device pc-testdev "                             \
+	"-device pc-testdev -device pci-testdev "         \
 	"-device isa-debug-exit,iobase=0xf4,iosize=0x4"
 
 static const struct suite_vmm vmms[] = {
@@ -60,7 +60,7 @@ static const struct suite_vmm vmms[] = {
 		.accel = {{"tcg", "-accel tcg"},
 			  {"kvm", "-accel kvm"},
 			  {"lodge", "-accel kvm", .wrap = true}},
-		.defaults = PC_DEVICES " -device pci-testdev",
+		.defaults = PC_DEVICES,
 		.kernel = "-kernel",
 		.smp = "-smp",
 		.args = "-append",

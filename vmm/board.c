@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "dev/fwcfg.h"
-#include "dev/pctestdev.h"
 #include "host/evloop.h"
 #include "vmm/dsdt.h"
 #include "vmm/fwitems.h"
@@ -64,6 +63,7 @@ static int board_doorbell(void *ctx, const struct doorbell *bell, bool on)
 		.fd = bell->fd,
 		.datamatch = bell->value,
 		.flags = (bell->match ? KVM_IOEVENTFD_FLAG_DATAMATCH : 0) |
+			 (bell->pio ? KVM_IOEVENTFD_FLAG_PIO : 0) |
 			 (on ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN),
 	};
 
@@ -200,8 +200,8 @@ static int init_fixed(struct machine *m)
 		.ecam_size = LAYOUT_ECAM_SIZE,
 		.cf9_ops = &isa_reset_ops,
 		.cf9_ctx = &m->isa,
-		.window = LAYOUT_PCI32_BASE,
-		.window_end = LAYOUT_PCI32_END,
+		.window = {{LAYOUT_PCI32_BASE, LAYOUT_PCI32_END},
+			   {LAYOUT_PCI_PORTS, LAYOUT_PCI_PORTS_END}},
 		.intx = board_intx,
 		.msi = board_msi,
 		.ctx = m,
@@ -228,57 +228,6 @@ static int init_com1(struct machine *m)
 			   m->host->serial);
 }
 
-static int init_testdev(struct machine *m, struct err *e)
-{
-	int ret;
-
-	m->testdev = calloc(1, sizeof(*m->testdev));
-	if (!m->testdev)
-		return err_set(e, -ENOMEM, "out of memory");
-	m->testdev->irq = (struct chip_pin){machine_irq, m, 0};
-	m->testdev->dma = &m->dma;
-	ret = pctestdev_init(m->testdev, &m->pio, &m->mmio);
-	if (ret)
-		return err_set(e, ret,
-			       "-device pc-testdev: another device has one of "
-			       "its ports");
-	return 0;
-}
-
-static int init_optional(struct machine *m, struct err *e)
-{
-	const struct config *c = m->config;
-	int ret = 0;
-
-	if (c->pvpanic)
-		ret = pvpanic_init(&m->pio, c->pvpanic_port, &m->power);
-	if (ret)
-		return err_set(e, ret,
-			       "-device pvpanic: ioport %#x is another "
-			       "device's",
-			       c->pvpanic_port);
-	if (c->debug_exit)
-		ret = debug_exit_init(&m->pio, c->debug_exit_port,
-				      c->debug_exit_size, &m->power);
-	if (ret)
-		return err_set(e, ret,
-			       "-device isa-debug-exit: iobase %#x is another "
-			       "device's",
-			       c->debug_exit_port);
-	if (c->pc_testdev)
-		ret = init_testdev(m, e);
-	if (ret)
-		return ret;
-	m->debugcon.console = m->host->debugcon;
-	if (m->debugcon.console)
-		ret = debugcon_init(&m->debugcon, &m->pio, c->debugcon_port);
-	if (ret)
-		return err_set(e, ret,
-			       "-debugcon: port %#x is another device's",
-			       c->debugcon_port);
-	return 0;
-}
-
 int board_init(struct machine *m, struct err *e)
 {
 	int ret;
@@ -296,9 +245,9 @@ int board_init(struct machine *m, struct err *e)
 			       strerror(-ret));
 	ret = fwitems_create(m, e);
 	if (!ret)
-		ret = init_optional(m, e);
-	if (!ret)
 		ret = virtio_create_all(m, e);
+	if (!ret) /* in slots that nobody asked for */
+		ret = board_init_optional(m, e);
 	if (!ret && m->host->serial)
 		console_attach(m->host->serial, &m->com1_user);
 	return ret;
@@ -308,6 +257,7 @@ void board_exit(struct machine *m)
 {
 	if (m->host->serial)
 		console_attach(m->host->serial, NULL);
+	board_exit_optional(m);
 	virtio_destroy_all(m);
 	pci_exit(&m->pci);
 	evloop_remove(m->timer_watch);
@@ -317,6 +267,4 @@ void board_exit(struct machine *m)
 	m->timer = -1;
 	fwcfg_destroy(m->fwcfg);
 	m->fwcfg = NULL;
-	free(m->testdev);
-	m->testdev = NULL;
 }

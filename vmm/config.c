@@ -197,6 +197,7 @@ static const struct {
 	 debug_exit_property},
 	{"pvpanic", offsetof(struct config, pvpanic), pvpanic_property},
 	{"pc-testdev", offsetof(struct config, pc_testdev), no_property},
+	{"pci-testdev", offsetof(struct config, pci_testdev), no_property},
 };
 
 static int device_help(void)
@@ -231,7 +232,8 @@ int config_device(struct config *c, const char *arg, struct err *e)
 	if (i == ARRAY_SIZE(devices))
 		return err_set(e, -EINVAL,
 			       "'%s' is not one of isa-debug-exit, pc-testdev, "
-			       "pvpanic and the virtio devices (help lists "
+			       "pci-testdev, pvpanic and the virtio devices "
+			       "(help lists "
 			       "them)",
 			       kv.value);
 	present = (bool *)((char *)c + devices[i].present);
@@ -344,6 +346,10 @@ int config_check(struct config *c, struct err *e)
 		return err_set(e, -EINVAL,
 			       "-serial and -debugcon cannot both use this "
 			       "terminal");
+	if (c->pci_testdev && !c->pci)
+		return err_set(e, -EINVAL,
+			       "-device pci-testdev: this machine has no PCI "
+			       "bus");
 	if (devconf_check(&c->dev, &env, e))
 		return e->code;
 	return check_cpu(c, e);

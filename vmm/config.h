@@ -42,6 +42,7 @@ struct config {
 	bool no_reboot;
 	bool nodefaults;
 	bool pc_testdev;
+	bool pci_testdev;
 	bool pvpanic;
 	uint16_t pvpanic_port;
 	bool debug_exit;

@@ -222,7 +222,7 @@ static void test_devices(void **state)
 	no(config_device, "isa-debug-exit,irq=3", "irq");
 	no(config_device, "isa-debug-exit,iobase=0x10000", "0x10000");
 	no(config_device, "pvpanic,ioport", "ioport");
-	no(config_device, "e1000", "isa-debug-exit, pc-testdev, pvpanic");
+	no(config_device, "e1000", "pc-testdev, pci-testdev, pvpanic");
 	no(config_device, "", "no device");
 }
 

@@ -134,7 +134,7 @@ static void pci_host(struct aml *a)
 	aml_word_bus(a, 0, 0xff);
 	aml_io(a, 0xcf8, 8);
 	aml_word_io(a, 0x0000, 0x0cf7);
-	aml_word_io(a, 0x0d00, 0xffff);
+	aml_word_io(a, LAYOUT_PCI_PORTS, LAYOUT_PCI_PORTS_END - 1);
 	aml_dword_memory(a, LAYOUT_PCI32_BASE, LAYOUT_PCI32_END - 1);
 	aml_end(a);
 	pci_routing(a);

@@ -20,18 +20,20 @@
 #define LAYOUT_VECTOR      0x0ffff0ULL /* f000:fff0, where a PC resets to */
 #define LAYOUT_HIGH        0x100000ULL
 
-#define LAYOUT_PCI_HOLE     0xc0000000ULL /* RAM below 4 GiB ends here */
-#define LAYOUT_PCI32_BASE   0xc0000000ULL
-#define LAYOUT_PCI32_END    0xe0000000ULL
-#define LAYOUT_ECAM         0xe0000000ULL
-#define LAYOUT_ECAM_SIZE    0x10000000ULL /* 256 buses */
-#define LAYOUT_VIRTIO       0xfeb00000ULL /* devices without PCI */
-#define LAYOUT_VIRTIO_STEP  0x1000ULL
-#define LAYOUT_VIRTIO_GSI   16U
-#define LAYOUT_IOAPIC       0xfec00000ULL
-#define LAYOUT_LAPIC        0xfee00000ULL
-#define LAYOUT_IDENTITY_MAP 0xfeffc000ULL /* one page for KVM */
-#define LAYOUT_TSS          0xfeffd000ULL /* three pages for KVM */
-#define LAYOUT_4G           0x100000000ULL
+#define LAYOUT_PCI_HOLE      0xc0000000ULL /* RAM below 4 GiB ends here */
+#define LAYOUT_PCI32_BASE    0xc0000000ULL
+#define LAYOUT_PCI32_END     0xe0000000ULL
+#define LAYOUT_PCI_PORTS     0xc000ULL
+#define LAYOUT_PCI_PORTS_END 0x10000ULL
+#define LAYOUT_ECAM          0xe0000000ULL
+#define LAYOUT_ECAM_SIZE     0x10000000ULL /* 256 buses */
+#define LAYOUT_VIRTIO        0xfeb00000ULL /* devices without PCI */
+#define LAYOUT_VIRTIO_STEP   0x1000ULL
+#define LAYOUT_VIRTIO_GSI    16U
+#define LAYOUT_IOAPIC        0xfec00000ULL
+#define LAYOUT_LAPIC         0xfee00000ULL
+#define LAYOUT_IDENTITY_MAP  0xfeffc000ULL /* one page for KVM */
+#define LAYOUT_TSS           0xfeffd000ULL /* three pages for KVM */
+#define LAYOUT_4G            0x100000000ULL
 
 #endif

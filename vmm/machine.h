@@ -25,6 +25,7 @@
 struct evloop;
 struct evloop_watch;
 struct fwcfg;
+struct pcitestdev;
 struct hv;
 struct stop;
 
@@ -58,8 +59,9 @@ struct machine {
 	struct pci pci;
 	struct serial com1;
 	struct debugcon debugcon;
-	struct pctestdev *testdev; /* NULL without -device pc-testdev */
-	struct devconf *dev;       /* the virtio devices */
+	struct pctestdev *testdev;  /* NULL without -device pc-testdev */
+	struct devconf *dev;        /* the virtio devices */
+	struct pcitestdev *pcitest; /* likewise pci-testdev */
 	struct fwcfg *fwcfg;
 	uint64_t armed; /* ns the timer is set to, CHIP_NEVER: none */
 	/* ---- set up once ---- */
@@ -103,5 +105,11 @@ const struct doorbells *machine_doorbells(const struct machine *m);
 
 /* Disconnect them from everything that outlives the machine. */
 void board_exit(struct machine *m);
+
+/*
+ * ---- optional.c to board.c ----
+ */
+int board_init_optional(struct machine *m, struct err *e) __must_check;
+void board_exit_optional(struct machine *m);
 
 #endif

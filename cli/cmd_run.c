@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/bar.h"
 #include "cli/cli.h"
 #include "vmm/config.h"
 #include "vmm/main.h"
@@ -87,6 +88,12 @@ static int set_no_reboot(struct config *c, const char *arg, struct err *e)
 	return 0;
 }
 
+static int set_prealloc(struct config *c, const char *arg, struct err *e)
+{
+	c->prealloc = true;
+	return 0;
+}
+
 static const struct option options[] = {
 	{"kernel", "FILE",
 	 "kernel to boot: a bzImage, an ELF file with a PVH entry, or an "
@@ -98,6 +105,10 @@ static const struct option options[] = {
 	{"m", "SIZE",
 	 "memory: MiB, or a number with K, M, G, T; also size=SIZE (128M)",
 	 config_memory},
+	{"mem-prealloc", NULL,
+	 "have all memory before the guest starts, so that the host cannot\n"
+	 "run out of it later",
+	 set_prealloc},
 	{"smp", "N",
 	 "CPUs: N or cpus=N,sockets=S,dies=D,modules=M,cores=C,threads=T (1)",
 	 config_smp},
@@ -269,10 +280,13 @@ static int parse(struct config *c, int argc, char **argv, bool *done)
 int cmd_run(int argc, char **argv)
 {
 	struct config c;
+	struct bar bar;
 	bool done;
 	int status;
 
 	config_init(&c);
+	bar_init(&bar, "allocating memory");
+	c.progress = &bar.progress;
 	status = parse(&c, argc, argv, &done);
 	if (!done)
 		status = vmm_main(&c);

@@ -11,7 +11,12 @@
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
 
-#define HUGE_SIZE (2UL << 20)
+#define HUGE_SIZE     (2UL << 20)
+#define POPULATE_STEP (64UL << 20)
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
 
 static uint64_t host_total(void)
 {
@@ -61,6 +66,38 @@ int host_ram_map(struct host_ram *ram, size_t size, struct err *e)
 	ram->size = size;
 	/* Best effort: a host without huge pages serves small ones. */
 	madvise(ram->base, size, MADV_HUGEPAGE);
+	return 0;
+}
+
+/* Kernels before 5.14 do not know how: write to each page. */
+static int populate(char *p, size_t len)
+{
+	if (!madvise(p, len, MADV_POPULATE_WRITE))
+		return 0;
+	if (errno != EINVAL)
+		return -errno;
+	for (size_t i = 0; i < len; i += 4096)
+		((volatile char *)p)[i] = 0;
+	return 0;
+}
+
+int host_ram_populate(const struct host_ram *ram, const struct progress *p,
+		      struct err *e)
+{
+	size_t done, len;
+	int ret;
+
+	for (done = 0; done < ram->size; done += len) {
+		len = MIN(ram->size - done, POPULATE_STEP);
+		ret = populate((char *)ram->base + done, len);
+		if (ret)
+			return err_set(e, ret,
+				       "this host gave %zu of %zu MiB of "
+				       "memory: %s",
+				       done >> 20, ram->size >> 20,
+				       strerror(-ret));
+		progress_step(p, done + len, ram->size);
+	}
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #define HOST_RAM_H
 
 #include "lib/err.h"
+#include "lib/progress.h"
 
 struct host_ram {
 	void *base;  /* NULL while nothing is mapped */
@@ -17,6 +18,13 @@ struct host_ram {
  * than the address space takes, is refused with -ENOMEM.
  */
 int host_ram_map(struct host_ram *ram, size_t size, struct err *e) __must_check;
+
+/*
+ * Have the host give all of it now, so that it cannot fail to later; @p may
+ * be NULL. -ENOMEM and others with a sentence when it cannot.
+ */
+int host_ram_populate(const struct host_ram *ram, const struct progress *p,
+		      struct err *e) __must_check;
 
 /* Give it back; harmless on an unmapped one. */
 void host_ram_unmap(struct host_ram *ram);

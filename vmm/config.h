@@ -8,6 +8,7 @@
 #define VMM_CONFIG_H
 
 #include "lib/err.h"
+#include "lib/progress.h"
 #include "vmm/devconf.h"
 #include "vmm/fwconf.h"
 #include "vmm/cpu/request.h"
@@ -36,6 +37,8 @@ struct config {
 	const char *initrd; /* may be NULL */
 	const char *append; /* may be NULL */
 	uint64_t ram_size;  /* bytes, a multiple of 4 KiB */
+	bool prealloc;      /* have all of it before the guest starts */
+	const struct progress *progress; /* of that; may be NULL */
 	struct request cpu; /* the processors, and the machine's type */
 	enum config_accel accel;
 	bool pci;

@@ -115,6 +115,10 @@ static int add_memory(struct machine *m, struct err *e)
 
 	if (ret)
 		return err_wrap(e, "-m");
+	if (m->config->prealloc)
+		ret = host_ram_populate(&m->ram, m->config->progress, e);
+	if (ret)
+		return err_wrap(e, "-mem-prealloc");
 	m->low_size = MIN(size, LAYOUT_PCI_HOLE);
 	m->high_size = size - m->low_size;
 	ret = add_slot(m, 0, m->low_size, 0, e);

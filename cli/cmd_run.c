@@ -150,6 +150,13 @@ static const struct option options[] = {
 	 "[name=]opt/NAME,file=FILE or ,string=TEXT: bytes for the guest,\n"
 	 "which finds them by name (/sys/firmware/qemu_fw_cfg)",
 	 config_fw_cfg},
+	{"fsdev", "DIR",
+	 "local,id=ID,path=DIR,security_model=none|passthrough|mapped-xattr\n"
+	 "[,readonly=on]: a directory for -device virtio-9p-pci,fsdev=ID,\n"
+	 "mount_tag=TAG",
+	 config_fsdev},
+	{"virtfs", "DIR", "local,path=DIR,mount_tag=TAG,...: both in one",
+	 config_virtfs},
 	{"serial", "PORT",
 	 "COM1: mon:stdio, stdio (Ctrl-C interrupts), null, none, file:PATH\n"
 	 "(mon:stdio)",

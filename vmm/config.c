@@ -258,6 +258,16 @@ int config_blockdev(struct config *c, const char *arg, struct err *e)
 	return devconf_blockdev(&c->dev, arg, e);
 }
 
+int config_fsdev(struct config *c, const char *arg, struct err *e)
+{
+	return devconf_fsdev(&c->dev, arg, e);
+}
+
+int config_virtfs(struct config *c, const char *arg, struct err *e)
+{
+	return devconf_virtfs(&c->dev, arg, e);
+}
+
 int config_netdev(struct config *c, const char *arg, struct err *e)
 {
 	return devconf_netdev(&c->dev, arg, e);

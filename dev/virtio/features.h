@@ -17,6 +17,9 @@ enum virtio_id {
 	VIRTIO_ID_BLK = 2,
 	VIRTIO_ID_CONSOLE = 3,
 	VIRTIO_ID_RNG = 4,
+	VIRTIO_ID_BALLOON = 5,
+	VIRTIO_ID_9P = 9,
+	VIRTIO_ID_VSOCK = 19,
 };
 
 /* Bits of every device. */

@@ -173,6 +173,8 @@ static uint64_t counter(const struct disk *d, const char *name)
 
 static void test_counters(void **state)
 {
+	const char *name;
+	uint64_t value;
 	struct disk d;
 
 	open_disk(&d, false, EVERY);
@@ -188,6 +190,10 @@ static void test_counters(void **state)
 	assert_int_equal(counter(&d, "block_flushes"), 1);
 	assert_int_equal(counter(&d, "block_errors"), 1);
 	assert_int_equal(counter(&d, "block_discards"), 0);
+	assert_true(virtio_counter(d.dev, 0, &name, &value));
+	assert_string_equal(name, "block_reads");
+	assert_int_equal(value, 1);
+	assert_false(virtio_counter(d.dev, 8, &name, &value));
 	close_disk(&d);
 }
 

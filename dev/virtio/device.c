@@ -45,6 +45,16 @@ int virtio_init(struct virtio_device *dev, const struct virtio_class *class,
 	return 0;
 }
 
+bool virtio_counter(const struct virtio_device *dev, unsigned i,
+		    const char **name, uint64_t *value)
+{
+	if (i >= dev->class->counters_n)
+		return false;
+	*name = dev->class->counters[i];
+	*value = __atomic_load_n(&dev->stat.data[i], __ATOMIC_RELAXED);
+	return true;
+}
+
 void virtio_settle(struct virtio_device *dev)
 {
 	features_settle(&dev->offered, dev->class->id);

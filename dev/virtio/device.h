@@ -137,6 +137,10 @@ static inline void virtio_count(struct virtio_device *dev, unsigned counter,
 	binstat_add(&dev->stat, counter, n);
 }
 
+/* Counter @i of the class; false behind the last one. Any thread. */
+bool virtio_counter(const struct virtio_device *dev, unsigned i,
+		    const char **name, uint64_t *value);
+
 static inline bool virtio_has(const struct virtio_device *dev, unsigned bit)
 {
 	return features_has(&dev->agreed, bit);

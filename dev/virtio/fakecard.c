@@ -180,7 +180,7 @@ uint64_t card_counter(struct card *c, const char *name)
 	uint64_t value;
 	unsigned i;
 
-	for (i = 0; virtio_net_counter(c->dev, i, &is, &value); i++)
+	for (i = 0; virtio_counter(c->dev, i, &is, &value); i++)
 		if (!strcmp(is, name))
 			return value;
 	ASSERT(!"a counter of that name");

@@ -296,11 +296,13 @@ static void test_transmit(void **state)
 	h = (struct nethdr){.flags = 8};
 	memcpy(data, &h, 24);
 	assert_false(transmit(c, 24, 4000));
-	assert_int_equal(card_counter(c, "tx_dropped_tunnel_data_valid"), 1);
-	assert_int_equal(card_counter(c, "tx_dropped_stray_tunnel_csum"), 1);
-	assert_int_equal(card_counter(c, "tx_frames"), 1);
-	assert_int_equal(card_counter(c, "tx_tunnel_frames"), 1);
-	assert_int_equal(card_counter(c, "tx_bytes"), 4000);
+	assert_int_equal(card_counter(c, "net_tx_dropped_tunnel_data_valid"),
+			 1);
+	assert_int_equal(card_counter(c, "net_tx_dropped_stray_tunnel_csum"),
+			 1);
+	assert_int_equal(card_counter(c, "net_tx_frames"), 1);
+	assert_int_equal(card_counter(c, "net_tx_tunnel_frames"), 1);
+	assert_int_equal(card_counter(c, "net_tx_bytes"), 4000);
 	/* Leftovers beyond a plain header do not go out. */
 	memset(data, 0xee, 24);
 	memset(data, 0, 10);

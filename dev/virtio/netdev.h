@@ -47,6 +47,7 @@ enum netstat {
 	NETSTAT_TX_FAULT, /* one for each enum nethdr_fault, on from SHORT */
 	NETSTATS = NETSTAT_TX_FAULT + NETHDR_FAULTS - 1
 };
+extern const char *const netstat_names[NETSTATS];
 
 /* A pair of queues, with a thread of its own. */
 struct netpair {
@@ -67,11 +68,10 @@ struct netdev {
 	uint8_t mac[6]; /* as it is after a reset */
 	struct netfilter filter;
 	struct nethash hash;
-	unsigned header; /* bytes, as agreed on */
-	unsigned active; /* pairs in use */
-	bool unplugged;  /* the operator pulled the cable */
-	bool announce;   /* the driver is to make itself known */
-	uint64_t stat[NETSTATS];
+	unsigned header;     /* bytes, as agreed on */
+	unsigned active;     /* pairs in use */
+	bool unplugged;      /* the operator pulled the cable */
+	bool announce;       /* the driver is to make itself known */
 	pthread_cond_t idle; /* some pair is no longer sending */
 	/* ---- set up once ---- */
 	uint16_t mtu;

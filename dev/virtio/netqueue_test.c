@@ -329,9 +329,9 @@ static void test_link(void **state)
 	assert_int_equal(status(c), 0);
 	offer_buffers(c, 0);
 	assert_true(card_receive(c, 0, p.bytes, p.len, 0));
-	assert_int_equal(card_counter(c, "rx_dropped_down"), 1);
+	assert_int_equal(card_counter(c, "net_rx_dropped_down"), 1);
 	assert_false(card_send(c, 0, 12, 60));
-	assert_int_equal(card_counter(c, "tx_dropped_down"), 1);
+	assert_int_equal(card_counter(c, "net_tx_dropped_down"), 1);
 	virtio_net_set_link(c->dev, true);
 	assert_int_equal(status(c), 1);
 	/* The backend's end; who comes back is asked to say who he is. */

@@ -99,10 +99,10 @@ static void fill(struct netdev *n, struct rx *rx, struct vq_elem **e,
 	for (i = 0; i < count; i++)
 		free(e[i]);
 	n->pair[rx->pair].dirty = true;
-	n->stat[NETSTAT_RX_FRAMES]++;
-	n->stat[NETSTAT_RX_BYTES] += rx->len;
+	virtio_count(&n->dev, NETSTAT_RX_FRAMES, 1);
+	virtio_count(&n->dev, NETSTAT_RX_BYTES, rx->len);
 	if (rx->header.gso_type & NETHDR_TUNNEL)
-		n->stat[NETSTAT_RX_TUNNEL]++;
+		virtio_count(&n->dev, NETSTAT_RX_TUNNEL, 1);
 }
 
 /* False: there are no buffers yet. */
@@ -126,7 +126,7 @@ static bool put(struct netdev *n, struct rx *rx, unsigned q)
 		return false;
 	}
 	if (count < 0) {
-		n->stat[NETSTAT_RX_TOO_LONG]++;
+		virtio_count(&n->dev, NETSTAT_RX_TOO_LONG, 1);
 		return true;
 	}
 	if (!vq->quiet)
@@ -162,13 +162,13 @@ bool netrx_receive(void *opaque, unsigned q, const uint8_t *frame, size_t len,
 	pthread_mutex_lock(&n->dev.lock);
 	why = refuse(n, &rx, given);
 	if (why >= 0) {
-		n->stat[why]++;
+		virtio_count(&n->dev, why, 1);
 	} else {
 		steer(n, &rx, q);
 		if (netdev_rx(n, rx.pair)->ready)
 			taken = put(n, &rx, q);
 		else
-			n->stat[NETSTAT_RX_DOWN]++;
+			virtio_count(&n->dev, NETSTAT_RX_DOWN, 1);
 	}
 	pthread_mutex_unlock(&n->dev.lock);
 	return taken;

@@ -4,41 +4,29 @@
  */
 #include "dev/virtio/netdev.h"
 
-static const char *const names[NETSTATS] = {
-	[NETSTAT_RX_FRAMES] = "rx_frames",
-	[NETSTAT_RX_BYTES] = "rx_bytes",
-	[NETSTAT_RX_TUNNEL] = "rx_tunnel_frames",
-	[NETSTAT_RX_FILTERED] = "rx_dropped_filter",
-	[NETSTAT_RX_TOO_LONG] = "rx_dropped_too_long",
-	[NETSTAT_RX_DOWN] = "rx_dropped_down",
-	[NETSTAT_RX_HEADER] = "rx_dropped_header",
-	[NETSTAT_TX_FRAMES] = "tx_frames",
-	[NETSTAT_TX_BYTES] = "tx_bytes",
-	[NETSTAT_TX_TUNNEL] = "tx_tunnel_frames",
-	[NETSTAT_TX_DOWN] = "tx_dropped_down",
-	[NETSTAT_TX_NO_HEADER] = "tx_dropped_no_header",
-	[NETSTAT_TX_PIECES] = "tx_dropped_pieces",
-	[NETSTAT_TX_REFUSED] = "tx_dropped_refused",
+const char *const netstat_names[NETSTATS] = {
+	[NETSTAT_RX_FRAMES] = "net_rx_frames",
+	[NETSTAT_RX_BYTES] = "net_rx_bytes",
+	[NETSTAT_RX_TUNNEL] = "net_rx_tunnel_frames",
+	[NETSTAT_RX_FILTERED] = "net_rx_dropped_filter",
+	[NETSTAT_RX_TOO_LONG] = "net_rx_dropped_too_long",
+	[NETSTAT_RX_DOWN] = "net_rx_dropped_down",
+	[NETSTAT_RX_HEADER] = "net_rx_dropped_header",
+	[NETSTAT_TX_FRAMES] = "net_tx_frames",
+	[NETSTAT_TX_BYTES] = "net_tx_bytes",
+	[NETSTAT_TX_TUNNEL] = "net_tx_tunnel_frames",
+	[NETSTAT_TX_DOWN] = "net_tx_dropped_down",
+	[NETSTAT_TX_NO_HEADER] = "net_tx_dropped_no_header",
+	[NETSTAT_TX_PIECES] = "net_tx_dropped_pieces",
+	[NETSTAT_TX_REFUSED] = "net_tx_dropped_refused",
 #define FAULT(f) [NETSTAT_TX_FAULT + (f)-1]
-	FAULT(NETHDR_SHORT) = "tx_dropped_short",
-	FAULT(NETHDR_BAD_CSUM) = "tx_dropped_csum",
-	FAULT(NETHDR_BAD_GSO) = "tx_dropped_gso",
-	FAULT(NETHDR_BAD_TUNNEL) = "tx_dropped_tunnel",
-	FAULT(NETHDR_TUNNEL_DATA_VALID) = "tx_dropped_tunnel_data_valid",
-	FAULT(NETHDR_STRAY_TUNNEL_CSUM) = "tx_dropped_stray_tunnel_csum",
+	FAULT(NETHDR_SHORT) = "net_tx_dropped_short",
+	FAULT(NETHDR_BAD_CSUM) = "net_tx_dropped_csum",
+	FAULT(NETHDR_BAD_GSO) = "net_tx_dropped_gso",
+	FAULT(NETHDR_BAD_TUNNEL) = "net_tx_dropped_tunnel",
+	FAULT(NETHDR_TUNNEL_DATA_VALID) = "net_tx_dropped_tunnel_data_valid",
+	FAULT(NETHDR_STRAY_TUNNEL_CSUM) = "net_tx_dropped_stray_tunnel_csum",
 };
-
-bool virtio_net_counter(struct virtio_device *dev, unsigned i,
-			const char **name, uint64_t *value)
-{
-	if (i >= NETSTATS)
-		return false;
-	pthread_mutex_lock(&dev->lock);
-	*name = names[i];
-	*value = ((struct netdev *)dev)->stat[i];
-	pthread_mutex_unlock(&dev->lock);
-	return true;
-}
 
 void virtio_net_set_link(struct virtio_device *dev, bool up)
 {

@@ -93,7 +93,8 @@ static void give_back(struct netdev *n, struct vq *vq, struct burst *b)
 	for (i = 0; i < b->n; i++)
 		free(b->e[i]);
 	for (i = NETSTAT_TX_FRAMES; i < NETSTATS; i++)
-		n->stat[i] += b->stat[i];
+		if (b->stat[i])
+			virtio_count(&n->dev, i, b->stat[i]);
 }
 
 /* dev.lock held, dropped meanwhile; true when there may be more. */

@@ -17,11 +17,4 @@ void virtio_net_set_link(struct virtio_device *dev, bool up);
  */
 bool virtio_net_announce(struct virtio_device *dev);
 
-/*
- * Counter @i and its name, such as "tx_dropped_header"; false when there are
- * no more. Those of dropped frames say why.
- */
-bool virtio_net_counter(struct virtio_device *dev, unsigned i,
-			const char **name, uint64_t *value);
-
 #endif

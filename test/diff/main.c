@@ -55,6 +55,7 @@ struct worker {
 	struct block *blocks;           /* BATCH_MAX of them */
 	struct outcome *native, *guest; /* GROUP of each */
 	bool stuck[GROUP];
+	char why[128];  /* of the last one */
 	uint64_t next;  /* seed of the next block */
 	uint64_t batch; /* of the first in the code area */
 };
@@ -97,9 +98,10 @@ static const struct checker native_checker = {.run = second_native,
 #define GIVE_UP     20000000 /* us without another block begun */
 #define GIVE_UP_RUN 300000   /* us after which the engine is asked to leave */
 
+/* Both are this process's own time: a busy machine is nobody's mistake. */
 static const struct block *volatile current;
-static volatile unsigned int waited; /* us */
-static unsigned int tick_us;
+static volatile uint64_t waited; /* us */
+static uint64_t cpu_used;        /* us, at the last tick */
 
 static void begin_block(const struct block *b)
 {
@@ -118,10 +120,21 @@ static void say_which(const char *what)
 		_exit(2);
 }
 
+static uint64_t cpu_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return ts.tv_sec * 1000000ULL + ts.tv_nsec / 1000;
+}
+
 /* A block that does not end is a finding too. */
 static void tick(int sig)
 {
-	waited += tick_us;
+	uint64_t now = cpu_us();
+
+	waited += now - cpu_used;
+	cpu_used = now;
 #ifdef DIFF_ENGINE
 	if (waited >= GIVE_UP_RUN)
 		guest_kick();
@@ -147,7 +160,7 @@ static void start_ticks(unsigned int us)
 	struct sigaction sa = {.sa_handler = tick,
 			       .sa_flags = SA_RESTART | SA_ONSTACK};
 
-	tick_us = us;
+	cpu_used = cpu_us();
 	signal(SIGABRT, aborted);
 	if (sigaction(SIGALRM, &sa, NULL) || setitimer(ITIMER_REAL, &it, NULL))
 		abort();
@@ -199,6 +212,11 @@ static void report_once(struct worker *w, struct block *b, unsigned int i)
 	       b->seed, b->gva);
 	report_batch(w, b);
 	block_print(b);
+	if (w->stuck[i]) {
+		if (w->checker.why)
+			printf("  %s\n", w->why);
+		return;
+	}
 	outcome_diff(&in, &w->native[i], &w->guest[i]);
 }
 
@@ -289,6 +307,9 @@ static void run_group(struct worker *w, struct block *b, unsigned int n)
 		begin_block(&b[i]);
 		prepare(&b[i], &w->guest[i]);
 		w->stuck[i] = !w->checker.run(&w->guest[i]);
+		if (w->stuck[i] && w->checker.why)
+			snprintf(w->why, sizeof(w->why), "%s",
+				 w->checker.why());
 	}
 	add(&w->totals->ns_guest, now_ns() - t1);
 	for (unsigned int i = 0; i < n; i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * exits [-n exits] [-p pages] [-r row]: what an exit costs a client of the library, in
+ * exits [-n exits] [-p pages] [-r row] [-t]: what an exit costs a client of the library, in
  * thread CPU time, so that a busy machine shows little. Between two exits the
  * guest calls a function in each of @pages pages, which is what finding out
  * about stores of the client costs by.
@@ -79,13 +79,18 @@ static void prepare(struct abi *a, const struct row *row, uint64_t n,
 	OK(a->vcpu, KVM_SET_REGS, &regs);
 }
 
+static bool tells; /* -t: a client that tells of its stores */
+
 static double run(const struct row *row, uint64_t n, uint64_t pages)
 {
+	struct kvm_enable_cap cap = {.cap = LODGE_CAP_WRITES, .args = {1}};
 	struct kvm_ioeventfd e = {.addr = row->addr, .flags = row->event};
 	struct abi a;
 	double from;
 
 	abi_open(&a, 0);
+	if (tells)
+		OK(a.vm, KVM_ENABLE_CAP, &cap);
 	e.fd = eventfd(0, EFD_CLOEXEC);
 	if (row->event != NO_EVENT)
 		OK(a.vm, KVM_IOEVENTFD, &e);
@@ -109,13 +114,15 @@ int main(int argc, char **argv)
 	double loop = 0, ns;
 	int c;
 
-	while ((c = getopt(argc, argv, "n:p:r:")) != -1) {
+	while ((c = getopt(argc, argv, "n:p:r:t")) != -1) {
 		if (c == 'n')
 			n = strtoull(optarg, NULL, 0);
 		else if (c == 'p')
 			pages = strtoull(optarg, NULL, 0);
 		else if (c == 'r')
 			only = optarg;
+		else if (c == 't')
+			tells = true;
 		else
 			return 2;
 	}

@@ -30,6 +30,7 @@ int dma_write(const struct dma *dma, uint64_t gpa, const void *src,
 	if (!p)
 		return -EFAULT;
 	memcpy(p, src, len);
+	dma_wrote(dma, p, len);
 	return 0;
 }
 

@@ -16,16 +16,30 @@ struct dma_region {
 	uint8_t *hva;
 };
 
+/*
+ * A KVM may keep what it made of the guest's code and rely on being told when
+ * a device writes to memory: wrote(), from any thread, may be NULL.
+ */
 struct dma {
 	unsigned count;
 	struct dma_region region[DMA_MAX];
+	void (*wrote)(void *ctx, const void *p, uint64_t len);
+	void *ctx;
 };
 
 /*
  * The bytes [@gpa, @gpa + @len), or NULL unless all of them are in one
- * region. @len 0 still needs @gpa to be in a region.
+ * region. @len 0 still needs @gpa to be in a region. Whoever writes to them
+ * while the guest may run says so with dma_wrote(), before the guest can know
+ * that it was done.
  */
 void *dma_ptr(const struct dma *dma, uint64_t gpa, uint64_t len);
+
+static inline void dma_wrote(const struct dma *dma, const void *p, uint64_t len)
+{
+	if (dma->wrote && len)
+		dma->wrote(dma->ctx, p, len);
+}
 
 /* Copy in or out; -EFAULT, with nothing copied, when dma_ptr() says NULL. */
 int dma_write(const struct dma *dma, uint64_t gpa, const void *src,

@@ -214,6 +214,7 @@ static bool copy_out(struct fwcfg *f, uint64_t gpa, uint32_t length)
 	if (n)
 		memcpy(to, p, n);
 	memset(to + n, 0, length - n);
+	dma_wrote(f->dma, to, length);
 	f->offset += n;
 	return true;
 }

@@ -236,6 +236,14 @@ void engine_invalidate(struct engine *engine, const uint8_t *hva, uint64_t size)
 	lock_release(&engine->lock);
 }
 
+void engine_written(struct engine *engine, const uint8_t *hva, uint64_t size)
+{
+	/* either we see the mark of a page, or who sets it sees the store */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (size && page_holds_code(engine, hva, size))
+		engine_invalidate(engine, hva, size);
+}
+
 void engine_log_dirty(struct engine *engine, const uint8_t *hva, uint64_t size)
 {
 	engine_exclusive_begin(engine);

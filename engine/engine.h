@@ -93,9 +93,15 @@ void engine_set_physmap(struct engine *engine, const struct physmap *map);
  */
 void engine_acquire(struct cpu *cpu);
 
-/* The client tells exactly what it changed: cheaper than acquire. */
+/* Drop what was translated from these bytes. */
 void engine_invalidate(struct engine *engine, const uint8_t *hva,
 		       uint64_t size);
+
+/*
+ * The client tells exactly what it has changed: cheaper than acquire, next to
+ * nothing where there is no code. Any thread, also while vCPUs run.
+ */
+void engine_written(struct engine *engine, const uint8_t *hva, uint64_t size);
 
 /* Write-protect again for dirty logging: slot range [hva, hva + size). */
 void engine_log_dirty(struct engine *engine, const uint8_t *hva, uint64_t size);

@@ -346,6 +346,8 @@ struct block *block_by_code(struct engine *engine, const uint8_t *rx);
 bool blocks_full(const struct engine *engine);
 void page_invalidate_range(struct engine *engine, const uint8_t *hva,
 			   uint64_t size);
+/* Without the lock: some page of the range may be code. */
+bool page_holds_code(struct engine *engine, const uint8_t *hva, uint64_t size);
 void *meta_alloc(struct engine *engine, size_t size);
 /* Drop every translation; exclusive section. */
 void page_flush_all(struct engine *engine);

@@ -174,7 +174,7 @@ void page_mark_code(struct cpu *cpu, struct codepage *p)
 
 	if (p->code)
 		return;
-	p->code = true;
+	__atomic_store_n(&p->code, true, __ATOMIC_RELAXED);
 	writers = __atomic_fetch_or(flag, FLAG_CODE, __ATOMIC_SEQ_CST);
 	__atomic_and_fetch(flag, FLAG_CODE, __ATOMIC_SEQ_CST);
 	for (unsigned int i = 0; i < engine->ncpus; i++) {
@@ -192,7 +192,7 @@ void page_mark_code(struct cpu *cpu, struct codepage *p)
 /* No block depends on the page any more: stores may be fast again. */
 static void page_unmark(struct engine *engine, struct codepage *p)
 {
-	p->code = false;
+	__atomic_store_n(&p->code, false, __ATOMIC_RELAXED);
 	p->granules = 0;
 	__atomic_and_fetch(page_flag(engine, p->hva), ~FLAG_CODE,
 			   __ATOMIC_SEQ_CST);
@@ -477,19 +477,58 @@ const struct cpu_code_ops page_code_ops = {
 	.mmio = slow_mmio,
 };
 
+/* All pages with code are fewer than the range has: go through them. */
+static bool by_table(uint64_t size)
+{
+	return size >> 12 > 1u << PAGE_HASH_BITS;
+}
+
+static bool holds_code(const struct codepage *p)
+{
+	return p && __atomic_load_n(&p->code, __ATOMIC_RELAXED);
+}
+
+bool page_holds_code(struct engine *engine, const uint8_t *hva, uint64_t size)
+{
+	uint64_t at = (uintptr_t)hva & PAGE_MASK, end = (uintptr_t)hva + size;
+
+	if (by_table(size))
+		return true;
+	for (; at < end; at += PAGE_SIZE)
+		if (holds_code(page_lookup(engine, (uint8_t *)at)))
+			return true;
+	return false;
+}
+
+/* The part of [from, to) that is in the page. */
+static void invalidate_part(struct engine *engine, struct codepage *p,
+			    uint64_t from, uint64_t to)
+{
+	uint64_t page = (uintptr_t)p->hva;
+
+	if (!p->blocks || from >= page + PAGE_SIZE || to <= page)
+		return;
+	from = MAX(from, page);
+	to = MIN(to, page + PAGE_SIZE);
+	page_invalidate(engine, p, from - page, to - page);
+}
+
 void page_invalidate_range(struct engine *engine, const uint8_t *hva,
 			   uint64_t size)
 {
-	uint64_t at = (uintptr_t)hva, end = at + size;
+	uint64_t from = (uintptr_t)hva, to = from + size;
+	struct codepage *p;
 
-	while (at < end) {
-		uint64_t page = at & PAGE_MASK;
-		uint64_t stop = MIN(end, page + PAGE_SIZE);
-		struct codepage *p = page_lookup(engine, (uint8_t *)page);
-
-		if (p && p->blocks)
-			page_invalidate(engine, p, at - page, stop - page);
-		at = stop;
+	if (by_table(size)) {
+		for (unsigned int i = 0; i < 1u << PAGE_HASH_BITS; i++)
+			for (p = engine->pages[i]; p; p = p->hash_next)
+				invalidate_part(engine, p, from, to);
+		return;
+	}
+	for (uint64_t at = from & PAGE_MASK; at < to; at += PAGE_SIZE) {
+		p = page_lookup(engine, (uint8_t *)at);
+		if (p)
+			invalidate_part(engine, p, from, to);
 	}
 }
 

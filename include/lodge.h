@@ -31,9 +31,24 @@ extern "C" {
  * call if it is not running, as a signal sent to its thread would do in a
  * kernel. Signals alone do not end KVM_RUN while guest code runs, because no
  * kernel sees them there; a handler that sets kvm_run.immediate_exit does.
+ *
+ * LODGE_CAP_WRITES, enabled with KVM_ENABLE_CAP on a VM (args[0]: 1 on, 0 off
+ * again), is a promise: whatever the client, or anyone on its behalf, does to
+ * guest memory while vCPUs may run is told by LODGE_WRITES afterwards, before
+ * the guest can know of it. Stores, reads of files into it, pages dropped or
+ * put in their place: all of it, rings included. In return no exit and no
+ * interrupt makes the guest's code be compared with what it was translated
+ * from, which is most of what an exit costs otherwise. Addresses are the
+ * client's own, anywhere; from any thread.
  */
-#define LODGE_CAP_KICK 0x4c4f4401
-#define LODGE_KICK     _IO('L', 0x01)
+#define LODGE_CAP_KICK   0x4c4f4401
+#define LODGE_KICK       _IO('L', 0x01)
+#define LODGE_CAP_WRITES 0x4c4f4402
+#define LODGE_WRITES     _IOW('L', 0x02, struct lodge_range)
+
+struct lodge_range {
+	uint64_t addr, size;
+};
 
 /*
  * Open the system handle, as open("/dev/kvm", O_RDWR | O_CLOEXEC) would.

@@ -79,6 +79,7 @@ static const struct cap caps[] = {
 	{KVM_CAP_X86_BUS_LOCK_EXIT, VM_BUS_LOCK_MODES},
 	{KVM_CAP_VM_TYPES, CAP_VM_TYPES},
 	{LODGE_CAP_KICK, 1},
+	{LODGE_CAP_WRITES, 1},
 };
 
 /* Enough for every vCPU, whatever its CPUID. */

@@ -356,8 +356,9 @@ static int report_ring(struct vcpu *vcpu)
 static void look_for_writes(struct vcpu *vcpu)
 {
 	uint32_t n = __atomic_load_n(&vcpu->vm->writes, __ATOMIC_ACQUIRE);
+	bool told = __atomic_load_n(&vcpu->vm->tells_writes, __ATOMIC_ACQUIRE);
 
-	if (!vcpu->acquire && n == vcpu->acquired)
+	if (n == vcpu->acquired && (!vcpu->acquire || told))
 		return;
 	vcpu->acquire = false;
 	vcpu->acquired = n;

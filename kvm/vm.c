@@ -17,6 +17,7 @@
 #include "kvm/filter.h"
 #include "kvm/handler.h"
 #include "kvm/system.h"
+#include "include/lodge.h"
 #include "include/uapi/kvm_new.h"
 #include "kvm/vcpu.h"
 
@@ -229,6 +230,27 @@ static int enable_bus_cycle(struct vm *vm, uint64_t ns)
 	return 0;
 }
 
+/* What happened before the promise, or without it, is looked for once more. */
+static int enable_writes(struct vm *vm, uint64_t on)
+{
+	if (on > 1)
+		return -EINVAL;
+	__atomic_store_n(&vm->tells_writes, on, __ATOMIC_RELEASE);
+	__atomic_add_fetch(&vm->writes, 1, __ATOMIC_RELEASE);
+	return 0;
+}
+
+int vm_client_writes(struct call *c)
+{
+	const struct lodge_range *r = c->data;
+
+	if (r->addr + r->size < r->addr)
+		return -EINVAL;
+	engine_written(c->vm->engine, (const uint8_t *)(uintptr_t)r->addr,
+		       r->size);
+	return 0;
+}
+
 /* PAUSE never leaves; HLT: see exit_hlt(). */
 static int enable_disable_exits(struct vm *vm, uint64_t exits)
 {
@@ -272,6 +294,7 @@ static int enable(struct vm *vm, const struct kvm_enable_cap *cap)
 		vm->msr_exits = (uint8_t)arg;
 		return 0;
 	case KVM_CAP_X86_BUS_LOCK_EXIT: return enable_bus_lock(vm, arg);
+	case LODGE_CAP_WRITES: return enable_writes(vm, arg);
 	case KVM_CAP_DISABLE_QUIRKS2:
 		if (arg & ~(uint64_t)VM_QUIRKS)
 			return -EINVAL;

@@ -62,6 +62,7 @@ struct vm {
 	bool bus_lock_exits; /* KVM_BUS_LOCK_DETECTION_EXIT */
 	uint8_t msr_exits; /* KVM_MSR_EXIT_REASON_* that leave to the client */
 	uint32_t writes;   /* atomic: counts hints that guest RAM changed */
+	bool tells_writes; /* atomic: LODGE_CAP_WRITES is on */
 	struct filter *filter; /* of MSRs; changes with the guest stopped */
 
 	struct memslots mem;
@@ -94,7 +95,8 @@ static inline bool vm_is_dead(const struct vm *vm)
  */
 static inline void vm_note_write(struct vm *vm)
 {
-	__atomic_add_fetch(&vm->writes, 1, __ATOMIC_RELEASE);
+	if (!__atomic_load_n(&vm->tells_writes, __ATOMIC_RELAXED))
+		__atomic_add_fetch(&vm->writes, 1, __ATOMIC_RELEASE);
 }
 
 /* vCPUs made so far; vm->vcpus[0..n) may be read by any thread. */

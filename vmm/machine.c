@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "include/lodge.h"
 #include "lib/check.h"
 #include "vmm/acpi.h"
 #include "vmm/boot.h"
@@ -82,6 +83,31 @@ static int create_vm(struct machine *m, struct err *e)
 	if (ret >= 0)
 		ret = HV_CALL(m->hv, m->vm_fd, KVM_CREATE_PIT2, &pit, e);
 	return MIN(ret, 0);
+}
+
+/* Devices write to the guest's memory; only our own KVM wants to know. */
+static void tell_writes(void *ctx, const void *p, uint64_t len)
+{
+	struct machine *m = ctx;
+	struct lodge_range r = {(uintptr_t)p, len};
+
+	(void)hv_ioctl(m->hv, m->vm_fd, LODGE_WRITES, (uintptr_t)&r);
+}
+
+static int promise_writes(struct machine *m, struct err *e)
+{
+	struct kvm_enable_cap cap = {.cap = LODGE_CAP_WRITES, .args = {1}};
+	int ret = hv_ioctl(m->hv, m->vm_fd, KVM_CHECK_EXTENSION,
+			   LODGE_CAP_WRITES);
+
+	if (ret <= 0)
+		return 0;
+	ret = HV_CALL(m->hv, m->vm_fd, KVM_ENABLE_CAP, &cap, e);
+	if (ret < 0)
+		return ret;
+	m->dma.ctx = m;
+	m->dma.wrote = tell_writes;
+	return 0;
 }
 
 static int add_slot(struct machine *m, uint64_t gpa, uint64_t size,
@@ -253,6 +279,8 @@ static int machine_build(struct machine *m, struct err *e)
 		ret = create_vcpus(m, e);
 	if (!ret)
 		ret = load(m, e);
+	if (!ret)
+		ret = promise_writes(m, e);
 	/* Last: from here on input and time reach the devices. */
 	if (!ret)
 		ret = board_init(m, e);

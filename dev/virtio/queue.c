@@ -167,6 +167,22 @@ void vq_unpop(struct vq *vq, struct vq_elem *e)
 	free(e);
 }
 
+/* What the device stored: the pieces of a buffer, the areas of the ring. */
+static void tell_buffer(struct vq *vq, const struct vq_elem *e)
+{
+	for (unsigned i = e->out_n; i < e->out_n + e->in_n; i++)
+		dma_wrote(vq->dma, e->iov[i].iov_base, e->iov[i].iov_len);
+}
+
+static void tell_ring(struct vq *vq)
+{
+	const struct vq_format *f = format(vq);
+
+	if (vq->packed)
+		dma_wrote(vq->dma, vq->desc, vq->size * DESC_SIZE);
+	dma_wrote(vq->dma, vq->device, f->device_bytes(vq->size));
+}
+
 static struct vq_done mark_done(struct vq *vq, const struct vq_elem *e,
 				uint32_t len)
 {
@@ -206,12 +222,15 @@ void vq_push_many(struct vq *vq, struct vq_elem *const *e, const uint32_t *len,
 	ASSERT(n <= ARRAY_SIZE(done));
 	if (!vq->ready || vq->broken || !n)
 		return;
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
+		tell_buffer(vq, e[i]);
 		done[i] = mark_done(vq, e[i], len[i]);
+	}
 	if (vq->in_order)
 		give_in_order(vq);
 	else
 		format(vq)->give(vq, done, n);
+	tell_ring(vq);
 }
 
 void vq_push(struct vq *vq, const struct vq_elem *e, uint32_t len)
@@ -236,6 +255,7 @@ void vq_want_kick(struct vq *vq, bool on)
 		return;
 	vq->quiet = !on;
 	format(vq)->want_kick(vq);
+	tell_ring(vq);
 	/* The wish must be visible before the ring is looked at again. */
 	vq_fence();
 }
@@ -246,6 +266,7 @@ void vq_want_more(struct vq *vq)
 		return;
 	vq->quiet = true;
 	format(vq)->want_more(vq);
+	tell_ring(vq);
 	vq_fence();
 }
 

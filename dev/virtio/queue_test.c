@@ -83,6 +83,67 @@ static void round_trip(uint64_t features)
 	fake_exit(&r);
 }
 
+/* A second memory, brought up to date by what is told. */
+struct copy {
+	struct fakering *r;
+	uint8_t *mem;
+};
+
+static void update(void *ctx, const void *p, uint64_t len)
+{
+	struct copy *c = ctx;
+	size_t off = (size_t)((const uint8_t *)p - c->r->mem);
+
+	assert_true(off < FAKE_SIZE && len <= FAKE_SIZE - off);
+	memcpy(c->mem + off, p, len);
+}
+
+/* Nothing the device does to memory is kept from the KVM. */
+static void check_told(uint64_t features)
+{
+	struct fakering r;
+	struct copy c = {&r, malloc(FAKE_SIZE)};
+	struct iovec piece[3];
+	struct vq_elem *e;
+	uint16_t id;
+	uint32_t len;
+
+	assert_non_null(c.mem);
+	fake_init(&r, features & PACKED ? 7 : 64, features);
+	r.dma.wrote = update;
+	r.dma.ctx = &c;
+	for (unsigned i = 0; i < 100; i++) {
+		piece[0] = at(FAKE_DATA, 16);
+		piece[1] = at(FAKE_DATA + 0x1000 + rnd(4096), 1 + rnd(9000));
+		piece[2] = at(FAKE_DATA + 0x8000 + rnd(4096), 1 + rnd(100));
+		fake_add(&r, (uint16_t)(i % 7), piece, 3, 1, false);
+		memcpy(c.mem, r.mem, FAKE_SIZE);
+		e = vq_pop(&r.vq);
+		assert_non_null(e);
+		for (unsigned n = e->out_n; n < e->out_n + e->in_n; n++)
+			memset(e->iov[n].iov_base, (int)i, e->iov[n].iov_len);
+		vq_push(&r.vq, e, (uint32_t)e->in_len);
+		free(e);
+		vq_want_kick(&r.vq, i & 1);
+		if (i & 2)
+			vq_want_more(&r.vq);
+		assert_memory_equal(c.mem, r.mem, FAKE_SIZE);
+		assert_true(fake_get(&r, &id, &len));
+	}
+	fake_exit(&r);
+	free(c.mem);
+}
+
+static void test_tells(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		check_told(formats[i]);
+		check_told(formats[i] | EVENT);
+		check_told(formats[i] | ORDER);
+	}
+}
+
 static void test_round_trip(void **state)
 {
 	size_t i;
@@ -601,6 +662,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_tells),
 		cmocka_unit_test(test_backwards),
 		cmocka_unit_test(test_unpop),
 		cmocka_unit_test(test_push_many),

@@ -307,21 +307,29 @@ static size_t select_tests(const struct options *o, const struct suite *s,
 	return n;
 }
 
-static void list(const struct options *o, const struct suite_test **tests,
-		 size_t n)
+static int list(const struct options *o, const struct suite_test **tests,
+		size_t n)
 {
+	struct err e = {0};
 	size_t i;
 
-	if (o->json) {
-		report_list_json(stdout, tests, n);
-		return;
-	}
+	if (o->json)
+		return report_list_json(o->json, &o->run, tests, n, &e)
+			       ? fail(&e)
+			       : 0;
 	for (i = 0; i < n; i++)
 		printf("%s\t%s\t%s\n", tests[i]->name, tests[i]->file,
 		       tests[i]->groups ? tests[i]->groups : "");
+	return 0;
 }
 
 /* ---- what is printed ---- */
+
+/* What is for people, where JSON does not have standard output for itself. */
+static FILE *text_out(const struct options *o)
+{
+	return o->json && !*o->json ? stderr : stdout;
+}
 
 static bool expected(const struct suite_result *r, void *arg)
 {
@@ -333,10 +341,11 @@ static bool expected(const struct suite_result *r, void *arg)
 static void progress(const struct suite_result *r, void *arg)
 {
 	struct suite_result shown = *r;
+	FILE *f = text_out(arg);
 
 	shown.known = expected(r, arg);
-	report_line(stdout, &shown, isatty(STDOUT_FILENO));
-	fflush(stdout);
+	report_line(f, &shown, isatty(fileno(f)));
+	fflush(f);
 }
 
 static int write_with(const char *path, const struct suite_results *r,
@@ -359,7 +368,7 @@ static int write_files(const struct options *o, const struct suite_results *r,
 	int ret = 0;
 
 	if (o->json)
-		ret = report_json(*o->json ? o->json : "/dev/stdout", r, e);
+		ret = report_json(o->json, r, e);
 	if (!ret && o->tap)
 		ret = write_with(o->tap, r, report_tap, e);
 	if (!ret && o->junit)
@@ -370,17 +379,17 @@ static int write_files(const struct options *o, const struct suite_results *r,
 /* Tables, files, summary; the exit status. */
 static int conclude(const struct options *o, struct suite_results *r)
 {
+	FILE *f = text_out(o);
 	struct suite_counts c;
 	struct err e = {0};
-	unsigned int stale = known_apply(&o->known, r, stdout);
+	unsigned int stale = known_apply(&o->known, r, f);
 	int ret;
 
 	report_count(r, &c);
 	if (o->targets > 1 || o->merge)
-		report_table(stdout, r, isatty(STDOUT_FILENO));
-	fflush(stdout);
+		report_table(f, r, isatty(fileno(f)));
 	ret = write_files(o, r, &e);
-	report_summary(stdout, &c);
+	report_summary(f, &c);
 	if (ret)
 		return fail(&e);
 	return c.failed || c.missing || stale || !(c.passed + c.skipped);
@@ -457,7 +466,7 @@ static int test_suite(struct options *o)
 	n = select_tests(o, &s, tests);
 	ret = 0;
 	if (o->list)
-		list(o, tests, n);
+		ret = list(o, tests, n);
 	else
 		ret = run(o, tests, n);
 	free(tests);

@@ -32,17 +32,25 @@ static struct json_object *result_json(const struct suite_result *r)
 	return o;
 }
 
+static int write_json(const char *path, struct json_object *a, struct err *e)
+{
+	if (*path && json_object_to_file_ext(path, a, STYLE))
+		return err_set(e, -EIO, "%s: %s", path,
+			       json_util_get_last_err());
+	if (!*path)
+		printf("%s\n", json_object_to_json_string_ext(a, STYLE));
+	return 0;
+}
+
 int report_json(const char *path, const struct suite_results *r, struct err *e)
 {
 	struct json_object *a = json_object_new_array();
 	size_t i;
-	int ret = 0;
+	int ret;
 
 	for (i = 0; i < r->n; i++)
 		json_object_array_add(a, result_json(&r->v[i]));
-	if (json_object_to_file_ext(path, a, STYLE))
-		ret = err_set(e, -EIO, "%s: %s", path,
-			      json_util_get_last_err());
+	ret = write_json(path, a, e);
 	json_object_put(a);
 	return ret;
 }
@@ -149,7 +157,22 @@ int report_merge(const char *path, struct suite_results *r, struct err *e)
 
 /* ---- listing ---- */
 
-static struct json_object *test_json(const struct suite_test *t)
+/* What a test leaves out has a default. */
+static void put_resolved(struct json_object *o, const struct suite_run *run,
+			 const struct suite_test *t)
+{
+	char smp[SUITE_SMP], timeout[32];
+	struct err e = {0};
+
+	if (!suite_smp(&run->setup, t, smp, &e))
+		put(o, "smp", smp);
+	snprintf(timeout, sizeof(timeout), "%g", run->timeout);
+	if (!t->timeout || !*t->timeout)
+		put(o, "timeout", timeout);
+}
+
+static struct json_object *test_json(const struct suite_run *run,
+				     const struct suite_test *t)
 {
 	struct json_object *o = json_object_new_object();
 	const struct suite_key *k;
@@ -159,17 +182,22 @@ static struct json_object *test_json(const struct suite_test *t)
 		if (strcmp(k->name, "extra_params")) /* has another name */
 			put(o, k->name,
 			    *(char *const *)((const char *)t + k->offset));
+	put_resolved(o, run, t);
 	json_object_object_add(o, "line", json_object_new_int(t->line));
 	return o;
 }
 
-void report_list_json(FILE *f, const struct suite_test *const *tests, size_t n)
+int report_list_json(const char *path, const struct suite_run *run,
+		     const struct suite_test *const *tests, size_t n,
+		     struct err *e)
 {
 	struct json_object *a = json_object_new_array();
 	size_t i;
+	int ret;
 
 	for (i = 0; i < n; i++)
-		json_object_array_add(a, test_json(tests[i]));
-	fprintf(f, "%s\n", json_object_to_json_string_ext(a, STYLE));
+		json_object_array_add(a, test_json(run, tests[i]));
+	ret = write_json(path, a, e);
 	json_object_put(a);
+	return ret;
 }

@@ -166,6 +166,16 @@ void report_summary(FILE *f, const struct suite_counts *c)
 		c->skipped);
 }
 
+/* A # would begin a directive. */
+static void print_tap(FILE *f, const char *text)
+{
+	for (; *text; text++) {
+		if (*text == '#' || *text == '\\')
+			fputc('\\', f);
+		fputc(*text, f);
+	}
+}
+
 void report_tap(FILE *f, const struct suite_results *r)
 {
 	size_t i;
@@ -176,8 +186,9 @@ void report_tap(FILE *f, const struct suite_results *r)
 		bool good = PASSED(x->verdict) || x->verdict == VERDICT_SKIP ||
 			    x->known;
 
-		fprintf(f, "%s %zu - %s [%s]", good ? "ok" : "not ok", i + 1,
-			x->test, x->target);
+		fprintf(f, "%s %zu - ", good ? "ok" : "not ok", i + 1);
+		print_tap(f, x->test);
+		fprintf(f, " [%s]", x->target);
 		if (x->verdict == VERDICT_SKIP)
 			fprintf(f, " # SKIP %s", x->reason);
 		else if (x->known)

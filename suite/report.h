@@ -31,7 +31,7 @@ void report_summary(FILE *f, const struct suite_counts *c);
 void report_tap(FILE *f, const struct suite_results *r);
 void report_junit(FILE *f, const struct suite_results *r);
 
-/* An array of objects, one per test and target. */
+/* An array of objects, one per test and target; "": to standard output. */
 int report_json(const char *path, const struct suite_results *r, struct err *e);
 
 /*
@@ -41,8 +41,13 @@ int report_json(const char *path, const struct suite_results *r, struct err *e);
  */
 int report_merge(const char *path, struct suite_results *r, struct err *e);
 
-/* An array of objects with every parameter of each test. */
-void report_list_json(FILE *f, const struct suite_test *const *tests, size_t n);
+/*
+ * An array of objects with every parameter of each test, defaults among them;
+ * @path as for report_json().
+ */
+int report_list_json(const char *path, const struct suite_run *run,
+		     const struct suite_test *const *tests, size_t n,
+		     struct err *e);
 void report_free(struct suite_results *r);
 
 #endif

@@ -289,24 +289,49 @@ static int add_args(struct words *w, const struct suite_vmm *v,
 	return ret ? ret : add_pair(w, v->args, text, e);
 }
 
+static int resolve_smp(const struct suite_test *t, const char *const *env,
+		       char *out, struct err *e)
+{
+	struct words smp = {NULL, 0};
+	int ret = words_split(&smp, t->smp ? t->smp : "1", env, e);
+
+	if (!ret && smp.n != 1)
+		ret = err_set(e, -EINVAL, "[%s]: smp is one word", t->name);
+	if (!ret)
+		snprintf(out, SUITE_SMP, "%s", smp.v[0]);
+	words_free(&smp);
+	return ret;
+}
+
+static void max_smp(const struct suite_setup *s, char *out)
+{
+	snprintf(out, SUITE_SMP, "MAX_SMP=%d", s->max_smp);
+}
+
+int suite_smp(const struct suite_setup *s, const struct suite_test *t,
+	      char *out, struct err *e)
+{
+	char smp[SUITE_SMP];
+	const char *const env[] = {smp, NULL};
+
+	max_smp(s, smp);
+	return resolve_smp(t, env, out, e);
+}
+
 static int add_test(const struct suite_setup *s, const struct suite_vmm *v,
 		    const struct suite_test *t, const char *const *env,
 		    struct words *w, struct err *e)
 {
 	const char *params = *(char *const *)((const char *)t + v->params);
-	struct words smp = {NULL, 0};
-	char path[4096];
+	char path[4096], smp[SUITE_SMP];
 	int ret;
 
 	snprintf(path, sizeof(path), "%s/%s", s->dir, t->file);
 	ret = add_pair(w, v->kernel, path, e);
 	if (!ret)
-		ret = words_split(&smp, t->smp ? t->smp : "1", env, e);
-	if (!ret && smp.n != 1)
-		ret = err_set(e, -EINVAL, "[%s]: smp is one word", t->name);
+		ret = resolve_smp(t, env, smp, e);
 	if (!ret)
-		ret = add_pair(w, v->smp, smp.v[0], e);
-	words_free(&smp);
+		ret = add_pair(w, v->smp, smp, e);
 	if (!ret && s->machine && v->machine)
 		ret = add_pair(w, v->machine, s->machine, e);
 	if (!ret && s->env && v->initrd)
@@ -320,11 +345,11 @@ int suite_command(const struct suite_setup *s, const struct suite_target *t,
 		  const struct suite_test *test, struct words *out,
 		  char *reason, struct err *e)
 {
-	char smp[32], accel[32], dir[4096 + 16];
+	char smp[SUITE_SMP], accel[32], dir[4096 + 16];
 	const char *env[] = {smp, accel, dir, NULL};
 	int ret;
 
-	snprintf(smp, sizeof(smp), "MAX_SMP=%d", s->max_smp);
+	max_smp(s, smp);
 	snprintf(accel, sizeof(accel), "ACCEL=%s",
 		 strcmp(t->accel, "lodge") ? t->accel : "kvm");
 	snprintf(dir, sizeof(dir), "TEST_DIR=%s", s->dir);
@@ -410,13 +435,19 @@ static enum verdict judge_status(int status, const struct suite_end *end,
 	return VERDICT_FAIL;
 }
 
-enum verdict suite_judge(const struct suite_target *t,
-			 const struct suite_test *test,
-			 const struct suite_end *end, char *reason)
+/* A guest's bytes go into reports that others read. */
+static void make_plain(char *text)
+{
+	for (; *text; text++)
+		if (*text < ' ' || *text > '~')
+			*text = '?';
+}
+
+static enum verdict judge(const struct suite_target *t,
+			  const struct suite_end *end, char *reason)
 {
 	int status;
 
-	*reason = 0;
 	copy_summary(end->out, reason);
 	if (end->timed_out)
 		return VERDICT_TIMEOUT;
@@ -436,4 +467,16 @@ enum verdict suite_judge(const struct suite_target *t,
 		return VERDICT_FAIL;
 	}
 	return judge_status(status, end, reason);
+}
+
+enum verdict suite_judge(const struct suite_target *t,
+			 const struct suite_test *test,
+			 const struct suite_end *end, char *reason)
+{
+	enum verdict v;
+
+	*reason = 0;
+	v = judge(t, end, reason);
+	make_plain(reason);
+	return v;
 }

@@ -62,6 +62,12 @@ int suite_command(const struct suite_setup *s, const struct suite_target *t,
 		  const struct suite_test *test, struct words *out,
 		  char *reason, struct err *e);
 
+#define SUITE_SMP 32
+
+/* The number of processors in words, "1" where none is said; SUITE_SMP. */
+int suite_smp(const struct suite_setup *s, const struct suite_test *t,
+	      char *out, struct err *e);
+
 /* The verdict by the monitor's convention, and in @reason (256) why. */
 enum verdict suite_judge(const struct suite_target *t,
 			 const struct suite_test *test,

@@ -82,6 +82,11 @@ static int set_machine(struct config *c, const char *arg, struct err *e)
 	return 1;
 }
 
+static int set_kvm(struct config *c, const char *arg, struct err *e)
+{
+	return config_accel(c, "kvm", e);
+}
+
 static int set_no_reboot(struct config *c, const char *arg, struct err *e)
 {
 	c->no_reboot = true;
@@ -120,11 +125,14 @@ static const struct option options[] = {
 	 "lodge: our own; kvm: the kernel's, if it runs 64-bit guests;\n"
 	 "auto: the kernel's if it does, else ours (auto)",
 	 config_accel},
+	{"enable-kvm", NULL, "-accel kvm", set_kvm},
 	{"machine", "TYPE",
 	 "pc, q35, versions of them as pc-q35-10.0, or microvm: without\n"
-	 "PCI; also pci=on|off, accel=KVM, smp-cache.N.cache=l1d|l1i|l2|l3,\n"
+	 "PCI; also pci=on|off, pit=off, accel=KVM, "
+	 "smp-cache.N.cache=l1d|l1i|l2|l3,\n"
 	 "smp-cache.N.topology=LEVEL; help lists them (pc)",
 	 set_machine},
+	{"M", "TYPE", "the same", set_machine},
 	{"device", "DEVICE",
 	 "isa-debug-exit[,iobase=PORT][,iosize=BYTES]: the guest sets the\n"
 	 "exit status; pvpanic[,ioport=PORT]: the guest reports a panic;\n"
@@ -169,6 +177,10 @@ static const struct option options[] = {
 	 set_nodefaults},
 	{"display", "none", "there is none", set_no_display},
 	{"vnc", "none", "there is none", set_no_display},
+	{"vga", "none", "there is none", set_no_display},
+	{"parallel", "none", "there is none", set_no_display},
+	{"net", "none", "no network but by -device", set_no_display},
+	{"nic", "none", "no network but by -device", set_no_display},
 	{"no-reboot", NULL, "a reset of the guest ends the run", set_no_reboot},
 	{"name", "NAME", "a name for this guest, put into messages", set_name},
 };

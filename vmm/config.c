@@ -22,6 +22,7 @@ void config_init(struct config *c)
 	*c = (struct config){
 		.ram_size = RAM_DEFAULT,
 		.pci = true,
+		.pit = true,
 		.pvpanic_port = 0x505,
 		.debug_exit_port = 0x501,
 		.debug_exit_size = 2,
@@ -107,6 +108,36 @@ static int machine_type(struct config *c, const char *type, struct err *e)
 	return ret;
 }
 
+/* What these machines are, and cannot be otherwise. */
+static const struct {
+	const char *name;
+	bool is;
+} machine_facts[] = {
+	{"acpi", true},           {"i8042", true},  {"kernel-irqchip", true},
+	{"kernel_irqchip", true}, {"hpet", false},  {"smm", false},
+	{"vmport", false},        {"usb", false},   {"graphics", false},
+	{"nvdimm", false},        {"smbus", false}, {"sata", false},
+};
+
+/* 1: it is none of these. */
+static int machine_fact(const struct keyval *kv, struct err *e)
+{
+	bool want;
+	size_t i;
+	int ret;
+
+	for (i = 0; i < ARRAY_SIZE(machine_facts); i++) {
+		if (strcmp(kv->key, machine_facts[i].name))
+			continue;
+		ret = keyval_bool(kv->value, &want, e);
+		if (!ret && want != machine_facts[i].is)
+			ret = err_set(e, -EINVAL, "%s is always %s", kv->key,
+				      want ? "off" : "on");
+		return ret;
+	}
+	return 1;
+}
+
 static int machine_property(struct config *c, const struct keyval *kv,
 			    struct err *e)
 {
@@ -114,15 +145,21 @@ static int machine_property(struct config *c, const struct keyval *kv,
 
 	if (!strcmp(kv->key, "pci"))
 		return keyval_bool(kv->value, &c->pci, e);
+	if (!strcmp(kv->key, "pit"))
+		return keyval_bool(kv->value, &c->pit, e);
 	if (!strcmp(kv->key, "accel"))
 		return config_accel(c, kv->value, e);
+	ret = machine_fact(kv, e);
+	if (ret <= 0)
+		return ret;
 	ret = request_property(&c->cpu, kv->key, kv->value, e);
 	if (ret)
 		return MIN(ret, 0);
-	return err_set(e, -EINVAL,
-		       "'%s' is not offered (type=, pci=on|off, accel=, "
-		       "smp-cache.N.cache=, smp-cache.N.topology=)",
-		       kv->bare ? kv->value : kv->key);
+	return err_set(
+		e, -EINVAL,
+		"'%s' is not offered (type=, pci=on|off, pit=on|off, accel=, "
+		"smp-cache.N.cache=, smp-cache.N.topology=)",
+		kv->bare ? kv->value : kv->key);
 }
 
 int config_machine(struct config *c, const char *arg, struct err *e)

@@ -42,6 +42,7 @@ struct config {
 	struct request cpu; /* the processors, and the machine's type */
 	enum config_accel accel;
 	bool pci;
+	bool pit; /* the 8254 and what hangs on it */
 	bool no_reboot;
 	bool nodefaults;
 	bool pc_testdev;

@@ -199,7 +199,12 @@ static void test_names(void **state)
 			   "smp-cache.0.topology=die");
 	no(config_machine, "q35,smp-cache.0.cache=l4", "l4");
 	no(config_machine, "isapc", "no machine type");
-	no(config_machine, "pc,usb=on", "usb");
+	no(config_machine, "pc,usb=on", "usb is always off");
+	no(config_machine, "pc,kernel-irqchip=split", "split");
+	no(config_machine, "q35,acpi=off", "acpi is always on");
+	assert_true(ok(config_machine, "q35,usb=off,hpet=off,acpi=on").pit);
+	assert_false(ok(config_machine, "pc,pit=off").pit);
+	no(config_machine, "pc,pit=maybe", "maybe");
 	no(config_machine, "pc,pci=maybe", "maybe");
 }
 

@@ -80,7 +80,7 @@ static int create_vm(struct machine *m, struct err *e)
 			       e);
 	if (ret >= 0)
 		ret = HV_CALLN(m->hv, m->vm_fd, KVM_CREATE_IRQCHIP, 0, e);
-	if (ret >= 0)
+	if (ret >= 0 && m->config->pit)
 		ret = HV_CALL(m->hv, m->vm_fd, KVM_CREATE_PIT2, &pit, e);
 	return MIN(ret, 0);
 }

@@ -264,6 +264,17 @@ static void test_rtc(void)
 	check(rtc(0x50) == 0x5a, "memory remembers");
 }
 
+/* A machine without one: see unittests.cfg. */
+static void test_no_pit(void)
+{
+	outb(0x43, 0x34);
+	outb(0x40, 0x12);
+	outb(0x40, 0x34);
+	outb(0x43, 0);
+	check(inb(0x40) == 0xff && inb(0x40) == 0xff, "no counter 0");
+	check(inb(0x61) == 0xff, "no speaker's port");
+}
+
 void setup(void)
 {
 	boot_pml4[1] = (uint64_t)pdpt1 | P | RW;
@@ -298,5 +309,7 @@ const struct test tests[] = {
 	 NEEDS_BOARD},
 	{"rtc", test_rtc, "Motorola MC146818A \"Register D\", \"RAM\"",
 	 NEEDS_BOARD},
+	{"no-pit", test_no_pit,
+	 "QEMU -machine pit=off: \"Intel 8254\" is not there", NEEDS_BOARD},
 	{NULL},
 };

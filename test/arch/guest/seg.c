@@ -715,7 +715,7 @@ const struct test tests[] = {
 	{"code16", test_code16,
 	 "SDM 3A \"Defining 16-Bit and 32-Bit Program Modules\""},
 	{"stack16", test_stack16,
-	 "SDM 3A \"Transferring Control Among Mixed-Size Code Segments\": the "
+	 "SDM 3B \"Transferring Control Among Mixed-Size Code Segments\": the "
 	 "B flag"},
 	{"stack-limit", test_stack_limit, "SDM 3A \"Limit Checking\": pushes"},
 	{"code-limit", test_code_limit,

@@ -400,7 +400,8 @@ const struct test tests[] = {
 	{"zero", test_zero,
 	 "SDM 2 \"REP/REPE/REPZ/REPNE/REPNZ\": a count of 0"},
 	{"addr32", test_addr32,
-	 "SDM 1 \"Instruction-Prefix Use in 64-Bit Mode\": address size"},
+	 "SDM 1 \"Operand Size and Address Size in 64-Bit Mode\": address "
+	 "size"},
 	{"segment", test_segment,
 	 "SDM 1 \"String Operations\": the source's segment may be "
 	 "overridden"},

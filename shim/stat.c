@@ -13,6 +13,10 @@
 #define MAJOR_MISC 10
 #define MINOR_KVM  232
 
+#define PARAM_LINK "/memfd:kvm-parameter (deleted)"
+#define PARAM_SIZE 4096
+#define PARAM_MAX  64 /* bytes there really are */
+
 /* What the rest of a forged answer is taken from. */
 static const char *model_of(enum path_kind kind)
 {
@@ -50,7 +54,7 @@ static int forge(enum path_kind kind, const char *param, struct stat *st)
 			return -1;
 	st->st_mode = mode_of(kind);
 	st->st_rdev = kind == PATH_KVM ? makedev(MAJOR_MISC, MINOR_KVM) : 0;
-	st->st_size = kind == PATH_PARAM ? 4096 : 0;
+	st->st_size = kind == PATH_PARAM ? PARAM_SIZE : 0;
 	errno = saved;
 	return 0;
 }
@@ -72,6 +76,27 @@ static bool serve_fd(int fd, struct stat *st, int *ret)
 		return false;
 	*ret = forge(PATH_KVM, NULL, st);
 	return true;
+}
+
+/*
+ * A parameter that is open: like all files of sysfs as long as a page, which
+ * some read by their length. A memfd has no name and not much in it.
+ */
+static int opened(int fd, struct stat *st, int ret)
+{
+	char path[32], link[32];
+	ssize_t n;
+
+	if (likely(ret || st->st_nlink || st->st_size > PARAM_MAX ||
+		   !S_ISREG(st->st_mode)))
+		return ret;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = real()->readlink(path, link, sizeof(link));
+	if (n != sizeof(PARAM_LINK) - 1 || memcmp(link, PARAM_LINK, (size_t)n))
+		return ret;
+	st->st_mode = mode_of(PATH_PARAM);
+	st->st_size = PARAM_SIZE;
+	return ret;
 }
 
 /* One layout under two names. */
@@ -112,14 +137,16 @@ SHIM_API int fstat(int fd, struct stat *st)
 {
 	int r;
 
-	return serve_fd(fd, st, &r) ? r : real()->fstat(fd, st);
+	return serve_fd(fd, st, &r) ? r : opened(fd, st, real()->fstat(fd, st));
 }
 
 SHIM_API int fstat64(int fd, struct stat64 *st)
 {
 	int r;
 
-	return serve_fd(fd, PLAIN(st), &r) ? r : real()->fstat64(fd, st);
+	return serve_fd(fd, PLAIN(st), &r)
+		       ? r
+		       : opened(fd, PLAIN(st), real()->fstat64(fd, st));
 }
 
 SHIM_API int fstatat(int dir, const char *path, struct stat *st, int flags)

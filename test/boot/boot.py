@@ -159,6 +159,10 @@ def judge_machine(lines, opts):
     mib = int(memory[1]) / 1024
     if not opts.memory * 0.93 - 64 <= mib <= opts.memory:
         raise Failed("%d MiB of memory, not %d" % (mib, opts.memory))
+    if opts.vendor:
+        name = {"intel": "GenuineIntel", "amd": "AuthenticAMD"}[opts.vendor]
+        if not find(lines, r"^vendor_id\s*: %s$" % name)[1]:
+            raise Failed("the processor is not of " + opts.vendor)
     _, flags = find(lines, r"^flags\s*: (.*)")
     for name in opts.without:
         if not flags or name in flags[1].split():
@@ -210,7 +214,9 @@ def command(opts, initrd):
     if opts.vmm:
         vmm = shlex.split(opts.vmm)
     elif opts.qemu is not None:
-        vmm = [opts.lodge, "kvm", "--"] + qemu_program(opts.next_qemu) + [
+        vendor = ["--vendor", opts.vendor] if opts.vendor else []
+        vmm = [opts.lodge, "kvm"] + vendor + ["--"] + \
+            qemu_program(opts.next_qemu) + [
             "-accel", "kvm", "-cpu", "max", "-nic", "none"] + \
             shlex.split(opts.qemu)
     if opts.refuse:
@@ -278,6 +284,8 @@ def options():
                     help="QEMU on Lodge's KVM, with its further options")
     ap.add_argument("--next-qemu", action="store_true",
                     help="with --qemu: the newest suite's")
+    ap.add_argument("--vendor", choices=("intel", "amd"),
+                    help="with --qemu: the processor to pass for")
     ap.add_argument("--lodge", default=os.path.join(ROOT, "build", "lodge"))
     ap.add_argument("--kernel", default="cloud",
                     choices=("cloud", "generic", "next"))

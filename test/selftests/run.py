@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""run.py --lodge LODGE [--vendor V] [--report] [PROGRAM]...
+"""run.py --lodge LODGE [--vendor V] [--wave N] [--report] [PROGRAM]...
 
 Runs the kernel's own tests of KVM (tools/selftests builds them) unmodified
 under `lodge kvm`, each in a PID namespace of its own with a time limit, so
@@ -9,7 +9,7 @@ expected.txt beside this file. Passes and skips are counted apart; a skip has
 to name the reason it is expected for. Anything else than what is expected is
 reported and fails the run, a pass included.
 
-Without a name all programs run. --report only prints the verdicts. Exit
+Without a name all programs run, or those of a wave. --report only prints the verdicts. Exit
 status 77: this host allows no PID namespace.
 """
 import argparse
@@ -124,11 +124,14 @@ def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--lodge", required=True)
     ap.add_argument("--vendor")
+    ap.add_argument("--wave", type=int)
     ap.add_argument("--report", action="store_true")
     ap.add_argument("program", nargs="*")
     opts = ap.parse_args()
 
     rows = read_expected(os.path.join(HERE, "expected.txt"))
+    if opts.wave and not opts.program:
+        opts.program = [x for x in rows if rows[x].wave == opts.wave]
     inside = namespace()
     if not inside:
         print("no PID namespaces here")

@@ -115,6 +115,7 @@ struct case_row {
 
 /* For a host that answers CPUID as `lodge kvm` can. */
 static const struct case_row cpuid_cases[] = {
+	{"tool", tool_all},
 	{"cpuid", cpuid_answers},         {"cpuid-bytes", cpuid_bytes},
 	{"cpuid-signals", cpuid_signals}, {"cpuid-threads", cpuid_threads},
 	{"cpuid-guest", cpuid_guest},     {"cpuid-exec", cpuid_exec},

@@ -93,6 +93,9 @@ void processes_exec(void);
 void processes_spawn(void);
 void processes_exit(void);
 
+/* ---- tool.c ---- */
+void tool_all(void);
+
 /* ---- cpuid.c ---- */
 void cpuid_answers(void);
 void cpuid_bytes(void);

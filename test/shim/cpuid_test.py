@@ -12,7 +12,8 @@ import tempfile
 
 LODGE, CLIENT = (os.path.abspath(p) for p in sys.argv[1:])
 CASES = ["cpuid", "cpuid-bytes", "cpuid-signals", "cpuid-threads",
-         "cpuid-guest", "cpuid-exec", "cpuid-late"]
+         "cpuid-guest", "cpuid-exec", "cpuid-late",
+         "tool"]
 NAMES = {"intel": "GenuineIntel", "amd": "AuthenticAMD"}
 problems = []
 

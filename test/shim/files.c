@@ -95,6 +95,9 @@ void files_params(void)
 	CHECK(!strcmp(text, "Y\n") || !strcmp(text, "N\n"));
 	fclose(f);
 	CHECK(!stat(path, &st) && S_ISREG(st.st_mode));
+	fd = open(path, O_RDONLY);
+	CHECK(fd >= 0 && !fstat(fd, &st) && S_ISREG(st.st_mode));
+	CHECK(st.st_size == 4096 && !(st.st_mode & 0222) && !close(fd));
 	CHECK(!stat("/sys/module/kvm/parameters", &st) && S_ISDIR(st.st_mode));
 	FAILS(open(path, O_RDWR), EACCES);
 	FAILS(open("/sys/module/kvm/parameters/no_such", O_RDONLY), ENOENT);

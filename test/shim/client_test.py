@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """client_test.py LODGE CLIENT: every case of the client, each in a process of
-its own, under `lodge kvm`."""
+its own, under `lodge kvm`, and what a KVM_RUN costs there."""
 import subprocess
 import sys
 
 LIMIT = 30
+ROUND_TRIP_NS = 1000
 
 
 def main():
@@ -24,6 +25,11 @@ def main():
         if status or text:
             bad.append(name)
             print("FAILED %s: %s\n%s" % (name, status, text))
+    run = subprocess.run([lodge, "kvm", "--", client, "round-trip"],
+                         capture_output=True, text=True, timeout=LIMIT)
+    print("KVM_RUN to a port exit and back: %s ns" % run.stdout.strip())
+    if run.returncode or int(run.stdout) >= ROUND_TRIP_NS:
+        bad.append("round-trip")
     print("%d cases, %d failed" % (len(names), len(bad)))
     return 1 if bad or not names else 0
 

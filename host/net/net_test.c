@@ -577,13 +577,13 @@ static void test_user_dhcp(void **state)
 		.search = {"one.test", "two.test"},
 	};
 	struct card *c = plug(net_user_open(&o, NULL));
-	uint8_t p[300];
-	struct iovec iov = {p, make_discover(p)};
+	uint8_t p[312] = {0};
+	struct iovec iov = {p, 12 + make_discover(p + 12)};
 
 	assert_int_equal(net_send(c->net, 0, &iov, 1), 0);
 	wait_frames(c, 1);
-	assert_memory_equal(c->frame[0] + 14 + 20 + 8 + 16, "\x0a\x09\x08\x4d",
-			    4);
+	assert_memory_equal(c->frame[0] + 12 + 14 + 20 + 8 + 16,
+			    "\x0a\x09\x08\x4d", 4);
 	assert_true(
 		find_bytes(c->frame[0], c->len[0], "\6\4\x0a\x09\x08\5", 6));
 	assert_true(find_bytes(c->frame[0], c->len[0], "guesty", 6));

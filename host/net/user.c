@@ -3,7 +3,9 @@
  * The network of a process without privilege: libslirp ends the guest's
  * connections here and makes host connections in their place. It is not made
  * for threads, so all calls of it are on one thread of its own; frames from
- * the guest wait for it in a queue. Left out: SMB.
+ * the guest wait for it in a queue. The library knows whole segments with
+ * checksums only: what the guest leaves open is done here, what the library
+ * cuts is put together again. Left out: SMB.
  */
 #include <errno.h>
 #include <poll.h>
@@ -15,14 +17,17 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/net/gro.h"
 #include "host/net/userconf.h"
 
+#define HEADER    12   /* until the card says another */
 #define QUEUE_MAX 1024 /* frames waiting, each way */
-#define FRAME_MAX 65536
+#define FRAME_MAX (GRO_HEADER + GRO_FRAME)
 
 struct frame {
 	struct frame *next;
 	size_t len;
+	unsigned header; /* bytes of it that are a virtio-net header */
 	uint8_t bytes[];
 };
 
@@ -58,6 +63,8 @@ struct user {
 	struct pollfd *poll;
 	unsigned polls, poll_max;
 	struct frames backlog; /* to the guest; this thread's */
+	struct gro gro;        /* the same */
+	unsigned gro_header;   /* the same: the guest's */
 	struct timer *timers;
 	struct guestfwd *guestfwd;
 	pthread_mutex_t user_lock; /* held while receive() runs */
@@ -65,6 +72,8 @@ struct user {
 	bool attached;
 	pthread_mutex_t lock; /* everything below */
 	struct frames outgoing;
+	unsigned header;
+	struct net_offloads guest;
 	bool stop;
 };
 
@@ -112,35 +121,58 @@ static void wake(struct user *u)
 
 /* ---- to the guest ---- */
 
-static bool deliver(struct user *u, const uint8_t *frame, size_t len)
+static bool deliver(struct user *u, const uint8_t *frame, size_t len,
+		    unsigned header)
 {
 	bool taken = true;
 
 	pthread_mutex_lock(&u->user_lock);
 	if (u->attached)
-		taken = u->user.receive(u->user.opaque, 0, frame, len, 0);
+		taken = u->user.receive(u->user.opaque, 0, frame, len, header);
 	pthread_mutex_unlock(&u->user_lock);
 	return taken;
+}
+
+/* What was put together is complete. */
+static void end_frame(struct user *u)
+{
+	unsigned header = u->gro_header;
+	struct frame *f;
+	uint8_t *p;
+	size_t len;
+
+	if (!u->gro.segments)
+		return;
+	p = gro_finish(&u->gro, header, &len);
+	if (!u->backlog.head && deliver(u, p, len, header))
+		return;
+	f = u->backlog.count < QUEUE_MAX ? malloc(sizeof(*f) + len) : NULL;
+	if (!f)
+		return;
+	f->len = len;
+	f->header = header;
+	memcpy(f->bytes, p, len);
+	push(&u->backlog, f);
 }
 
 static ssize_t on_packet(const void *buf, size_t len, void *opaque)
 {
 	struct user *u = opaque;
-	struct frame *f;
 
-	if (!u->backlog.head && deliver(u, buf, len))
+	if (len > GRO_FRAME)
 		return (ssize_t)len;
-	f = u->backlog.count < QUEUE_MAX ? malloc(sizeof(*f) + len) : NULL;
-	if (f) {
-		f->len = len;
-		memcpy(f->bytes, buf, len);
-		push(&u->backlog, f);
+	if (!gro_append(&u->gro, buf, len)) {
+		end_frame(u);
+		gro_start(&u->gro, buf, len);
 	}
+	if (u->gro.last)
+		end_frame(u);
 	return (ssize_t)len;
 }
 
 static void flush(struct user *u)
 {
+	end_frame(u);
 	pthread_mutex_lock(&u->user_lock);
 	if (u->attached)
 		u->user.flush(u->user.opaque, 0);
@@ -150,8 +182,10 @@ static void flush(struct user *u)
 /* True when nothing waits any more. */
 static bool deliver_backlog(struct user *u)
 {
-	while (u->backlog.head) {
-		if (!deliver(u, u->backlog.head->bytes, u->backlog.head->len))
+	const struct frame *f;
+
+	while ((f = u->backlog.head)) {
+		if (!deliver(u, f->bytes, f->len, f->header))
 			return false;
 		free(shift(&u->backlog));
 	}
@@ -398,9 +432,14 @@ static bool take_outgoing(struct user *u)
 	q = u->outgoing;
 	u->outgoing = (struct frames){0};
 	stop = u->stop;
+	u->gro_header = u->header;
+	u->gro.csum = u->guest.csum;
+	u->gro.tso4 = u->guest.tso4;
+	u->gro.tso6 = u->guest.tso6;
 	pthread_mutex_unlock(&u->lock);
 	while ((f = shift(&q))) {
-		slirp_input(u->slirp, f->bytes, (int)f->len);
+		slirp_input(u->slirp, f->bytes + f->header,
+			    (int)(f->len - f->header));
 		free(f);
 	}
 	return !stop;
@@ -424,8 +463,8 @@ static void *user_main(void *arg)
 			slirp_pollfds_fill(u->slirp, &ms, add_poll, u);
 			guestfwd_poll(u);
 		}
-		flush(u);
 		ms = run_timers(u, ms);
+		flush(u);
 		ret = poll(u->poll, u->polls,
 			   ms == UINT32_MAX ? -1 : (int)MIN(ms, 60000U));
 		if (u->poll[0].revents)
@@ -462,25 +501,41 @@ static void user_detach(struct net *net)
 	wake(u);
 }
 
-static int user_send(struct net *net, unsigned q, const struct iovec *iov,
-		     unsigned n)
+/* The frame in @iov, its checksums done; NULL: not one, or no memory. */
+static struct frame *take_frame(const struct iovec *iov, unsigned n,
+				unsigned header)
 {
-	struct user *u = (struct user *)net;
-	struct frame *f;
 	size_t len = iov_length(iov, n);
+	struct frame *f;
 	unsigned i;
-	bool first;
 
-	if (len > FRAME_MAX)
-		return -EINVAL;
+	if (len > FRAME_MAX || len <= header)
+		return NULL;
 	f = malloc(sizeof(*f) + len);
 	if (!f)
-		return 0;
+		return NULL;
+	f->header = header;
 	f->len = 0;
 	for (i = 0; i < n; i++) {
 		memcpy(f->bytes + f->len, iov[i].iov_base, iov[i].iov_len);
 		f->len += iov[i].iov_len;
 	}
+	if (gro_complete(f->bytes, f->bytes + header, len - header))
+		return f;
+	free(f);
+	return NULL;
+}
+
+static int user_send(struct net *net, unsigned q, const struct iovec *iov,
+		     unsigned n)
+{
+	struct user *u = (struct user *)net;
+	struct frame *f = take_frame(
+		iov, n, __atomic_load_n(&u->header, __ATOMIC_RELAXED));
+	bool first;
+
+	if (!f)
+		return -EINVAL;
 	pthread_mutex_lock(&u->lock);
 	first = !u->outgoing.head;
 	if (u->outgoing.count < QUEUE_MAX) {
@@ -492,6 +547,18 @@ static int user_send(struct net *net, unsigned q, const struct iovec *iov,
 	if (first)
 		wake(u);
 	return 0;
+}
+
+static void user_set_up(struct net *net, unsigned header,
+			const struct net_offloads *guest)
+{
+	struct user *u = (struct user *)net;
+
+	pthread_mutex_lock(&u->lock);
+	__atomic_store_n(&u->header, header, __ATOMIC_RELAXED);
+	u->guest = *guest;
+	pthread_mutex_unlock(&u->lock);
+	wake(u); /* before more frames of the old kind are made */
 }
 
 static void user_room(struct net *net, unsigned q)
@@ -534,6 +601,7 @@ static const struct net_ops user_ops = {
 	.detach = user_detach,
 	.send = user_send,
 	.room = user_room,
+	.set_up = user_set_up,
 	.close = user_close,
 };
 
@@ -560,7 +628,12 @@ static struct user *make(struct err *e)
 		err_set(e, -ENOMEM, "out of memory");
 		return NULL;
 	}
-	u->net.ops = &user_ops;
+	u->net = (struct net){
+		.ops = &user_ops,
+		.has_header = true,
+		.can = {.csum = true, .tso4 = true, .tso6 = true},
+	};
+	u->header = HEADER;
 	u->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	u->poll_max = 32;
 	u->poll = calloc(u->poll_max, sizeof(*u->poll));

@@ -1,0 +1,210 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The default guest of `make run` on a host without privileges.
+
+It runs in a network namespace of its own, with a name server and a web server
+of ours as all there is, and without any capability (as root: all of them are
+given up). The guest must have an address by DHCP, find names, fetch a file,
+and be reached through a forwarded port and a forwarded UNIX socket; an
+address of its network must lead to a program here and to a server here.
+"""
+import argparse
+import hashlib
+import http.server
+import os
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+
+from boot import ROOT, SKIP, Failed, Skipped, Vmm, tail
+
+ADDRESS = "192.0.2.77"          # of every name
+
+
+class NameServer(threading.Thread):
+    """Answers every question with one address."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 53))
+        self.asked = set()
+        self.start()
+
+    def run(self):
+        while True:
+            question, peer = self.socket.recvfrom(512)
+            end, labels = 12, []
+            while question[end]:
+                labels.append(question[end + 1:end + 1 + question[end]])
+                end += 1 + question[end]
+            self.asked.add(b".".join(labels).decode())
+            ipv4 = question[end + 1:end + 3] == b"\0\1"
+            head = question[:2] + struct.pack(">5H", 0x8180, 1, ipv4, 0, 0)
+            answer = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4" + \
+                socket.inet_aton(ADDRESS) if ipv4 else b""
+            self.socket.sendto(head + question[12:end + 5] + answer, peer)
+
+
+class WebServer:
+    """One file by HTTP."""
+
+    def __init__(self):
+        data = os.urandom(8 << 20)
+        self.sum = hashlib.sha256(data).hexdigest()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *args):
+                pass
+
+        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0),
+                                                    Handler)
+        self.port = self.http.server_address[1]
+        threading.Thread(target=self.http.serve_forever,
+                         daemon=True).start()
+
+
+class Echo(threading.Thread):
+    """Sends one connection's first bytes back in capitals."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.start()
+
+    def run(self):
+        link, _ = self.listener.accept()
+        link.sendall(link.recv(100).upper())
+
+
+def shell(vmm, command, pattern, seconds=60):
+    """Types a command; the shell echoes it, so the answer is marked."""
+    vmm.type(command + "\n")
+    vmm.wait_for(pattern, seconds)
+
+
+def forwarded(vmm, family, address, number):
+    """Sends a file into the guest through a forwarded port."""
+    data = os.urandom(2 << 20)
+    vmm.type("nc -l -p %d </dev/null >/tmp/f%d &\n" % (number, number))
+    shell(vmm, "until netstat -ltn | grep -q ':%d '; do :; done; "
+          "echo ready$?%d" % (number, number), "^ready0%d$" % number)
+    with socket.socket(family) as s:
+        s.settimeout(30)
+        s.connect(address)
+        s.sendall(data)
+    shell(vmm, "wait; sha256sum /tmp/f%d" % number,
+          "^%s " % hashlib.sha256(data).hexdigest())
+
+
+def try_all(vmm, opts, folder, servers):
+    names, web = servers
+    vmm.wait_for(r"^Network: 10\.0\.2\.15/24, name server 10\.0\.2\.3$",
+                 opts.timeout)
+    vmm.wait_for(r"guest:.*# ", 30)
+    print("  DHCP")
+    shell(vmm, "nslookup some.lodge.test", ADDRESS.replace(".", r"\."))
+    if "some.lodge.test" not in names.asked:
+        raise Failed("the name server here was not asked")
+    print("  DNS")
+    shell(vmm, "wget -q -O - http://10.0.2.2:%d/ | sha256sum" % web.port,
+          "^%s " % web.sum)
+    print("  TCP out")
+    forwarded(vmm, socket.AF_INET, ("127.0.0.1", opts.port), 71)
+    forwarded(vmm, socket.AF_UNIX, folder + "/forward", 72)
+    print("  TCP in")
+    shell(vmm, "echo hello | timeout 5 nc 10.0.2.100 7", "^from guest: hello$")
+    shell(vmm, "echo shout | timeout 5 nc 10.0.2.101 7", "^SHOUT$")
+    print("  guestfwd")
+    vmm.wait_for(r"guest:\S+# \S*$", 30)
+    vmm.type("exit\n")
+    if vmm.finish(30):
+        raise Failed("the guest did not end well")
+
+
+def command(opts, folder, echo):
+    """As make run has it, with what is forwarded."""
+    os.environ["LODGE_NET"] = ",".join([
+        "hostfwd=tcp:127.0.0.1:%d-:71" % opts.port,
+        "hostfwd=unix:%s/forward-:72" % folder,
+        "guestfwd=tcp:10.0.2.100:7-cmd:sed -u s/^/from\\ guest:\\ /",
+        "guestfwd=tcp:10.0.2.101:7-tcp:127.0.0.1:%d" % echo.port])
+    run = [os.path.join(ROOT, "tools", "run-default"), opts.lodge]
+    if not os.geteuid():
+        run = ["setpriv", "--bounding-set=-all", "--inh-caps=-all",
+               "--ambient-caps=-all", "--no-new-privs"] + run
+    return run
+
+
+def boot(opts):
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        path = folder + "/resolv.conf"
+        with open(path, "w", encoding="ascii") as f:
+            f.write("nameserver 127.0.0.1\n")
+        subprocess.run(["mount", "--bind", path, "/etc/resolv.conf"],
+                       check=True)
+        servers, echo = (NameServer(), WebServer()), Echo()
+        with socket.create_server(("127.0.0.1", 0)) as s:
+            opts.port = s.getsockname()[1]
+        vmm = Vmm(command(opts, folder, echo),
+                  open(opts.log, "wb") if opts.log else None)
+        try:
+            try_all(vmm, opts, folder, servers)
+        except Failed:
+            tail(vmm)
+            raise
+        finally:
+            vmm.kill()
+
+
+def options():
+    ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    ap.add_argument("--lodge", default=os.path.join(ROOT, "build", "lodge"))
+    ap.add_argument("--timeout", type=int, default=90)
+    ap.add_argument("--log", help="file for the serial output")
+    ap.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    return ap.parse_args()
+
+
+def outside():
+    """Runs this again where it has a network of its own."""
+    unshare = ["unshare", "-n", "-m"] + (["-r"] if os.geteuid() else [])
+    if subprocess.run(unshare + ["true"],
+                      stderr=subprocess.DEVNULL).returncode:
+        raise Skipped("no namespaces here")
+    # Whatever must be fetched needs the network that is left behind.
+    subprocess.run([os.path.join(ROOT, "tools", "guest"), "--print-kernel",
+                    "--print-initrd", "shell"], check=True,
+                   stdout=subprocess.DEVNULL)
+    return subprocess.run(unshare + [sys.executable] + sys.argv +
+                          ["--inside"]).returncode
+
+
+def main():
+    opts = options()
+    try:
+        if not opts.inside:
+            return outside()
+        boot(opts)
+        return 0
+    except Failed as e:
+        print("failed: %s" % e)
+        return 1
+    except Skipped as e:
+        print("skipped: %s" % e)
+        return SKIP
+
+
+if __name__ == "__main__":
+    sys.exit(main())

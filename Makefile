@@ -28,6 +28,7 @@ test-all: build
 bench: build
 	@tools/setup bench
 	@bench/run --lodge $(BUILD)/lodge $(BENCHFLAGS)
+	@bench/net --lodge $(BUILD)/lodge
 
 install: build
 	@meson install -C $(BUILD) --no-rebuild

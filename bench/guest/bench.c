@@ -92,13 +92,15 @@ int main(int argc, char **argv)
 	/* What the fork+exec row executes. */
 	if (argc == 2 && !strcmp(argv[1], "--nothing"))
 		_exit(0);
-	while ((opt = getopt(argc, argv, "gt:")) != -1) {
+	while ((opt = getopt(argc, argv, "gs:t:")) != -1) {
 		if (opt == 'g')
 			inside_guest = 1;
+		else if (opt == 's')
+			net_serve((unsigned)atoi(optarg));
 		else if (opt == 't' && atoi(optarg) > 0)
 			target_ns = atoi(optarg) * 1000000LL;
 		else
-			die("usage: bench [-g] [-t MS] [ROW...]");
+			die("usage: bench [-g] [-t MS] [-s PORT] [ROW...]");
 	}
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
 		for (const struct row *r = tables[i]; r->name; r++)

@@ -8,6 +8,7 @@
 #define BENCH_GUEST_BENCH_H
 
 #include <stdint.h>
+#include <stdio.h>
 
 struct row {
 	const char *name;
@@ -28,6 +29,9 @@ extern volatile uint64_t sink;
 
 /* Said by -g: ports and physical addresses may be touched. */
 extern int inside_guest;
+
+/* Serves the network rows, whose clock is the host's; does not return. */
+void net_serve(unsigned port);
 
 /* Ends the program with a sentence: a row that computes wrongly is no row. */
 void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));

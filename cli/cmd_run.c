@@ -87,6 +87,12 @@ static int set_kvm(struct config *c, const char *arg, struct err *e)
 	return config_accel(c, "kvm", e);
 }
 
+static int set_snapshot(struct config *c, const char *arg, struct err *e)
+{
+	c->snapshot = true;
+	return 0;
+}
+
 static int set_no_reboot(struct config *c, const char *arg, struct err *e)
 {
 	c->no_reboot = true;
@@ -142,12 +148,16 @@ static const struct option options[] = {
 	 "NAME,help their properties; without PCI names end in -device",
 	 config_device},
 	{"drive", "DISK",
-	 "file=FILE: a raw disk; also if=virtio|none, id=, readonly=on,\n"
-	 "discard=unmap, cache=writeback|writethrough|unsafe, serial=,\n"
-	 "werror=report|ignore, rerror=, file.locking=off (if=virtio)",
+	 "file=FILE[,format=raw|qcow2]: a disk; FILE may be nbd:...; also\n"
+	 "if=virtio|none, id=, readonly=on, snapshot=on, discard=unmap,\n"
+	 "cache=writeback|none|writethrough|directsync|unsafe, aio=threads|\n"
+	 "io_uring|native, serial=, werror=, rerror=, throttling.bps-total=,\n"
+	 "throttling.iops-total=; help lists them (if=virtio)",
 	 config_drive},
 	{"blockdev", "DISK",
-	 "node-name=ID,driver=raw|file,filename=FILE: a disk for -device",
+	 "node-name=ID,driver=raw|qcow2|file|host_device|nbd,...: a disk for\n"
+	 "-device or for other nodes, or '{\"driver\": ...}'; help lists\n"
+	 "what it takes",
 	 config_blockdev},
 	{"netdev", "NET",
 	 "user,id=ID: a network that needs no privilege; also\n"
@@ -181,6 +191,8 @@ static const struct option options[] = {
 	{"parallel", "none", "there is none", set_no_display},
 	{"net", "none", "no network but by -device", set_no_display},
 	{"nic", "none", "no network but by -device", set_no_display},
+	{"snapshot", NULL, "forget what is written to the disks of -drive",
+	 set_snapshot},
 	{"no-reboot", NULL, "a reset of the guest ends the run", set_no_reboot},
 	{"name", "NAME", "a name for this guest, put into messages", set_name},
 };

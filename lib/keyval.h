@@ -9,7 +9,7 @@
 
 #include "lib/err.h"
 
-#define KEYVAL_MAX 256 /* longest key or value, with its NUL */
+#define KEYVAL_MAX 4096 /* longest key or value, with its NUL */
 
 /* One element of a list; the strings are copies. */
 struct keyval {

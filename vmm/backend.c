@@ -72,6 +72,14 @@ static void close_one(struct backend *b)
 	b->object = NULL;
 }
 
+static void free_one(struct backend *b)
+{
+	close_one(b);
+	if (b->class->free)
+		b->class->free(b);
+	free(b);
+}
+
 int backend_remove(struct backends *list, struct backend *b, struct err *e)
 {
 	struct backend **at = &list->first;
@@ -82,8 +90,7 @@ int backend_remove(struct backends *list, struct backend *b, struct err *e)
 	while (*at != b)
 		at = &(*at)->next;
 	*at = b->next;
-	close_one(b);
-	free(b);
+	free_one(b);
 	return 0;
 }
 
@@ -102,6 +109,6 @@ void backends_free(struct backends *list)
 	backends_close(list);
 	while ((b = list->first)) {
 		list->first = b->next;
-		free(b);
+		free_one(b);
 	}
 }

@@ -19,6 +19,8 @@ struct backend_class {
 	int (*open)(struct backend *b, struct err *e);
 	/* Of one that was opened. */
 	void (*close)(struct backend *b);
+	/* Of any: what else it has. NULL: nothing. */
+	void (*free)(struct backend *b);
 };
 
 struct backend {

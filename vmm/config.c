@@ -397,6 +397,8 @@ int config_check(struct config *c, struct err *e)
 		return err_set(e, -EINVAL,
 			       "-device pci-testdev: this machine has no PCI "
 			       "bus");
+	if (c->snapshot)
+		devconf_snapshot(&c->dev);
 	if (devconf_check(&c->dev, &env, e))
 		return e->code;
 	return check_cpu(c, e);

@@ -44,6 +44,7 @@ struct config {
 	bool pci;
 	bool pit; /* the 8254 and what hangs on it */
 	bool no_reboot;
+	bool snapshot; /* of disks: forget what is written */
 	bool nodefaults;
 	bool pc_testdev;
 	bool pci_testdev;

@@ -287,7 +287,7 @@ static void test_keyval(void **state)
 	const char *text = "a,,b,k=v,,w=x,";
 	struct keyval kv;
 	struct err e = {0};
-	char longest[600];
+	char longest[KEYVAL_MAX + 1];
 
 	assert_int_equal(keyval_next(&text, &kv, &e), 1);
 	assert_true(kv.bare);

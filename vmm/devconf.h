@@ -9,6 +9,7 @@
 #define VMM_DEVCONF_H
 
 #include "dev/virtio/type.h"
+#include "host/block/block.h"
 #include "vmm/backend.h"
 
 #define DEVCONF_MMIO_MAX 8 /* devices without PCI */
@@ -24,7 +25,8 @@ struct devconf_device {
 struct devconf {
 	struct devconf_device *devices;
 	struct backends backends;
-	struct virtio_env env; /* the machine's, since devconf_check() */
+	struct node_list nodes; /* of disks, that have names */
+	struct virtio_env env;  /* the machine's, since devconf_check() */
 };
 
 /* Frees all, and closes what is open. */
@@ -40,6 +42,9 @@ int devconf_blockdev(struct devconf *c, const char *arg, struct err *e);
 int devconf_netdev(struct devconf *c, const char *arg, struct err *e);
 int devconf_fsdev(struct devconf *c, const char *arg, struct err *e);
 int devconf_virtfs(struct devconf *c, const char *arg, struct err *e);
+
+/* -snapshot: all of -drive that do not say otherwise. */
+void devconf_snapshot(struct devconf *c);
 
 /* True when @name is a device of ours, or one that ours stands for. */
 bool devconf_knows(const char *name);

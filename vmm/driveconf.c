@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * -drive and -blockdev: two spellings of a disk's contents.
+ * -drive and -blockdev: two spellings of a disk's contents. What is said of
+ * the device is taken here; the rest is the nodes' (host/block/node.h), who
+ * complain of what they do not know when the disk is opened.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -8,20 +10,24 @@
 #include <string.h>
 
 #include "host/block/block.h"
+#include "host/block/dict.h"
 #include "lib/keyval.h"
 #include "vmm/devconf.h"
 
 struct drive_backend {
 	struct backend base;
-	char path[PROP_PATH];
+	struct devconf *conf;
+	struct dict node;
 	struct block_options options;
 	struct drive drive;
+	bool ours; /* -drive, which -snapshot means */
 };
 
 /* What is needed until the option's end. */
 struct parse {
 	struct drive_backend *drive;
-	bool device; /* if=virtio: there is a device for it as well */
+	bool device;   /* if=virtio: there is a device for it as well */
+	bool snapshot; /* it was said whether it is one */
 	char serial[21];
 	struct err *e;
 };
@@ -29,13 +35,18 @@ struct parse {
 struct key {
 	const char *name;
 	int (*set)(struct parse *p, const char *text);
+	const char *help;
 };
 
+/* ---- the backend ---- */
+
+/* Opened once; what is in the options is used up. */
 static int drive_open(struct backend *base, struct err *e)
 {
 	struct drive_backend *d = (struct drive_backend *)base;
 
-	d->options.path = d->path;
+	d->options.node = &d->node;
+	d->options.list = &d->conf->nodes;
 	d->drive.block = block_open(&d->options, e);
 	if (!d->drive.block)
 		return e->code;
@@ -48,34 +59,49 @@ static void drive_close(struct backend *base)
 	block_close(((struct drive_backend *)base)->drive.block);
 }
 
+static void drive_free(struct backend *base)
+{
+	dict_clear(&((struct drive_backend *)base)->node);
+}
+
 static const struct backend_class drive_class = {
-	LINK_DRIVE,
-	"drive",
-	drive_open,
-	drive_close,
+	.kind = LINK_DRIVE,
+	.what = "drive",
+	.open = drive_open,
+	.close = drive_close,
+	.free = drive_free,
 };
 
-static int copy(char *to, size_t size, const char *text, struct err *e)
+/* ---- keys of the device's half ---- */
+
+static int put(struct parse *p, const char *key, const char *text)
 {
-	if (strlen(text) >= size)
-		return err_set(e, -EINVAL, "'%s' is too long", text);
-	strcpy(to, text);
-	return 0;
+	return dict_put(&p->drive->node, key, text, p->e);
 }
 
 static int set_id(struct parse *p, const char *text)
 {
-	return copy(p->drive->base.id, sizeof(p->drive->base.id), text, p->e);
+	char *id = p->drive->base.id;
+
+	if (strlen(text) >= sizeof(p->drive->base.id))
+		return err_set(p->e, -EINVAL, "'%s' is too long", text);
+	strcpy(id, text);
+	return 0;
 }
 
-static int set_path(struct parse *p, const char *text)
+static int set_file(struct parse *p, const char *text)
 {
-	return copy(p->drive->path, sizeof(p->drive->path), text, p->e);
+	if (!strncmp(text, "json:", 5))
+		return dict_put_json(&p->drive->node, text + 5, p->e);
+	return put(p, "file.filename", text);
 }
 
 static int set_serial(struct parse *p, const char *text)
 {
-	return copy(p->serial, sizeof(p->serial), text, p->e);
+	if (strlen(text) >= sizeof(p->serial))
+		return err_set(p->e, -EINVAL, "serial '%s' is too long", text);
+	strcpy(p->serial, text);
+	return 0;
 }
 
 static int set_if(struct parse *p, const char *text)
@@ -89,69 +115,65 @@ static int set_if(struct parse *p, const char *text)
 
 static int set_format(struct parse *p, const char *text)
 {
-	return strcmp(text, "raw")
-		       ? err_set(p->e, -EINVAL,
-				 "format '%s' is not offered (raw)", text)
-		       : 0;
+	return put(p, "driver", text);
 }
 
-static int set_file_driver(struct parse *p, const char *text)
+static int set_media(struct parse *p, const char *text)
 {
-	if (!strcmp(text, "file") || !strcmp(text, "host_device"))
+	if (!strcmp(text, "disk"))
 		return 0;
-	return err_set(p->e, -EINVAL,
-		       "driver '%s' is not offered (file, host_device)", text);
-}
-
-static int set_driver(struct parse *p, const char *text)
-{
-	return strcmp(text, "raw") ? set_file_driver(p, text) : 0;
+	return strcmp(text, "cdrom")
+		       ? err_set(p->e, -EINVAL,
+				 "media=%s is neither disk nor cdrom", text)
+		       : put(p, "read-only", "on");
 }
 
 static int set_read_only(struct parse *p, const char *text)
 {
-	return keyval_bool(text, &p->drive->options.read_only, p->e);
-}
-
-static int set_discard(struct parse *p, const char *text)
-{
-	p->drive->options.unmap = !strcmp(text, "unmap") || !strcmp(text, "on");
-	if (p->drive->options.unmap || !strcmp(text, "ignore") ||
-	    !strcmp(text, "off"))
-		return 0;
-	return err_set(p->e, -EINVAL, "discard=%s is neither unmap nor ignore",
-		       text);
+	return put(p, "read-only", text);
 }
 
 static int set_cache(struct parse *p, const char *text)
 {
-	p->drive->drive.write_through = !strcmp(text, "writethrough");
-	p->drive->options.no_flush = !strcmp(text, "unsafe");
-	if (p->drive->drive.write_through || p->drive->options.no_flush ||
-	    !strcmp(text, "writeback"))
-		return 0;
-	return err_set(p->e, -EINVAL,
-		       "cache=%s is not offered (writeback, writethrough, "
-		       "unsafe)",
-		       text);
-}
+	static const struct {
+		const char *name;
+		const char *direct, *no_flush;
+		bool write_through;
+	} modes[] = {
+		{"writeback", "off", "off", false},
+		{"none", "on", "off", false},
+		{"writethrough", "off", "off", true},
+		{"directsync", "on", "off", true},
+		{"unsafe", "off", "on", false},
+	};
+	size_t i;
+	int ret;
 
-static int set_no_flush(struct parse *p, const char *text)
-{
-	return keyval_bool(text, &p->drive->options.no_flush, p->e);
-}
-
-static int set_locking(struct parse *p, const char *text)
-{
-	if (!strcmp(text, "auto")) {
-		p->drive->options.share = false;
-		return 0;
-	}
-	if (keyval_bool(text, &p->drive->options.share, NULL))
+	for (i = 0; i < ARRAY_SIZE(modes); i++)
+		if (!strcmp(text, modes[i].name))
+			break;
+	if (i == ARRAY_SIZE(modes))
 		return err_set(p->e, -EINVAL,
-			       "locking=%s is not on, off or auto", text);
-	p->drive->options.share = !p->drive->options.share;
-	return 0;
+			       "cache=%s is not offered (writeback, none, "
+			       "writethrough, directsync, unsafe)",
+			       text);
+	p->drive->drive.write_through = modes[i].write_through;
+	ret = put(p, "cache.direct", modes[i].direct);
+	return ret ? ret : put(p, "cache.no-flush", modes[i].no_flush);
+}
+
+static int set_writeback(struct parse *p, const char *text)
+{
+	bool on = true;
+	int ret = keyval_bool(text, &on, p->e);
+
+	p->drive->drive.write_through = !on;
+	return ret;
+}
+
+static int set_aio(struct parse *p, const char *text)
+{
+	return put(p, "file.aio", text);
 }
 
 static int set_share(struct parse *p, const char *text)
@@ -159,102 +181,156 @@ static int set_share(struct parse *p, const char *text)
 	return keyval_bool(text, &p->drive->options.share, p->e);
 }
 
-static int set_errors(struct parse *p, const char *text, bool *hide)
+static int set_snapshot(struct parse *p, const char *text)
 {
-	*hide = !strcmp(text, "ignore");
-	return *hide || !strcmp(text, "report")
-		       ? 0
-		       : err_set(p->e, -EINVAL,
-				 "error policy '%s' is not offered (report, "
-				 "ignore)",
-				 text);
+	p->snapshot = true;
+	return keyval_bool(text, &p->drive->options.snapshot, p->e);
+}
+
+static int set_errors(struct parse *p, const char *text, bool write,
+		      enum block_on_error *out)
+{
+	static const char *const names[] = {
+		[BLOCK_REPORT] = "report",
+		[BLOCK_IGNORE] = "ignore",
+		[BLOCK_STOP] = "stop",
+		[BLOCK_ENOSPC] = "enospc",
+	};
+	unsigned i, n = write ? 4 : 3;
+
+	for (i = 0; i < n; i++)
+		if (!strcmp(text, names[i]))
+			break;
+	*out = i;
+	return i < n ? 0
+		     : err_set(p->e, -EINVAL,
+			       "error policy '%s' is not offered (report, "
+			       "ignore, stop%s)",
+			       text, write ? ", enospc" : "");
 }
 
 static int set_werror(struct parse *p, const char *text)
 {
-	return set_errors(p, text, &p->drive->drive.hide_write_errors);
+	return set_errors(p, text, true, &p->drive->drive.werror);
 }
 
 static int set_rerror(struct parse *p, const char *text)
 {
-	return set_errors(p, text, &p->drive->drive.hide_read_errors);
+	return set_errors(p, text, false, &p->drive->drive.rerror);
 }
 
 static const struct key drive_keys[] = {
-	{"file", set_path},
-	{"id", set_id},
-	{"if", set_if},
-	{"format", set_format},
-	{"readonly", set_read_only},
-	{"read-only", set_read_only},
-	{"discard", set_discard},
-	{"cache", set_cache},
-	{"serial", set_serial},
-	{"werror", set_werror},
-	{"rerror", set_rerror},
-	{"file.locking", set_locking},
-	{"share-rw", set_share},
+	{"file", set_file, "path, nbd:..., nbd+unix:..., json:{...}"},
+	{"id", set_id, "name for -device"},
+	{"if", set_if, "virtio: with a device, none (virtio)"},
+	{"format", set_format, "raw, qcow2 (looked up in the file)"},
+	{"media", set_media, "disk, cdrom: read-only (disk)"},
+	{"readonly", set_read_only, "on, off (off)"},
+	{"cache", set_cache,
+	 "writeback, none, writethrough, directsync, unsafe (writeback)"},
+	{"cache.writeback", set_writeback, "the guest flushes (on)"},
+	{"aio", set_aio, "threads, native, io_uring"},
+	{"snapshot", set_snapshot, "forget what is written (off)"},
+	{"serial", set_serial, "of the device"},
+	{"werror", set_werror, "report, ignore, stop, enospc (enospc)"},
+	{"rerror", set_rerror, "report, ignore, stop (report)"},
+	{"share-rw", set_share, "others may write as well (off)"},
 	{0},
 };
 
 static const struct key blockdev_keys[] = {
-	{"driver", set_driver},
-	{"node-name", set_id},
-	{"filename", set_path},
-	{"file.filename", set_path},
-	{"file.driver", set_file_driver},
-	{"file.locking", set_locking},
-	{"locking", set_locking},
-	{"read-only", set_read_only},
-	{"discard", set_discard},
-	{"cache.no-flush", set_no_flush},
+	{"node-name", set_id, "name for -device and other nodes"},
 	{0},
 };
 
+/* Those that the nodes take. */
+static void print_node_keys(void)
+{
+	puts("read-only=<bool>, discard=unmap|ignore, detect-zeroes=on|off|"
+	     "unmap\n"
+	     "cache.direct=<bool>, cache.no-flush=<bool>, "
+	     "auto-read-only=<bool>\n"
+	     "driver=raw: file, offset, size\n"
+	     "driver=qcow2: file, backing, l2-cache-size, "
+	     "refcount-cache-size\n"
+	     "driver=file, host_device: filename, locking=on|off|auto, aio\n"
+	     "driver=nbd: uri, or server.type=unix|inet, server.path, "
+	     "server.host,\n"
+	     "  server.port, export; reconnect-delay=SECONDS\n"
+	     "KEY.NAME=VALUE is said of the node below, as file.locking=off");
+}
+
+static int print_help(const struct key *keys)
+{
+	for (; keys->name; keys++)
+		printf("%s=  %s\n", keys->name, keys->help);
+	print_node_keys();
+	return 1;
+}
+
+static int set_one(struct parse *p, const struct key *keys, const char *name,
+		   const char *text)
+{
+	for (; keys->name; keys++)
+		if (!strcmp(keys->name, name))
+			return keys->set(p, text);
+	return put(p, name, text);
+}
+
 static int parse_keys(struct parse *p, const struct key *keys, const char *arg)
 {
-	const struct key *k;
 	struct keyval kv;
 	int ret;
 
 	while ((ret = keyval_next(&arg, &kv, p->e)) > 0) {
-		for (k = keys; k->name && strcmp(k->name, kv.key); k++)
-			;
-		if (kv.bare && !strcmp(kv.value, "help")) {
-			for (k = keys; k->name; k++)
-				puts(k->name);
-			return 1;
-		}
-		if (!k->name || kv.bare)
-			return err_set(p->e, -EINVAL, "'%s' is not offered",
-				       kv.bare ? kv.value : kv.key);
-		ret = k->set(p, kv.value);
+		if (kv.bare && !strcmp(kv.value, "help"))
+			return print_help(keys);
+		if (kv.bare)
+			return err_set(p->e, -EINVAL, "'%s' is not KEY=VALUE",
+				       kv.value);
+		ret = set_one(p, keys, kv.key, kv.value);
 		if (ret)
 			return ret;
 	}
 	return ret;
 }
 
-static int begin(struct parse *p, struct err *e)
+/* ---- an entry ---- */
+
+static int begin(struct devconf *c, struct parse *p, struct err *e)
 {
 	*p = (struct parse){.e = e};
 	p->drive = calloc(1, sizeof(*p->drive));
 	if (!p->drive)
 		return err_set(e, -ENOMEM, "out of memory");
+	p->drive->conf = c;
 	p->drive->base.class = &drive_class;
+	p->drive->drive.werror = BLOCK_ENOSPC;
 	return 0;
 }
 
-/* The drive is @c's from here on, or freed when @ret or anything is wrong. */
-static int finish(struct devconf *c, struct parse *p, int ret,
-		  const char *path_key)
+static bool says_file(const struct dict *d)
 {
-	if (!ret && !p->drive->path[0])
-		ret = err_set(p->e, -EINVAL, "%s= is missing", path_key);
+	return dict_get(d, "file.filename") || dict_get(d, "file.driver") ||
+	       dict_get(d, "file") || dict_get(d, "filename") ||
+	       dict_get(d, "driver");
+}
+
+/* The drive is @c's from here on, or freed when @ret or anything is wrong. */
+static int finish(struct devconf *c, struct parse *p, int ret)
+{
+	if (!ret && !says_file(&p->drive->node))
+		ret = err_set(p->e, -EINVAL, "%s= is missing",
+			      p->drive->ours ? "file" : "driver");
+	if (!ret)
+		ret = throttle_take(&p->drive->options.throttle,
+				    &p->drive->node, p->e);
 	if (!ret)
 		ret = backend_add(&c->backends, &p->drive->base, p->e);
-	if (ret)
+	if (ret) {
+		dict_clear(&p->drive->node);
 		free(p->drive);
+	}
 	return ret;
 }
 
@@ -289,7 +365,7 @@ static void make_id(const struct devconf *c, char *id, size_t size)
 int devconf_drive(struct devconf *c, const char *arg, struct err *e)
 {
 	struct parse p;
-	int ret = begin(&p, e);
+	int ret = begin(c, &p, e);
 
 	if (ret)
 		return ret;
@@ -297,19 +373,42 @@ int devconf_drive(struct devconf *c, const char *arg, struct err *e)
 	ret = parse_keys(&p, drive_keys, arg);
 	if (!p.drive->base.id[0])
 		make_id(c, p.drive->base.id, sizeof(p.drive->base.id));
-	ret = finish(c, &p, ret, "file");
+	p.drive->ours = !p.snapshot;
+	ret = finish(c, &p, ret);
 	return !ret && p.device ? add_device(c, &p) : ret;
 }
 
 int devconf_blockdev(struct devconf *c, const char *arg, struct err *e)
 {
 	struct parse p;
-	int ret = begin(&p, e);
+	const char *name;
+	int ret = begin(c, &p, e);
 
 	if (ret)
 		return ret;
-	ret = parse_keys(&p, blockdev_keys, arg);
+	if (arg[0] == '{') {
+		ret = dict_put_json(&p.drive->node, arg, e);
+		name = dict_get(&p.drive->node, "node-name");
+		if (!ret && name)
+			ret = set_id(&p, name);
+	} else {
+		ret = parse_keys(&p, blockdev_keys, arg);
+		if (!ret && p.drive->base.id[0])
+			ret = put(&p, "node-name", p.drive->base.id);
+	}
 	if (!ret && !p.drive->base.id[0])
 		ret = err_set(e, -EINVAL, "node-name= is missing");
-	return finish(c, &p, ret, "filename");
+	return finish(c, &p, ret);
+}
+
+void devconf_snapshot(struct devconf *c)
+{
+	struct drive_backend *d;
+	struct backend *b;
+
+	for (b = c->backends.first; b; b = b->next) {
+		d = (struct drive_backend *)b;
+		if (b->class == &drive_class && d->ours)
+			d->options.snapshot = true;
+	}
 }

@@ -241,10 +241,10 @@ static void net_shut(struct backend *base)
 }
 
 static const struct backend_class net_class = {
-	LINK_NET,
-	"netdev",
-	net_open,
-	net_shut,
+	.kind = LINK_NET,
+	.what = "netdev",
+	.open = net_open,
+	.close = net_shut,
 };
 
 static const struct netconf_key *find_key(const struct netconf_key *k,

@@ -61,6 +61,7 @@ struct blk {
 	bool write_cache;
 	unsigned flying; /* at the workers, under dev.lock */
 	pthread_cond_t landed;
+	struct request *stalled; /* failed, to be tried again; dev.lock */
 };
 
 /* One request; its pieces without header and status follow. */
@@ -68,9 +69,13 @@ struct request {
 	struct block_req block;
 	struct blk *blk;
 	struct vq_elem *elem;
+	struct request *next; /* stalled */
 	unsigned queue;
 	struct iovec iov[];
 };
+
+/* Whose kick this thread is busy with: it holds that one's lock. */
+static __thread struct blk *kicking;
 
 /* A discard or write-zeroes range as the driver writes it. */
 struct range {
@@ -176,15 +181,33 @@ static void count(struct blk *b, const struct block_req *req, int ret)
 		virtio_count(&b->dev, COUNT_WRITE_BYTES, req->len);
 }
 
+/* Whether the machine is to stop for it; the request then waits. */
+static bool stall(struct request *r, enum block_on_error policy, int code)
+{
+	struct blk *b = r->blk;
+	bool stop = policy == BLOCK_STOP ||
+		    (policy == BLOCK_ENOSPC && code == -ENOSPC);
+
+	if (!stop || !b->drive.stop || !virtio_running(&b->dev))
+		return false;
+	r->next = b->stalled;
+	b->stalled = r;
+	b->drive.stop(b->drive.ctx, r->block.op != BLOCK_READ, code);
+	return true;
+}
+
+/* dev.lock held. */
 static void complete(struct request *r, int ret)
 {
 	const struct drive *d = &r->blk->drive;
-	bool hide = r->block.op == BLOCK_READ ? d->hide_read_errors
-					      : d->hide_write_errors;
-	uint8_t status = ret && !hide ? S_IOERR : S_OK;
+	bool read = r->block.op == BLOCK_READ;
+	enum block_on_error policy = read ? d->rerror : d->werror;
 
 	count(r->blk, &r->block, ret);
-	finish(r, status, r->block.op == BLOCK_READ ? r->block.len : 0);
+	if (ret && stall(r, policy, ret))
+		return;
+	finish(r, ret && policy != BLOCK_IGNORE ? S_IOERR : S_OK,
+	       read ? r->block.len : 0);
 }
 
 static void blk_done(struct block_req *req, int ret)
@@ -192,13 +215,17 @@ static void blk_done(struct block_req *req, int ret)
 	struct request *r = container_of(req, struct request, block);
 	struct blk *b = r->blk;
 	unsigned q = r->queue;
+	bool here = kicking == b; /* it was done at once */
 
-	pthread_mutex_lock(&b->dev.lock);
+	if (!here)
+		pthread_mutex_lock(&b->dev.lock);
 	complete(r, ret);
-	virtio_flush(&b->dev, q);
+	if (!here)
+		virtio_flush(&b->dev, q);
 	if (!--b->flying)
 		pthread_cond_broadcast(&b->landed);
-	pthread_mutex_unlock(&b->dev.lock);
+	if (!here)
+		pthread_mutex_unlock(&b->dev.lock);
 }
 
 /* ---- its beginning ---- */
@@ -370,26 +397,53 @@ static void blk_notify(struct virtio_device *dev, unsigned q)
 	struct blk *b = (struct blk *)dev;
 	struct vq *vq = &dev->vq[q];
 	struct vq_elem *e;
+	bool good = true;
 
+	kicking = b;
 	do {
 		vq_want_kick(vq, false);
-		while ((e = vq_pop(vq))) {
-			if (!start(b, q, e)) {
-				virtio_break(dev);
-				return;
-			}
-		}
+		while (good && (e = vq_pop(vq)))
+			good = start(b, q, e);
+		block_kick(b->block);
 		vq_want_kick(vq, true);
-	} while (!vq_empty(vq));
-	virtio_flush(dev, q);
+	} while (good && !vq_empty(vq));
+	kicking = NULL;
+	if (good)
+		virtio_flush(dev, q);
+	else
+		virtio_break(dev);
+}
+
+/* The machine goes on: once more what it was stopped for. */
+static void blk_resume(struct virtio_device *dev)
+{
+	struct blk *b = (struct blk *)dev;
+	struct request *list = b->stalled, *r;
+
+	b->stalled = NULL;
+	kicking = b;
+	while ((r = list)) {
+		list = r->next;
+		b->flying++;
+		block_submit(b->block, &r->block);
+	}
+	block_kick(b->block);
+	kicking = NULL;
+	virtio_flush_all(dev);
 }
 
 static void blk_quiesce(struct virtio_device *dev, unsigned q)
 {
 	struct blk *b = (struct blk *)dev;
 
+	struct request *r;
+
 	while (b->flying)
 		pthread_cond_wait(&b->landed, &dev->lock);
+	while ((r = b->stalled)) {
+		b->stalled = r->next;
+		finish(r, S_IOERR, 0);
+	}
 }
 
 static void blk_reset(struct virtio_device *dev)
@@ -401,7 +455,10 @@ static void blk_reset(struct virtio_device *dev)
 
 static void blk_destroy(struct virtio_device *dev)
 {
-	pthread_cond_destroy(&((struct blk *)dev)->landed);
+	struct blk *b = (struct blk *)dev;
+
+	block_stop(b->block);
+	pthread_cond_destroy(&b->landed);
 }
 
 static const struct virtio_class blk_class = {
@@ -414,6 +471,7 @@ static const struct virtio_class blk_class = {
 	.config_read = blk_config_read,
 	.config_write = blk_config_write,
 	.quiesce = blk_quiesce,
+	.resume = blk_resume,
 	.reset = blk_reset,
 	.destroy = blk_destroy,
 };
@@ -454,16 +512,21 @@ static struct virtio_device *blk_create(const struct virtio_conf *base,
 					const struct dma *dma, struct err *e)
 {
 	const struct blk_conf *c = (const struct blk_conf *)base;
-	struct blk *b = calloc(1, sizeof(*b));
+	const struct drive *d = c->drive.object;
+	struct blk *b;
 
+	if (block_start(d->block, e))
+		return NULL;
+	b = calloc(1, sizeof(*b));
 	if (!b || virtio_init(&b->dev, &blk_class, dma, (unsigned)c->queues,
 			      (unsigned)c->queue_size)) {
 		free(b);
+		block_stop(d->block);
 		err_set(e, -ENOMEM, "out of memory");
 		return NULL;
 	}
 	b->conf = *c;
-	b->drive = *(const struct drive *)c->drive.object;
+	b->drive = *d;
 	b->block = b->drive.block;
 	b->dev.config_size = CONFIG_SIZE;
 	pthread_cond_init(&b->landed, NULL);

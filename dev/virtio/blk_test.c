@@ -54,11 +54,6 @@ static void bring_up(struct disk *d, uint64_t features)
 
 static void open_disk(struct disk *d, bool read_only, uint64_t features)
 {
-	struct block_options o = {
-		.path = d->path,
-		.read_only = read_only,
-		.unmap = true,
-	};
 	struct err e = {0};
 	int fd;
 
@@ -67,7 +62,7 @@ static void open_disk(struct disk *d, bool read_only, uint64_t features)
 	assert_true(fd >= 0);
 	assert_int_equal(ftruncate(fd, SECTORS * 512), 0);
 	close(fd);
-	d->block = block_open(&o, &e);
+	d->block = block_open_raw(d->path, read_only, true, &e);
 	assert_non_null(d->block);
 	d->drive.block = d->block;
 	d->dev = fake_device("virtio-blk,queue-size=64,serial=S123,"
@@ -250,25 +245,17 @@ static void test_read_only(void **state)
 
 static void test_lock(void **state)
 {
-	struct block_options o = {0};
 	struct block *second;
 	struct err e = {0};
 	struct disk d;
 
 	open_disk(&d, false, BIT64(32));
-	o.path = d.path;
-	assert_null(block_open(&o, &e));
+	assert_null(block_open_raw(d.path, false, false, &e));
 	assert_int_equal(e.code, -16);
-	o.read_only = true;
-	assert_null(block_open(&o, NULL));
-	o.share = true;
-	second = block_open(&o, NULL);
-	assert_non_null(second);
-	block_close(second);
+	assert_null(block_open_raw(d.path, true, false, NULL));
 	close_disk(&d);
 	open_disk(&d, true, BIT64(32) | BIT64(5));
-	o = (struct block_options){.path = d.path, .read_only = true};
-	second = block_open(&o, NULL);
+	second = block_open_raw(d.path, true, false, NULL);
 	assert_non_null(second);
 	block_close(second);
 	close_disk(&d);

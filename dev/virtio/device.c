@@ -246,6 +246,22 @@ void virtio_flush(struct virtio_device *dev, unsigned q)
 		dev->transport->queue_interrupt(dev->transport_ctx, q);
 }
 
+void virtio_flush_all(struct virtio_device *dev)
+{
+	unsigned q;
+
+	for (q = 0; q < dev->queues; q++)
+		virtio_flush(dev, q);
+}
+
+void virtio_resume(struct virtio_device *dev)
+{
+	pthread_mutex_lock(&dev->lock);
+	if (dev->class->resume)
+		dev->class->resume(dev);
+	pthread_mutex_unlock(&dev->lock);
+}
+
 void virtio_break(struct virtio_device *dev)
 {
 	if (dev->status & VIRTIO_STATUS_NEEDS_RESET)

@@ -57,6 +57,8 @@ struct virtio_class {
 	 * VIRTIO_MAX_QUEUES; may drop and take dev->lock meanwhile.
 	 */
 	void (*quiesce)(struct virtio_device *dev, unsigned q);
+	/* The machine goes on after a stop. */
+	void (*resume)(struct virtio_device *dev);
 	/* Back to the state at power-on; the queues are already. */
 	void (*reset)(struct virtio_device *dev);
 	/* End its threads and free what it owns but @dev; no lock held. */
@@ -117,6 +119,8 @@ void virtio_config_write(struct virtio_device *dev, unsigned offset,
 void virtio_queue_enable(struct virtio_device *dev, unsigned q);
 void virtio_queue_reset(struct virtio_device *dev, unsigned q);
 void virtio_notify(struct virtio_device *dev, unsigned q);
+/* The machine goes on after a stop. */
+void virtio_resume(struct virtio_device *dev);
 
 /*
  * ---- for classes; dev->lock held ----
@@ -125,6 +129,7 @@ void virtio_notify(struct virtio_device *dev, unsigned q);
 bool virtio_running(const struct virtio_device *dev);
 /* Tell the driver of used buffers if it wants to hear; looks for breakage. */
 void virtio_flush(struct virtio_device *dev, unsigned q);
+void virtio_flush_all(struct virtio_device *dev);
 /* The driver broke the protocol: stop until reset. */
 void virtio_break(struct virtio_device *dev);
 /* The configuration space is another one now. */

@@ -1,201 +1,234 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A queue and a few threads. A request is done in one thread from start to
- * end; order between requests is the guest's affair (it flushes).
+ * A queue and a few threads, which wait for what nodes do. Order between
+ * requests is the guest's affair (it flushes).
  */
 #include "host/block/block.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/falloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "host/block/node.h"
+#include "host/block/qcow2make.h"
+#include "host/block/uring.h"
 #include "lib/check.h"
 
-#define WORKERS 4
+#define WORKERS    4
+#define NS_PER_SEC 1000000000ULL
+
+/* A transfer that io_uring does. */
+struct flight {
+	struct block_req *req;
+	struct node_extent extent;
+	struct iovec iov[];
+};
 
 struct block {
-	int fd;
-	bool read_only;
-	bool unmap;
-	bool no_flush;
-	uint64_t size;
+	struct node *node;
+	struct uring *uring;  /* NULL: threads do everything */
 	pthread_mutex_t lock; /* everything below */
 	pthread_cond_t work;
+	pthread_cond_t idle;
+	struct throttle throttle;
 	struct block_req *head;
 	struct block_req **tail;
+	unsigned flying; /* submitted and not done */
 	bool stop;
 	unsigned workers;
 	pthread_t worker[WORKERS];
 };
 
-/* Step over @n bytes of @req's pieces. */
-static void advance(struct block_req *req, size_t n)
+/* ---- the end of a request ---- */
+
+static void finish(struct block *b, struct block_req *req, int ret)
 {
-	while (n && n >= req->iov->iov_len) {
-		n -= req->iov->iov_len;
-		req->iov++;
-		req->iovs--;
-	}
-	if (n) {
-		req->iov->iov_base = (char *)req->iov->iov_base + n;
-		req->iov->iov_len -= n;
-	}
+	req->done(req, ret);
+	pthread_mutex_lock(&b->lock);
+	if (!--b->flying)
+		pthread_cond_broadcast(&b->idle);
+	pthread_mutex_unlock(&b->lock);
 }
 
-/* A file that was cut meanwhile reads as zeros. */
-static void clear(struct block_req *req)
-{
-	unsigned i;
-
-	for (i = 0; i < req->iovs; i++)
-		memset(req->iov[i].iov_base, 0, req->iov[i].iov_len);
-}
-
-static int transfer(struct block *b, struct block_req *req, int flags)
-{
-	ssize_t n;
-	off_t at;
-
-	while (req->iovs) {
-		at = (off_t)(req->offset + req->moved);
-		if (req->op == BLOCK_READ)
-			n = preadv2(b->fd, req->iov, (int)req->iovs, (off_t)at,
-				    flags);
-		else
-			n = pwritev2(b->fd, req->iov, (int)req->iovs, (off_t)at,
-				     flags);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (!n && req->op == BLOCK_WRITE)
-			return -EIO;
-		if (!n) {
-			clear(req);
-			return 0;
-		}
-		advance(req, (size_t)n);
-		req->moved += (uint64_t)n;
-	}
-	return 0;
-}
-
-static int flush(struct block *b)
-{
-	if (b->no_flush)
-		return 0;
-	return fdatasync(b->fd) ? -errno : 0;
-}
-
-static int write_zeroes(struct block *b, const struct block_req *req)
-{
-	static const char zeros[1 << 16];
-	uint64_t at = req->offset, end = at + req->len;
-	ssize_t n;
-
-	while (at < end) {
-		n = pwrite(b->fd, zeros, MIN(end - at, sizeof(zeros)),
-			   (off_t)at);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		at += (uint64_t)n;
-	}
-	return 0;
-}
-
-static int allocate(struct block *b, const struct block_req *req, int mode)
-{
-	return fallocate(b->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)req->offset,
-			 (off_t)req->len)
-		       ? -errno
-		       : 0;
-}
-
-static int discard(struct block *b, const struct block_req *req)
-{
-	int ret = b->unmap ? allocate(b, req, FALLOC_FL_PUNCH_HOLE) : 0;
-
-	/* A hint: what cannot be freed stays. */
-	return ret == -EOPNOTSUPP ? 0 : ret;
-}
-
-static int zero(struct block *b, const struct block_req *req)
-{
-	int ret = -EOPNOTSUPP;
-
-	if (req->op == BLOCK_ZEROES_UNMAP && b->unmap)
-		ret = allocate(b, req, FALLOC_FL_PUNCH_HOLE);
-	if (ret == -EOPNOTSUPP)
-		ret = allocate(b, req, FALLOC_FL_ZERO_RANGE);
-	return ret == -EOPNOTSUPP ? write_zeroes(b, req) : ret;
-}
+/* ---- threads ---- */
 
 static int run(struct block *b, struct block_req *req)
 {
+	const struct vec v = {req->iov, 0, req->len};
+	struct node *n = b->node;
 	int ret = 0;
 
 	switch (req->op) {
-	case BLOCK_READ:
-	case BLOCK_WRITE: ret = transfer(b, req, 0); break;
-	case BLOCK_FLUSH: return flush(b);
-	case BLOCK_DISCARD: ret = discard(b, req); break;
+	case BLOCK_READ: ret = node_read(n, req->offset, &v); break;
+	case BLOCK_WRITE: ret = node_write(n, req->offset, &v); break;
+	case BLOCK_FLUSH: return node_flush(n);
+	case BLOCK_DISCARD: ret = node_discard(n, req->offset, req->len); break;
 	case BLOCK_ZEROES:
-	case BLOCK_ZEROES_UNMAP: ret = zero(b, req); break;
+	case BLOCK_ZEROES_UNMAP:
+		ret = node_zero(n, req->offset, req->len,
+				req->op == BLOCK_ZEROES_UNMAP);
+		break;
 	}
-	return ret || !req->sync ? ret : flush(b);
+	return ret || !req->sync ? ret : node_flush(n);
 }
 
-int block_try(struct block *b, struct block_req *req)
+static uint64_t now_ns(void)
 {
-	int ret;
+	struct timespec ts;
 
-	if (req->op != BLOCK_READ)
-		return -EAGAIN;
-	ret = transfer(b, req, RWF_NOWAIT);
-	return ret == -EOPNOTSUPP ? -EAGAIN : ret;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * NS_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+/* Lock held: false after a wait, look again. */
+static bool may_go(struct block *b, const struct block_req *req)
+{
+	uint64_t now, wait;
+	struct timespec until;
+
+	if (!b->throttle.on || b->stop ||
+	    (req->op != BLOCK_READ && req->op != BLOCK_WRITE))
+		return true;
+	now = now_ns();
+	wait = throttle_request(&b->throttle, now, req->op == BLOCK_WRITE,
+				req->len);
+	if (!wait)
+		return true;
+	now += wait;
+	until.tv_sec = (time_t)(now / NS_PER_SEC);
+	until.tv_nsec = (long)(now % NS_PER_SEC);
+	pthread_cond_timedwait(&b->work, &b->lock, &until);
+	return false;
 }
 
 static void *work(void *arg)
 {
 	struct block *b = arg;
 	struct block_req *req;
+	bool more;
 
 	pthread_mutex_lock(&b->lock);
 	for (;;) {
 		while (!b->head && !b->stop)
 			pthread_cond_wait(&b->work, &b->lock);
-		req = b->head;
-		if (!req)
+		if (!b->head)
 			break;
+		if (!may_go(b, b->head))
+			continue;
+		req = b->head;
 		b->head = req->next;
 		if (!b->head)
 			b->tail = &b->head;
+		more = b->head;
 		pthread_mutex_unlock(&b->lock);
-		req->done(req, run(b, req));
+		if (more)
+			pthread_cond_signal(&b->work);
+		finish(b, req, run(b, req));
 		pthread_mutex_lock(&b->lock);
 	}
 	pthread_mutex_unlock(&b->lock);
 	return NULL;
 }
 
-void block_submit(struct block *b, struct block_req *req)
+static void enqueue(struct block *b, struct block_req *req)
 {
-	ASSERT(req->op == BLOCK_FLUSH ||
-	       (req->offset <= b->size && req->len <= b->size - req->offset));
 	req->next = NULL;
 	pthread_mutex_lock(&b->lock);
 	*b->tail = req;
 	b->tail = &req->next;
 	pthread_cond_signal(&b->work);
 	pthread_mutex_unlock(&b->lock);
+}
+
+/* ---- io_uring ---- */
+
+static void landed(void *ctx, void *tag, int res)
+{
+	struct flight *f = tag;
+	struct block_req *req = f->req;
+	struct block *b = ctx;
+
+	node_put_extent(&f->extent);
+	free(f);
+	/* What came short is done again by a thread, from the start. */
+	if (res >= 0 && (uint64_t)res == req->len)
+		finish(b, req, 0);
+	else if (res >= 0 || res == -EAGAIN || res == -EINTR)
+		enqueue(b, req);
+	else
+		finish(b, req, res);
+}
+
+static bool fits(const struct node_extent *x, const struct block_req *req)
+{
+	const struct vec v = {req->iov, 0, req->len};
+
+	return x->align == 1 || vec_aligned(&v, x->align);
+}
+
+static bool fly(struct block *b, struct block_req *req)
+{
+	bool write = req->op == BLOCK_WRITE;
+	struct node_extent x;
+	struct flight *f;
+
+	if (!b->uring || (req->op != BLOCK_READ && !write) || req->sync ||
+	    b->throttle.on || req->iovs > VEC_PIECES ||
+	    node_extent(b->node, req->offset, req->len, write, &x))
+		return false;
+	f = fits(&x, req) ? malloc(sizeof(*f) + req->iovs * sizeof(f->iov[0]))
+			  : NULL;
+	if (f) {
+		f->req = req;
+		f->extent = x;
+		memcpy(f->iov, req->iov, req->iovs * sizeof(f->iov[0]));
+		if (uring_queue(b->uring, &x, write, f->iov, req->iovs, f))
+			return true;
+		free(f);
+	}
+	node_put_extent(&x);
+	return false;
+}
+
+/* ---- the front ---- */
+
+void block_submit(struct block *b, struct block_req *req)
+{
+	ASSERT(req->op == BLOCK_FLUSH ||
+	       (req->offset <= b->node->size &&
+		req->len <= b->node->size - req->offset));
+	pthread_mutex_lock(&b->lock);
+	b->flying++;
+	pthread_mutex_unlock(&b->lock);
+	if (!fly(b, req))
+		enqueue(b, req);
+}
+
+void block_kick(struct block *b)
+{
+	if (b->uring)
+		uring_kick(b->uring);
+}
+
+int block_try(struct block *b, struct block_req *req)
+{
+	struct node_extent x;
+	ssize_t n = -1;
+
+	if (req->op != BLOCK_READ || b->throttle.on || req->iovs > VEC_PIECES ||
+	    node_extent(b->node, req->offset, req->len, false, &x))
+		return -EAGAIN;
+	if (x.align == 1)
+		n = preadv2(x.fd, req->iov, (int)req->iovs, (off_t)x.at,
+			    RWF_NOWAIT);
+	node_put_extent(&x);
+	if (n < 0 || (uint64_t)n != req->len)
+		return -EAGAIN;
+	return 0;
 }
 
 static int start_workers(struct block *b)
@@ -213,110 +246,158 @@ static int start_workers(struct block *b)
 	return -ret;
 }
 
-/* Locks of the open file: they end with it, whoever else closes what. */
-static int lock_file(int fd, const struct block_options *o, struct err *e)
+/* A named node that is there already, or new ones. */
+static struct node *open_node(const struct block_options *o, struct err *e)
 {
-	struct flock l = {
-		.l_type = o->read_only ? F_RDLCK : F_WRLCK,
-		.l_whence = SEEK_SET,
+	struct node_open n = {
+		.dict = o->node,
+		.list = o->list,
+		.share = o->share,
+		.read_only = o->snapshot,
 	};
+	struct node *base = node_open(&n, e), *top;
 
-	if (o->share || !fcntl(fd, F_OFD_SETLK, &l))
+	if (!base || !o->snapshot)
+		return base;
+	top = qcow2_make_overlay(base, e);
+	if (!top)
+		node_put(base);
+	return top;
+}
+
+static int choose_aio(struct block *b, struct err *e)
+{
+	enum block_aio aio = b->node->aio;
+
+	if (aio == BLOCK_AIO_THREADS)
 		return 0;
-	if (errno == EAGAIN || errno == EACCES)
-		return err_set(e, -EBUSY, "%s is in use by another process",
-			       o->path);
-	return 0; /* a file system without locks */
+	b->uring = uring_new(landed, b);
+	if (b->uring || aio == BLOCK_AIO_AUTO)
+		return 0;
+	return err_set(e, -ENOTSUP,
+		       "this host refuses io_uring (aio=threads does not need "
+		       "it)");
 }
 
-static int find_size(struct block *b, const char *path, struct err *e)
+static void init_sync(struct block *b)
 {
-	struct stat st;
-	off_t end;
+	pthread_condattr_t attr;
 
-	if (fstat(b->fd, &st))
-		return err_set(e, -errno, "cannot look at %s", path);
-	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-		return err_set(e, -EINVAL,
-			       "%s is neither a file nor a block device", path);
-	end = lseek(b->fd, 0, SEEK_END);
-	if (end < 0)
-		return err_set(e, -errno, "cannot tell the size of %s", path);
-	if (end % BLOCK_SECTOR)
-		return err_set(e, -EINVAL,
-			       "%s: its size is not a multiple of %d bytes",
-			       path, BLOCK_SECTOR);
-	b->size = (uint64_t)end;
-	return 0;
-}
-
-static int open_file(struct block *b, const struct block_options *o,
-		     struct err *e)
-{
-	int code, ret;
-
-	b->fd = open(o->path, (o->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
-	if (b->fd < 0) {
-		code = -errno;
-		return err_set(e, code, "cannot open %s: %s", o->path,
-			       strerror(-code));
-	}
-	ret = find_size(b, o->path, e);
-	return ret ? ret : lock_file(b->fd, o, e);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_mutex_init(&b->lock, NULL);
+	pthread_cond_init(&b->work, &attr);
+	pthread_cond_init(&b->idle, NULL);
+	pthread_condattr_destroy(&attr);
 }
 
 struct block *block_open(const struct block_options *o, struct err *e)
 {
 	struct block *b = calloc(1, sizeof(*b));
+	struct err unread = {0};
 
+	e = e ? e : &unread;
 	if (!b) {
 		err_set(e, -ENOMEM, "out of memory");
 		return NULL;
 	}
 	b->tail = &b->head;
-	b->read_only = o->read_only;
-	b->unmap = o->unmap;
-	b->no_flush = o->no_flush;
-	pthread_mutex_init(&b->lock, NULL);
-	pthread_cond_init(&b->work, NULL);
-	if (open_file(b, o, e))
-		goto fail;
-	if (!start_workers(b))
+	throttle_init(&b->throttle, &o->throttle);
+	init_sync(b);
+	b->node = open_node(o, e);
+	if (b->node)
 		return b;
-	err_set(e, -EAGAIN, "cannot start threads for %s", o->path);
-fail:
 	block_close(b);
 	return NULL;
+}
+
+int block_start(struct block *b, struct err *e)
+{
+	int ret;
+
+	if (b->workers)
+		return 0;
+	if (b->node->written)
+		return err_set(e, -EBUSY, "node '%s' has one that writes to it",
+			       b->node->name);
+	ret = choose_aio(b, e);
+	if (ret)
+		return ret;
+	b->stop = false;
+	if (start_workers(b)) {
+		block_stop(b);
+		return err_set(e, -EAGAIN, "cannot start threads");
+	}
+	b->node->written = !b->node->read_only;
+	return 0;
+}
+
+void block_stop(struct block *b)
+{
+	pthread_mutex_lock(&b->lock);
+	b->stop = true;
+	pthread_cond_broadcast(&b->work);
+	while (b->flying)
+		pthread_cond_wait(&b->idle, &b->lock);
+	pthread_mutex_unlock(&b->lock);
+	if (b->workers)
+		b->node->written = false;
+	while (b->workers)
+		pthread_join(b->worker[--b->workers], NULL);
+	uring_free(b->uring);
+	b->uring = NULL;
+}
+
+struct block *block_open_raw(const char *path, bool read_only, bool unmap,
+			     struct err *e)
+{
+	struct dict d = {0};
+	const struct block_options o = {.node = &d};
+	struct block *b = NULL;
+
+	if (!dict_put(&d, "driver", "raw", e) &&
+	    !dict_put(&d, "file.driver", "file", e) &&
+	    !dict_put(&d, "file.filename", path, e) &&
+	    !dict_put(&d, "read-only", read_only ? "on" : "off", e) &&
+	    !dict_put(&d, "discard", unmap ? "unmap" : "ignore", e))
+		b = block_open(&o, e);
+	dict_clear(&d);
+	return b;
 }
 
 void block_close(struct block *b)
 {
 	if (!b)
 		return;
-	pthread_mutex_lock(&b->lock);
-	b->stop = true;
-	pthread_cond_broadcast(&b->work);
-	pthread_mutex_unlock(&b->lock);
-	while (b->workers)
-		pthread_join(b->worker[--b->workers], NULL);
-	if (b->fd >= 0)
-		close(b->fd);
+	block_stop(b);
+	node_put(b->node);
 	pthread_cond_destroy(&b->work);
+	pthread_cond_destroy(&b->idle);
 	pthread_mutex_destroy(&b->lock);
 	free(b);
 }
 
 uint64_t block_size(const struct block *b)
 {
-	return b->size;
+	return b->node->size;
 }
 
 bool block_read_only(const struct block *b)
 {
-	return b->read_only;
+	return b->node->read_only;
 }
 
 bool block_unmaps(const struct block *b)
 {
-	return b->unmap;
+	return b->node->unmap;
+}
+
+const char *block_format(const struct block *b)
+{
+	return b->node->driver->name;
+}
+
+const char *block_path(const struct block *b)
+{
+	return b->node->path;
 }

@@ -1,26 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A disk's contents on the host: a raw file or block device. Requests run on
- * worker threads; those a page cache can answer at once may be tried in the
- * caller's. Left out: image formats, O_DIRECT, throttling.
+ * A disk's contents on the host, as a device sees them: nodes (node.h) behind
+ * a queue of requests. Requests are done by io_uring where bytes of the disk
+ * are bytes of a file, and by worker threads otherwise; what takes no waiting
+ * may be tried in the caller's.
  */
 #ifndef HOST_BLOCK_BLOCK_H
 #define HOST_BLOCK_BLOCK_H
 
 #include <sys/uio.h>
 
+#include "host/block/throttle.h"
 #include "lib/err.h"
 
 #define BLOCK_SECTOR 512
 
 struct block;
+struct dict;
+struct node;
+
+/* Nodes with names; one that is zero is empty. */
+struct node_list {
+	struct node *first;
+};
+
+/* How a file is read and written; AUTO is what serves best here. */
+enum block_aio {
+	BLOCK_AIO_AUTO,
+	BLOCK_AIO_THREADS,
+	BLOCK_AIO_NATIVE,
+	BLOCK_AIO_URING,
+};
+
+/* What a device does with a request that failed. */
+enum block_on_error {
+	BLOCK_REPORT, /* tell the guest */
+	BLOCK_IGNORE, /* tell it all went well */
+	BLOCK_STOP, /* stop the machine; it is tried again when that goes on */
+	BLOCK_ENOSPC, /* stop when there is no space, else report */
+};
 
 struct block_options {
-	const char *path;
-	bool read_only;
-	bool share;    /* no lock: others may write at the same time */
-	bool unmap;    /* discards free space on the host */
-	bool no_flush; /* flushes are not waited for: data dies with the host */
+	struct dict *node;      /* of its node; all must be understood */
+	struct node_list *list; /* nodes with names; the caller's */
+	bool share;             /* others may write at the same time */
+	bool snapshot;          /* what is written is forgotten at the end */
+	struct throttle_conf throttle;
 };
 
 enum block_op {
@@ -37,39 +62,59 @@ struct block_req {
 	enum block_op op;
 	bool sync; /* a write is on stable storage when it is done */
 	unsigned iovs;
-	struct iovec *iov; /* READ, WRITE: changed while it runs */
+	const struct iovec *iov; /* READ, WRITE */
 	uint64_t offset;
-	uint64_t len;   /* bytes; of all pieces when there are some */
-	uint64_t moved; /* bytes done so far; 0 at first */
-	/* On a worker thread: 0 or -errno. */
+	uint64_t len; /* bytes; of all pieces when there are some */
+	/* On any thread: 0 or -errno. */
 	void (*done)(struct block_req *req, int ret);
 	struct block_req *next;
+	void *state; /* block's, while it runs */
 };
 
 /* A disk with what its device is to make of it; -drive makes one. */
 struct drive {
 	struct block *block;
-	bool write_through;    /* the guest sees no cache to flush */
-	bool hide_read_errors; /* report success whatever happens */
-	bool hide_write_errors;
+	bool write_through; /* the guest sees no cache to flush */
+	enum block_on_error rerror;
+	enum block_on_error werror;
+	/*
+	 * Stop the machine because of @code; any thread, the device's lock
+	 * held. NULL: nobody can.
+	 */
+	void (*stop)(void *ctx, bool write, int code);
+	void *ctx;
 };
 
-/*
- * Open and lock a disk: against writers when read-only, against all others
- * when not. NULL with a sentence on failure.
- */
+/* Open a disk, locked against others. NULL with a sentence on failure. */
 struct block *block_open(const struct block_options *o,
 			 struct err *e) __must_check;
 
-/* Waits for what was submitted. Harmless on NULL. */
+/* The same, of a plain file or device, for those who want no more. */
+struct block *block_open_raw(const char *path, bool read_only, bool unmap,
+			     struct err *e) __must_check;
+
+/*
+ * A device is about to use it: start its threads. -EBUSY when another one
+ * writes to it already. Again on one that has started: nothing.
+ */
+int block_start(struct block *b, struct err *e) __must_check;
+/* The device is gone; nothing is in flight. */
+void block_stop(struct block *b);
+
+/* Waits for what was submitted, and flushes. Harmless on NULL. */
 void block_close(struct block *b);
 
 uint64_t block_size(const struct block *b); /* bytes */
 bool block_read_only(const struct block *b);
 bool block_unmaps(const struct block *b);
+const char *block_format(const struct block *b);
+const char *block_path(const struct block *b); /* NULL: in no file */
 
-/* Queue @req, whose range must lie inside the disk. */
+/* Queue @req, whose range must lie inside the disk. block_kick() behind. */
 void block_submit(struct block *b, struct block_req *req);
+
+/* Start what was queued. */
+void block_kick(struct block *b);
 
 /*
  * Do @req here if that takes no waiting: 0 or -errno as done() would get

@@ -367,20 +367,6 @@ static void classify_row(struct dinsn *d)
 	}
 }
 
-/* Alone in a block, indirect transfers are done by C, faults included. */
-static void classify_alone(uint64_t mode, struct dinsn *d)
-{
-	if (!(mode & MODE_ONE))
-		return;
-	if (d->cls != K_RETN && ((d->cls != K_JMP && d->cls != K_CALLN) ||
-				 d->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE))
-		return;
-	d->fn = d->cls == K_RETN  ? exec_ret_near
-		: d->cls == K_JMP ? exec_jmp_near
-				  : exec_call_near;
-	d->cls = K_END;
-}
-
 /* Encodings that processors refuse and the decoder does not. */
 static void classify_refused(const struct cpu *cpu, struct dinsn *d)
 {
@@ -400,77 +386,53 @@ static void classify_refused(const struct cpu *cpu, struct dinsn *d)
 	}
 }
 
-/* 16-bit branches and LEAVE of 64-bit code (branches: AMD's only). */
-static void classify_word(uint64_t mode, struct dinsn *d)
+/* Why a transfer or a stack reference is done by C, faults included. */
+enum {
+	SLOW_WORD = 1,  /* 16 bits in 64-bit code (branches: AMD's only) */
+	SLOW_STACK = 2, /* a stack that is not flat and of 32 bits */
+	SLOW_ALONE = 4, /* the only instruction of its block */
+};
+
+static const struct {
+	exec_fn *fn;
+	uint8_t cls;
+	uint8_t when;
+	uint8_t indirect; /* when, if the target is no constant */
+} slow_forms[] = {
+	[K_PUSH] = {exec_push, K_CALL, SLOW_STACK},
+	[K_POP] = {exec_pop, K_CALL, SLOW_STACK},
+	[K_LEAVE] = {exec_leave, K_CALL, SLOW_STACK | SLOW_WORD},
+	[K_JCC] = {exec_jcc, K_END, SLOW_WORD},
+	[K_LOOP] = {exec_loop, K_END, SLOW_WORD},
+	[K_JMP] = {exec_jmp_near, K_END, SLOW_WORD, SLOW_STACK | SLOW_ALONE},
+	[K_CALLN] = {exec_call_near, K_END, SLOW_WORD | SLOW_STACK, SLOW_ALONE},
+	[K_RETN] = {exec_ret_near, K_END, SLOW_WORD | SLOW_STACK | SLOW_ALONE},
+};
+
+static unsigned int slow_reasons(uint64_t mode, const struct dinsn *d)
 {
-	if (!(mode & MODE_L) || d->in.operand_width != 16)
-		return;
-	switch (d->cls) {
-	case K_LEAVE:
-		d->cls = K_CALL;
-		d->fn = exec_leave;
-		break;
-	case K_JCC:
-		d->cls = K_END;
-		d->fn = exec_jcc;
-		break;
-	case K_LOOP:
-		d->cls = K_END;
-		d->fn = exec_loop;
-		break;
-	case K_JMP:
-		d->cls = K_END;
-		d->fn = exec_jmp_near;
-		break;
-	case K_CALLN:
-		d->cls = K_END;
-		d->fn = exec_call_near;
-		break;
-	case K_RETN:
-		d->cls = K_END;
-		d->fn = exec_ret_near;
-		break;
-	default: break;
-	}
+	const uint64_t flat = MODE_FLAT | MODE_SSB | MODE_D;
+	unsigned int why = mode & MODE_ONE ? SLOW_ALONE : 0;
+
+	if (mode & MODE_L)
+		return why | (d->in.operand_width == 16 ? SLOW_WORD : 0);
+	if ((mode & flat) == flat && d->in.operand_width == 32)
+		return why;
+	return why | SLOW_STACK;
 }
 
-/* Slow near transfers where the fast ones do not apply. */
-static void classify_legacy_stack(uint64_t mode, struct dinsn *d)
+static void classify_slow(uint64_t mode, struct dinsn *d)
 {
-	if (mode & MODE_L)
+	bool indirect = d->op[0].type != ZYDIS_OPERAND_TYPE_IMMEDIATE;
+	unsigned int cls = d->cls, when;
+
+	if (cls >= ARRAY_SIZE(slow_forms))
 		return;
-	if (mode & MODE_FLAT && mode & MODE_SSB && mode & MODE_D &&
-	    d->in.operand_width == 32)
+	when = slow_forms[cls].when | (indirect ? slow_forms[cls].indirect : 0);
+	if (!(when & slow_reasons(mode, d)))
 		return;
-	switch (d->cls) {
-	case K_PUSH:
-		d->cls = K_CALL;
-		d->fn = exec_push;
-		break;
-	case K_POP:
-		d->cls = K_CALL;
-		d->fn = exec_pop;
-		break;
-	case K_LEAVE:
-		d->cls = K_CALL;
-		d->fn = exec_leave;
-		break;
-	case K_CALLN:
-		d->cls = K_END;
-		d->fn = exec_call_near;
-		break;
-	case K_RETN:
-		d->cls = K_END;
-		d->fn = exec_ret_near;
-		break;
-	case K_JMP:
-		if (d->op[0].type != ZYDIS_OPERAND_TYPE_IMMEDIATE) {
-			d->cls = K_END;
-			d->fn = exec_jmp_near;
-		}
-		break;
-	default: break;
-	}
+	d->fn = slow_forms[cls].fn;
+	d->cls = slow_forms[cls].cls;
 }
 
 /* RFLAGS bits an instruction reads, may write, and surely overwrites. */
@@ -508,9 +470,7 @@ void decode_classify(struct cpu *cpu, uint64_t mode, struct dinsn *d)
 {
 	classify_row(d);
 	classify_flags(d);
-	classify_legacy_stack(mode, d);
-	classify_word(mode, d);
-	classify_alone(mode, d);
+	classify_slow(mode, d);
 	classify_refused(cpu, d);
 	gate_insn(cpu, mode, d);
 	if (d->cls == K_CALL && mode & MODE_WATCH)

@@ -98,97 +98,57 @@ static mode_t mode_arg(int flags, va_list ap)
 	return 0;
 }
 
-SHIM_API int open(const char *path, int flags, ...)
-{
-	mode_t mode;
-	va_list ap;
-	int fd;
+/* The names of one call: with a mode, and checked by _FORTIFY_SOURCE. */
+#define OPEN(name)                                             \
+	SHIM_API int name(const char *path, int flags, ...)    \
+	{                                                      \
+		mode_t mode;                                   \
+		va_list ap;                                    \
+		int fd;                                        \
+                                                               \
+		va_start(ap, flags);                           \
+		mode = mode_arg(flags, ap);                    \
+		va_end(ap);                                    \
+		if (serve(AT_FDCWD, path, flags, &fd))         \
+			return fd;                             \
+		return real()->name(path, flags, mode);        \
+	}                                                      \
+	SHIM_API int __##name##_2(const char *path, int flags) \
+	{                                                      \
+		int fd;                                        \
+                                                               \
+		if (serve(AT_FDCWD, path, flags, &fd))         \
+			return fd;                             \
+		return real()->__##name##_2(path, flags);      \
+	}
 
-	va_start(ap, flags);
-	mode = mode_arg(flags, ap);
-	va_end(ap);
-	if (serve(AT_FDCWD, path, flags, &fd))
-		return fd;
-	return real()->open(path, flags, mode);
-}
+#define OPENAT(name)                                                    \
+	SHIM_API int name(int dir, const char *path, int flags, ...)    \
+	{                                                               \
+		mode_t mode;                                            \
+		va_list ap;                                             \
+		int fd;                                                 \
+                                                                        \
+		va_start(ap, flags);                                    \
+		mode = mode_arg(flags, ap);                             \
+		va_end(ap);                                             \
+		if (serve(dir, path, flags, &fd))                       \
+			return fd;                                      \
+		return real()->name(dir, path, flags, mode);            \
+	}                                                               \
+	SHIM_API int __##name##_2(int dir, const char *path, int flags) \
+	{                                                               \
+		int fd;                                                 \
+                                                                        \
+		if (serve(dir, path, flags, &fd))                       \
+			return fd;                                      \
+		return real()->__##name##_2(dir, path, flags);          \
+	}
 
-SHIM_API int open64(const char *path, int flags, ...)
-{
-	mode_t mode;
-	va_list ap;
-	int fd;
-
-	va_start(ap, flags);
-	mode = mode_arg(flags, ap);
-	va_end(ap);
-	if (serve(AT_FDCWD, path, flags, &fd))
-		return fd;
-	return real()->open64(path, flags, mode);
-}
-
-SHIM_API int openat(int dir, const char *path, int flags, ...)
-{
-	mode_t mode;
-	va_list ap;
-	int fd;
-
-	va_start(ap, flags);
-	mode = mode_arg(flags, ap);
-	va_end(ap);
-	if (serve(dir, path, flags, &fd))
-		return fd;
-	return real()->openat(dir, path, flags, mode);
-}
-
-SHIM_API int openat64(int dir, const char *path, int flags, ...)
-{
-	mode_t mode;
-	va_list ap;
-	int fd;
-
-	va_start(ap, flags);
-	mode = mode_arg(flags, ap);
-	va_end(ap);
-	if (serve(dir, path, flags, &fd))
-		return fd;
-	return real()->openat64(dir, path, flags, mode);
-}
-
-SHIM_API int __open_2(const char *path, int flags)
-{
-	int fd;
-
-	return serve(AT_FDCWD, path, flags, &fd)
-		       ? fd
-		       : real()->__open_2(path, flags);
-}
-
-SHIM_API int __open64_2(const char *path, int flags)
-{
-	int fd;
-
-	return serve(AT_FDCWD, path, flags, &fd)
-		       ? fd
-		       : real()->__open64_2(path, flags);
-}
-
-SHIM_API int __openat_2(int dir, const char *path, int flags)
-{
-	int fd;
-
-	return serve(dir, path, flags, &fd)
-		       ? fd
-		       : real()->__openat_2(dir, path, flags);
-}
-
-SHIM_API int __openat64_2(int dir, const char *path, int flags)
-{
-	int fd;
-
-	return serve(dir, path, flags, &fd)
-		       ? fd
-		       : real()->__openat64_2(dir, path, flags);
-}
+OPEN(open)
+OPEN(open64)
+OPENAT(openat)
+OPENAT(openat64)
 
 /* ---- streams ---- */
 

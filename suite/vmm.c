@@ -40,18 +40,18 @@ struct suite_vmm {
 	"-device pc-testdev -device pci-testdev "         \
 	"-device isa-debug-exit,iobase=0xf4,iosize=0x4"
 
+/* Of QEMU, and of all that take its options. */
+#define QEMU_WORDS                                                     \
+	.defaults = PC_DEVICES, .kernel = "-kernel", .smp = "-smp",    \
+	.args = "-append", .initrd = "-initrd", .machine = "-machine", \
+	.params = offsetof(struct suite_test, qemu_params),            \
+	.rule = RULE_DEBUG_EXIT
+
 static const struct suite_vmm vmms[] = {
 	{
 		.name = "lodge",
 		.accel = {{"lodge", "-accel lodge"}, {"kvm", "-accel kvm"}},
-		.defaults = PC_DEVICES,
-		.kernel = "-kernel",
-		.smp = "-smp",
-		.args = "-append",
-		.initrd = "-initrd",
-		.machine = "-machine",
-		.params = offsetof(struct suite_test, qemu_params),
-		.rule = RULE_DEBUG_EXIT,
+		QEMU_WORDS,
 	},
 	{
 		.name = "qemu",
@@ -60,14 +60,7 @@ static const struct suite_vmm vmms[] = {
 		.accel = {{"tcg", "-accel tcg"},
 			  {"kvm", "-accel kvm"},
 			  {"lodge", "-accel kvm", .wrap = true}},
-		.defaults = PC_DEVICES,
-		.kernel = "-kernel",
-		.smp = "-smp",
-		.args = "-append",
-		.initrd = "-initrd",
-		.machine = "-machine",
-		.params = offsetof(struct suite_test, qemu_params),
-		.rule = RULE_DEBUG_EXIT,
+		QEMU_WORDS,
 	},
 	{
 		.name = "kvmtool",

@@ -10,6 +10,7 @@
 #include "vmm/hv.h"
 #include "vmm/layout.h"
 #include "vmm/machine.h"
+#include "vmm/segment.h"
 #include "vmm/vcpu.h"
 
 #define CR0_PE   BIT64(0)
@@ -19,24 +20,10 @@
 #define EFER_LME BIT64(8)
 #define EFER_LMA BIT64(10)
 
-static struct kvm_segment flat(uint16_t selector, uint8_t type, bool code64)
-{
-	return (struct kvm_segment){
-		.limit = 0xffffffff,
-		.selector = selector,
-		.type = type,
-		.present = 1,
-		.s = 1,
-		.g = 1,
-		.l = code64,
-		.db = !code64,
-	};
-}
-
 static void set_segments(struct kvm_sregs *s, bool long_mode)
 {
-	s->cs = flat(0x10, 0xb, long_mode);
-	s->ds = s->es = s->fs = s->gs = s->ss = flat(0x18, 3, false);
+	s->cs = segment_flat(0x10, 0xb, long_mode);
+	s->ds = s->es = s->fs = s->gs = s->ss = segment_flat(0x18, 3, false);
 	s->tr = (struct kvm_segment){
 		.limit = 0x67,
 		.selector = 0x20,

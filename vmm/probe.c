@@ -20,6 +20,7 @@
 
 #include "vmm/cpuid.h"
 #include "vmm/hv.h"
+#include "vmm/segment.h"
 #include "vmm/vcpu.h"
 
 #define PROBE_SIZE     0x10000
@@ -113,20 +114,6 @@ static void fill_memory(uint8_t *ram)
 	memcpy(ram + PROBE_CODE, probe_code, (size_t)(probe_end - probe_code));
 }
 
-static struct kvm_segment segment(uint16_t selector, uint8_t type, bool code)
-{
-	return (struct kvm_segment){
-		.limit = 0xffffffff,
-		.selector = selector,
-		.type = type,
-		.present = 1,
-		.s = 1,
-		.g = 1,
-		.l = code,
-		.db = !code,
-	};
-}
-
 static int set_state(struct probe *p, struct err *e)
 {
 	struct kvm_regs regs = {
@@ -140,8 +127,8 @@ static int set_state(struct probe *p, struct err *e)
 
 	if (ret < 0)
 		return ret;
-	s.cs = segment(8, 0xb, true);
-	s.ds = s.es = s.fs = s.gs = s.ss = segment(0x10, 3, false);
+	s.cs = segment_flat(8, 0xb, true);
+	s.ds = s.es = s.fs = s.gs = s.ss = segment_flat(0x10, 3, false);
 	s.gdt.base = PROBE_GDT;
 	s.gdt.limit = 5 * 8 - 1;
 	s.cr0 = 0x80000033; /* PG NE ET MP PE */

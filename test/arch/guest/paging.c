@@ -5,7 +5,7 @@
  * "Page-Fault Exceptions" (4.7), "Accessed and Dirty Flags" (4.8)); then the
  * rules of TLB invalidation, PCIDs and global pages (4.10).
  */
-#include "test/arch/guest/arch.h"
+#include "test/arch/guest/access.h"
 
 #define P    1ULL
 #define RW   2ULL
@@ -47,8 +47,6 @@ extern uint64_t boot_pml4[512];
 
 static uint64_t phys_mask, efer;
 static bool smep, smap, nx, gig, pcid, invpcid;
-
-enum access { READ, WRITE, FETCH };
 
 struct setup {
 	uint64_t leaf, upper; /* bits of the last entry, of the one above */
@@ -94,46 +92,15 @@ static int model(const struct setup *s)
 
 /* ---- doing it ---- */
 
-static void do_read(volatile uint8_t *p, reg_t unused)
+static int access_checked(const struct setup *s)
 {
-	(void)p[16];
-}
-
-static void do_write(volatile uint8_t *p, reg_t unused)
-{
-	p[16] = 0x55;
-}
-
-static void do_fetch(void (*p)(void), reg_t unused)
-{
-	p();
-}
-
-/* mov 16(%rdi),%al; int / movb $0x55,16(%rdi); int / call *%rdi; int */
-static const uint8_t user_code[3][16] = {
-	{0x8a, 0x47, 0x10, 0xcd, USER_RETURN},
-	{0xc6, 0x47, 0x10, 0x55, 0xcd, USER_RETURN},
-	{0xff, 0xd7, 0xcd, USER_RETURN},
-};
-
-static int access_kernel(const struct setup *s)
-{
-	static void *const fn[] = {do_read, do_write, do_fetch};
-	unsigned int v;
+	int got;
 
 	if (s->ac)
 		write_flags(read_flags() | FLAG_AC);
-	v = try_call(fn[s->access], WINDOW, 0);
+	got = access_kernel(s->access, WINDOW);
 	write_flags(read_flags() & ~(reg_t)FLAG_AC);
-	return v == NO_FAULT ? -1 : v == 14 ? (int)caught.error : -2;
-}
-
-static int access_user(const struct setup *s)
-{
-	unsigned int v = user_call(USER + 16 * s->access, USER + 0x2000, WINDOW,
-				   0);
-
-	return v == USER_RETURN ? -1 : v == 14 ? (int)caught.error : -2;
+	return got;
 }
 
 /* The window: one page, the entries above it fully open but for @upper. */
@@ -167,21 +134,15 @@ static void set_controls(const struct setup *s)
 	wrmsr(MSR_EFER, s->nxe ? efer | EFER_NXE : efer & ~EFER_NXE);
 }
 
-static bool ad_right(const struct setup *s, uint64_t leaf, int want)
-{
-	if (want >= 0)
-		return !(leaf & D);
-	return leaf & A && !!(leaf & D) == (s->access == WRITE);
-}
-
 static void one(const struct setup *s, struct tally *t)
 {
 	uint64_t *leaf = build(s);
 	int want = model(s), got;
 
 	invlpg((void *)WINDOW);
-	got = s->user ? access_user(s) : access_kernel(s);
-	if (tally_add(t, got == want && ad_right(s, *leaf, want) &&
+	got = s->user ? access_user(s->access, WINDOW, USER)
+		      : access_checked(s);
+	if (tally_add(t, got == want && ad_right(s->access, *leaf, want) &&
 				 (want < 0 || caught_cr2 - WINDOW <= 16)))
 		return;
 	print("# level %d leaf %x upper %x wp %d smep %d smap %d nxe %d ac %d "

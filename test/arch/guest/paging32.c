@@ -5,7 +5,7 @@
  * rules of the PDPTE registers. SDM 3A "32-Bit Paging" (4.3), "PAE Paging"
  * (4.4).
  */
-#include "test/arch/guest/arch.h"
+#include "test/arch/guest/access.h"
 
 #define P  1u
 #define RW 2u
@@ -37,8 +37,6 @@ static uint64_t pdpt[512] __attribute__((aligned(4096)));
 static uint64_t pd_low[512] __attribute__((aligned(4096)));
 static uint64_t pd_high[512] __attribute__((aligned(4096)));
 static uint64_t pt64[512] __attribute__((aligned(4096)));
-
-enum access { READ, WRITE, FETCH };
 
 struct setup {
 	bool pae, large, wp, nxe, user;
@@ -79,44 +77,6 @@ static int model(const struct setup *s)
 	return s->access == FETCH && xd ? err | PF_P : -1;
 }
 
-static void do_read(volatile uint8_t *p, reg_t unused)
-{
-	(void)p[16];
-}
-
-static void do_write(volatile uint8_t *p, reg_t unused)
-{
-	p[16] = 0x55;
-}
-
-static void do_fetch(void (*p)(void), reg_t unused)
-{
-	p();
-}
-
-static const uint8_t user_code[3][16] = {
-	{0x8a, 0x47, 0x10, 0xcd, USER_RETURN},
-	{0xc6, 0x47, 0x10, 0x55, 0xcd, USER_RETURN},
-	{0xff, 0xd7, 0xcd, USER_RETURN},
-};
-
-static int access_it(const struct setup *s)
-{
-	static void *const fn[] = {do_read, do_write, do_fetch};
-	unsigned int v;
-
-	if (s->user) {
-		v = user_call(USER + 16 * s->access, USER + 0x2000, WINDOW, 0);
-		if (v == USER_RETURN)
-			return -1;
-	} else {
-		v = try_call(fn[s->access], WINDOW, 0);
-		if (v == NO_FAULT)
-			return -1;
-	}
-	return v == 14 ? (int)caught.error : -2;
-}
-
 static uint64_t nx_bit(bool nx)
 {
 	return nx ? 1ULL << 63 : 0;
@@ -147,21 +107,15 @@ static uint32_t *build(const struct setup *s)
 	return &pt32[0];
 }
 
-static bool ad_right(const struct setup *s, uint32_t leaf, int want)
-{
-	if (want >= 0)
-		return !(leaf & D);
-	return leaf & A && !!(leaf & D) == (s->access == WRITE);
-}
-
 static void one(const struct setup *s, struct tally *t)
 {
 	uint32_t *leaf = build(s);
 	int want = model(s), got;
 
 	invlpg((void *)WINDOW);
-	got = access_it(s);
-	if (tally_add(t, got == want && ad_right(s, *leaf, want) &&
+	got = s->user ? access_user(s->access, WINDOW, USER)
+		      : access_kernel(s->access, WINDOW);
+	if (tally_add(t, got == want && ad_right(s->access, *leaf, want) &&
 				 (want < 0 || caught_cr2 - WINDOW <= 16)))
 		return;
 	print("# leaf %x upper %x nx %d %d rsvd %d wp %d nxe %d user %d "

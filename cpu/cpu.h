@@ -227,6 +227,9 @@ struct cpu {
 struct cpu_ops {
 	/* a page was written through gpa and its slot logs dirty pages */
 	void (*mark_dirty)(struct cpu *cpu, gpa_t gpa);
+	/* may be NULL; a store to a port or an address: done without an exit */
+	bool (*bus_write)(struct cpu *cpu, bool pio, uint64_t addr,
+			  uint64_t val, unsigned int len);
 	/* may be NULL; asked when cpu->msr_filter: exit instead of access */
 	bool (*msr_denied)(struct cpu *cpu, uint32_t index, bool write);
 	/*

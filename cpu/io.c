@@ -127,6 +127,13 @@ int exec_out(struct cpu *cpu, const struct insn *i)
 
 	begin(cpu, i, false, false);
 	__builtin_memcpy(cpu->io.data, &val, sizeof(val));
+	if (cpu->ops && cpu->ops->bus_write &&
+	    cpu->ops->bus_write(cpu, true, cpu->io.port,
+				val & (BIT64(cpu->io.size * 8) - 1),
+				cpu->io.size)) {
+		cpu->stat[CPU_STAT_IO]++;
+		return EXEC_NEXT;
+	}
 	if (cpu->io.port == PORT_EAGER) {
 		cpu->rip = i->next_rip;
 		leave(cpu, i, PENDING_DONE);

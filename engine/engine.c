@@ -119,7 +119,7 @@ static uint8_t *bounce_slot(struct engine *engine)
 	if (p) {
 		memcpy(&engine->free_slot, p, sizeof(engine->free_slot));
 	} else {
-		engine->code_size -= BOUNCE_CODE_SIZE;
+		engine->code_size -= BOUNCE_CPU_SIZE;
 		p = engine->rw + engine->code_size;
 	}
 	lock_release(&engine->lock);

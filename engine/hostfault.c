@@ -42,7 +42,7 @@ static struct engine *engine_of(uint64_t pc)
 						   __ATOMIC_ACQUIRE);
 
 		if (e && pc - (uint64_t)to_rx(e, e->rw) <
-				 e->code_size + MAX_CPUS * BOUNCE_CODE_SIZE)
+				 e->code_size + MAX_CPUS * BOUNCE_CPU_SIZE)
 			return e;
 	}
 	return NULL;

@@ -300,11 +300,14 @@ struct cold *cold_add(struct trans *t, enum cold_kind kind, uint8_t *from);
 struct block *translate(struct cpu *cpu, struct codepage *page,
 			struct codepage *next, uint32_t xid1, int *err);
 
-/* One instruction on bounce buffers, in the cpu's own slot of code memory. */
+/* One instruction on bounce buffers, in the cpu's own part of code memory. */
 #define BOUNCE_CODE_SIZE 2048
+#define BOUNCE_SLOTS     8 /* recent ones that are kept */
+#define BOUNCE_CPU_SIZE  (BOUNCE_SLOTS * BOUNCE_CODE_SIZE)
 struct bounce_code {
 	uint8_t cls;
 	bool lock;
+	bool general; /* touches no vector or x87 register */
 	exec_fn *fn;
 	struct insn insn;
 	void *entry;
@@ -312,7 +315,7 @@ struct bounce_code {
 	unsigned int nrefs;
 };
 int translate_bounce(struct cpu *cpu, const uint8_t *bytes, unsigned int len,
-		     uint64_t mode, struct bounce_code *out);
+		     unsigned int slot, struct bounce_code *out);
 void trans_insn(struct trans *t, const struct dinsn *d, struct insn *out);
 
 /* engine/stubs.c: fixed pieces of host code. */

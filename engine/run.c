@@ -583,7 +583,8 @@ static __attribute__((noinline)) enum cpu_exit_kind run_loop(struct cpu *self,
 static enum cpu_exit_kind run(struct cpu *cpu, bool complete_only)
 {
 	struct engine_cpu *ec = ec_of(cpu);
-	bool vectors = !complete_only || ec->pending == CPU_EXIT_MMIO;
+	bool vectors = !complete_only || (ec->pending == CPU_EXIT_MMIO &&
+					  slow_needs_vectors(cpu));
 	enum cpu_exit_kind kind;
 
 	if (complete_only && ec->pending == CPU_EXIT_NONE)
@@ -594,7 +595,7 @@ static enum cpu_exit_kind run(struct cpu *cpu, bool complete_only)
 	if (vectors)
 		xstate_load(cpu);
 	kind = run_loop(cpu, complete_only);
-	if (vectors)
+	if (cpu->xstate_live)
 		xstate_save(cpu);
 	if (cpu->mode_dirty)
 		cpu_update_mode(cpu);

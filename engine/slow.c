@@ -46,9 +46,21 @@ enum phase {
 	PHASE_DRAIN, /* it is through, its stores leave */
 };
 
+/*
+ * What was translated last is kept: a driver meets its device with few
+ * instructions, again and again.
+ */
+struct kept {
+	uint64_t rip, mode;
+	uint8_t bytes[15], len; /* len 0: empty */
+	struct bounce_code bc;
+};
+
 struct slow {
 	uint8_t buf[MAX_BOUNCE][BOUNCE_SIZE + 64] __attribute__((aligned(64)));
-	struct bounce_code bc;
+	struct bounce_code *bc; /* of the instruction under way */
+	struct bounce_code string_bc;
+	struct kept kept[BOUNCE_SLOTS];
 	struct insn_call call;
 	struct part part[MAX_BOUNCE][2];
 	uint8_t nparts[MAX_BOUNCE];
@@ -104,11 +116,11 @@ void slow_abort(struct cpu *cpu)
 /* Host memory must be there before the instruction changes anything. */
 static void touch(const struct slow *s)
 {
-	for (unsigned int n = 0; n < s->bc.nrefs; n++)
+	for (unsigned int n = 0; n < s->bc->nrefs; n++)
 		for (unsigned int p = 0; p < s->nparts[n]; p++) {
 			uint8_t *hva = s->part[n][p].hva;
 
-			if (hva && s->bc.refs[n].acc == ACC_WRITE)
+			if (hva && s->bc->refs[n].acc == ACC_WRITE)
 				__atomic_fetch_or(hva, 0, __ATOMIC_RELAXED);
 		}
 }
@@ -135,7 +147,7 @@ static uint64_t ref_offset(struct cpu *cpu, const struct memref *m)
 static void add_part(struct cpu *cpu, struct slow *s, unsigned int n, gva_t gva,
 		     unsigned int len, uint64_t bytes)
 {
-	const struct bounce_ref *ref = &s->bc.refs[n];
+	const struct bounce_ref *ref = &s->bc->refs[n];
 	struct part *p = &s->part[n][s->nparts[n]];
 	struct tlb_result r = {0};
 	unsigned int skip = 0;
@@ -186,8 +198,8 @@ static bool linear(struct cpu *cpu, const struct bounce_ref *r, uint64_t bytes,
 /* Translate all operands; raises whatever the access would raise. */
 static void resolve(struct cpu *cpu, struct slow *s)
 {
-	for (unsigned int n = 0; n < s->bc.nrefs; n++) {
-		struct bounce_ref *r = &s->bc.refs[n];
+	for (unsigned int n = 0; n < s->bc->nrefs; n++) {
+		struct bounce_ref *r = &s->bc->refs[n];
 		uint64_t bytes = ~0ULL;
 		unsigned int first;
 		gva_t gva;
@@ -213,14 +225,17 @@ static void resolve(struct cpu *cpu, struct slow *s)
 
 static bool all_ram(const struct slow *s)
 {
-	for (unsigned int n = 0; n < s->bc.nrefs; n++)
+	for (unsigned int n = 0; n < s->bc->nrefs; n++)
 		for (unsigned int p = 0; p < s->nparts[n]; p++)
 			if (!s->part[n][p].hva && !s->part[n][p].none)
 				return false;
 	return true;
 }
 
-/* An MMIO piece: at most 8 bytes from where the last one ended, as KVM's. */
+/*
+ * An MMIO piece: at most 8 bytes from where the last one ended, as KVM's.
+ * Returns only when nobody has to be asked.
+ */
 static void mmio_piece(struct cpu *cpu, struct slow *s, struct part *p,
 		       bool write)
 {
@@ -237,6 +252,13 @@ static void mmio_piece(struct cpu *cpu, struct slow *s, struct part *p,
 	if (write)
 		memcpy(cpu->mmio.data, s->at[s->ref] + p->off + s->done, len);
 	cpu->stat[CPU_STAT_MMIO]++;
+	if (write && cpu->ops->bus_write) {
+		uint64_t val = 0;
+
+		memcpy(&val, cpu->mmio.data, len);
+		if (cpu->ops->bus_write(cpu, false, gpa, val, len))
+			return;
+	}
 	cpu_exit_to_kvm(cpu, CPU_EXIT_MMIO);
 }
 
@@ -270,17 +292,21 @@ static void move_operand(struct cpu *cpu, struct slow *s, bool write)
 				memcpy(buf, p->hva, p->len);
 			continue;
 		}
-		if (s->piece) { /* an answer came */
-			if (!write)
-				memcpy(buf + s->done, cpu->mmio.data, s->piece);
-			s->done += s->piece;
-			s->piece = 0;
-		}
-		while (p->masked && s->done < p->len &&
-		       !(p->bytes >> s->done & 1))
-			s->done++;
-		if (s->done < p->len)
+		for (;;) {
+			if (s->piece) { /* an answer came */
+				if (!write)
+					memcpy(buf + s->done, cpu->mmio.data,
+					       s->piece);
+				s->done += s->piece;
+				s->piece = 0;
+			}
+			while (p->masked && s->done < p->len &&
+			       !(p->bytes >> s->done & 1))
+				s->done++;
+			if (s->done >= p->len)
+				break;
 			mmio_piece(cpu, s, p, write);
+		}
 	}
 	s->p = 0;
 }
@@ -295,9 +321,9 @@ static void run_code(struct cpu *cpu, struct slow *s)
 		string_element(cpu, s);
 		return;
 	}
-	for (unsigned int n = 0; n < s->bc.nrefs; n++)
+	for (unsigned int n = 0; n < s->bc->nrefs; n++)
 		cpu->scratch[2 + n] = (uintptr_t)s->at[n];
-	why = cpu->engine->enter(cpu, s->bc.entry);
+	why = cpu->engine->enter(cpu, s->bc->entry);
 	if (why == LEAVE_FAULT) {
 		slow_abort(cpu);
 		__builtin_longjmp(cpu->jmpbuf, 1);
@@ -307,8 +333,8 @@ static void run_code(struct cpu *cpu, struct slow *s)
 /* Stores of the x87 that an unmasked exception kept back. */
 static void drop_withheld(struct slow *s)
 {
-	for (unsigned int n = 0; n < s->bc.nrefs; n++)
-		if (s->bc.refs[n].rule.x87 && x87_withheld())
+	for (unsigned int n = 0; n < s->bc->nrefs; n++)
+		if (s->bc->refs[n].rule.x87 && x87_withheld())
 			s->nparts[n] = 0;
 }
 
@@ -316,8 +342,8 @@ static void drop_withheld(struct slow *s)
 static void operands(struct cpu *cpu, struct slow *s)
 {
 	if (s->phase == PHASE_READ) {
-		for (; s->ref < s->bc.nrefs; s->ref++)
-			if (s->bc.refs[s->ref].reads)
+		for (; s->ref < s->bc->nrefs; s->ref++)
+			if (s->bc->refs[s->ref].reads)
 				move_operand(cpu, s, false);
 		s->ref = 0;
 		s->phase = PHASE_RUN;
@@ -327,8 +353,8 @@ static void operands(struct cpu *cpu, struct slow *s)
 		drop_withheld(s);
 		s->phase = PHASE_WRITE;
 	}
-	for (; s->ref < s->bc.nrefs; s->ref++)
-		if (s->bc.refs[s->ref].acc == ACC_WRITE)
+	for (; s->ref < s->bc->nrefs; s->ref++)
+		if (s->bc->refs[s->ref].acc == ACC_WRITE)
 			move_operand(cpu, s, true);
 	s->phase = PHASE_IDLE;
 }
@@ -351,11 +377,11 @@ static void reach_again(struct cpu *cpu, struct part *p, bool write)
 
 static void resume_operands(struct cpu *cpu, struct slow *s)
 {
-	for (unsigned int n = 0; n < s->bc.nrefs; n++)
+	for (unsigned int n = 0; n < s->bc->nrefs; n++)
 		for (unsigned int p = 0; p < s->nparts[n]; p++)
 			if (s->part[n][p].hva)
 				reach_again(cpu, &s->part[n][p],
-					    s->bc.refs[n].acc == ACC_WRITE);
+					    s->bc->refs[n].acc == ACC_WRITE);
 	if (s->phase != PHASE_WRITE)
 		touch(s);
 	operands(cpu, s);
@@ -363,9 +389,9 @@ static void resume_operands(struct cpu *cpu, struct slow *s)
 
 static bool crosses_line(const struct slow *s)
 {
-	for (unsigned int n = 0; n < s->bc.nrefs; n++)
+	for (unsigned int n = 0; n < s->bc->nrefs; n++)
 		if (s->nparts[n] && (s->part[n][0].gva & (CACHE_LINE - 1)) +
-						    s->bc.refs[n].size >
+						    s->bc->refs[n].size >
 					    CACHE_LINE)
 			return true;
 	return false;
@@ -379,7 +405,7 @@ static void tell_bus_lock(struct cpu *cpu, const struct slow *s)
 {
 	bool told = cpu->bus_lock_told && cpu->bus_lock_rip == cpu->rip;
 
-	if (!cpu->bus_lock_exits || !s->bc.lock || !crosses_line(s))
+	if (!cpu->bus_lock_exits || !s->bc->lock || !crosses_line(s))
 		return;
 	if (!cpu->vendor_amd) {
 		cpu->bus_locked = true;
@@ -400,7 +426,7 @@ static void begin(struct cpu *cpu, struct slow *s)
 	s->ref = s->p = 0;
 	s->done = s->piece = 0;
 	s->phase = PHASE_READ;
-	s->exclusive = s->bc.lock && cpu->engine->ncpus > 1 && all_ram(s);
+	s->exclusive = s->bc->lock && cpu->engine->ncpus > 1 && all_ram(s);
 	if (s->exclusive) {
 		excl_begin_self(cpu);
 		operands(cpu, s);
@@ -411,38 +437,59 @@ static void begin(struct cpu *cpu, struct slow *s)
 	operands(cpu, s);
 }
 
-static int translate_slow(struct cpu *cpu, struct slow *s, const uint8_t *bytes,
-			  unsigned int len)
+static int translate_slow(struct cpu *cpu, struct slow *s, struct kept *k,
+			  const uint8_t *bytes, unsigned int len)
 {
 	int ret;
 
+	k->len = 0;
+	k->bc.nrefs = 0;
 	xstate_save(cpu);
 	engine_lock(cpu);
-	ret = translate_bounce(cpu, bytes, len, cpu->mode, &s->bc);
+	ret = translate_bounce(cpu, bytes, len, k - s->kept, &k->bc);
 	engine_unlock(cpu->engine);
 	xstate_load(cpu);
-	return ret;
+	if (ret)
+		return ret;
+	memcpy(k->bytes, bytes, len);
+	k->rip = cpu->rip;
+	k->mode = cpu->mode;
+	k->len = len;
+	return 0;
+}
+
+/* The instruction at rip, translated now or before. */
+static int find_slow(struct cpu *cpu, struct slow *s)
+{
+	unsigned int slot = (cpu->rip ^ cpu->rip >> 3 ^ cpu->rip >> 6) %
+			    BOUNCE_SLOTS;
+	struct kept *k = &s->kept[slot];
+	uint8_t bytes[15];
+	unsigned int len = run_fetch(cpu, bytes);
+
+	s->bc = &k->bc;
+	if (k->rip == cpu->rip && k->mode == cpu->mode && k->len == len &&
+	    !memcmp(k->bytes, bytes, len))
+		return 0;
+	return translate_slow(cpu, s, k, bytes, len);
 }
 
 struct insn_call *slow_start(struct cpu *cpu)
 {
 	struct slow *s = ec_of(cpu)->slow;
-	uint8_t bytes[15];
-	unsigned int len = run_fetch(cpu, bytes);
 
 	cpu->stat[CPU_STAT_SLOW_INSN]++;
-	s->bc.nrefs = 0;
 	s->string = false;
-	switch (translate_slow(cpu, s, bytes, len)) {
+	switch (find_slow(cpu, s)) {
 	case 0: break;
 	case -EFAULT: return NULL; /* its second page is gone: try again */
 	case -EINVAL: cpu_raise(cpu, VEC_UD);
 	case -ERANGE: cpu_raise_err(cpu, VEC_GP, 0);
 	default: cpu_internal_error(cpu, 1, cpu->rip);
 	}
-	if (s->bc.cls == K_CALL || s->bc.cls == K_END) {
-		s->call.fn = s->bc.fn;
-		s->call.insn = s->bc.insn;
+	if (s->bc->cls == K_CALL || s->bc->cls == K_END) {
+		s->call.fn = s->bc->fn;
+		s->call.insn = s->bc->insn;
 		if (s->call.fn)
 			return &s->call;
 	}
@@ -455,7 +502,7 @@ struct insn_call *slow_start(struct cpu *cpu)
 static void string_ref(struct slow *s, const struct insn *i, unsigned int reg,
 		       unsigned int seg, bool write)
 {
-	struct bounce_ref *r = &s->bc.refs[s->bc.nrefs++];
+	struct bounce_ref *r = &s->bc->refs[s->bc->nrefs++];
 
 	*r = (struct bounce_ref){
 		.m = {.seg = seg,
@@ -509,9 +556,10 @@ void slow_string(struct cpu *cpu, const struct insn *i)
 
 	cpu->stat[CPU_STAT_SLOW_INSN]++;
 	s->string = true;
-	s->bc.insn = *i;
-	s->bc.lock = false;
-	s->bc.nrefs = 0;
+	s->bc = &s->string_bc;
+	s->bc->insn = *i;
+	s->bc->lock = false;
+	s->bc->nrefs = 0;
 	if (k == STR_MOVS || k == STR_LODS || k == STR_CMPS)
 		string_ref(s, i, REG_RSI, source_seg(i), false);
 	if (k == STR_MOVS || k == STR_STOS)
@@ -552,13 +600,13 @@ static uint64_t element(const struct slow *s, unsigned int n)
 {
 	uint64_t v = 0;
 
-	memcpy(&v, s->at[n], s->bc.insn.opsize);
+	memcpy(&v, s->at[n], s->bc->insn.opsize);
 	return v;
 }
 
 static void string_element(struct cpu *cpu, struct slow *s)
 {
-	const struct insn *i = &s->bc.insn;
+	const struct insn *i = &s->bc->insn;
 	enum string_kind k = string_kind(i);
 	bool more = i->prefix & (INSN_REP | INSN_REPNE);
 	bool stop = false;
@@ -671,6 +719,15 @@ void slow_left(struct cpu *cpu)
 	if (c != &s->call)
 		s->call = *c; /* the block may be gone when it comes back */
 	s->phase = PHASE_EXEC;
+}
+
+bool slow_needs_vectors(const struct cpu *cpu)
+{
+	const struct slow *s = ec_of((struct cpu *)cpu)->slow;
+
+	if (s->phase == PHASE_WRITE || s->phase == PHASE_DRAIN)
+		return false;
+	return s->phase == PHASE_EXEC || !(s->string || s->bc->general);
 }
 
 const struct insn_call *slow_resume(struct cpu *cpu)

@@ -15,6 +15,8 @@ void slow_fini(struct cpu *cpu);
 struct insn_call *slow_start(struct cpu *cpu);
 /* One iteration of a string instruction. */
 void slow_string(struct cpu *cpu, const struct insn *i);
+/* What slow_resume() will do wants the guest's vector registers. */
+bool slow_needs_vectors(const struct cpu *cpu);
 /* After CPU_EXIT_MMIO. Non-NULL: this C function has to run again. */
 const struct insn_call *slow_resume(struct cpu *cpu);
 void slow_drop(struct cpu *cpu);

@@ -504,15 +504,15 @@ again:
 }
 
 int translate_bounce(struct cpu *cpu, const uint8_t *bytes, unsigned int len,
-		     uint64_t mode, struct bounce_code *out)
+		     unsigned int slot, struct bounce_code *out)
 {
 	struct engine *engine = cpu->engine;
 	struct work *w = work_of(engine);
-	struct engine_cpu *ec = ec_of(cpu);
+	uint8_t *code = ec_of(cpu)->bounce_code + slot * BOUNCE_CODE_SIZE;
 	struct trans *t = &w->t;
 	struct block b = {
 		.rip = cpu->rip,
-		.mode = mode | MODE_ONE,
+		.mode = cpu->mode | MODE_ONE,
 	};
 	struct dinsn *d = &w->d[0];
 	int ret;
@@ -524,8 +524,8 @@ int translate_bounce(struct cpu *cpu, const uint8_t *bytes, unsigned int len,
 	decode_classify(cpu, b.mode, d);
 	d->live_in = d->live_out = d->live_taken = RFLAGS_ARITH;
 	t->bounce = true;
-	b.code = t->e.p = ec->bounce_code;
-	t->e.end = ec->bounce_code + BOUNCE_CODE_SIZE;
+	b.code = t->e.p = code;
+	t->e.end = code + BOUNCE_CODE_SIZE;
 	t->d = d;
 	t->rip = d->rip;
 	t->next_rip = d->next_rip;
@@ -534,16 +534,18 @@ int translate_bounce(struct cpu *cpu, const uint8_t *bytes, unsigned int len,
 	out->cls = d->cls;
 	out->fn = d->fn;
 	out->lock = decode_locks(d);
+	out->general = d->in.meta.isa_ext == ZYDIS_ISA_EXT_BASE ||
+		       d->in.meta.isa_ext == ZYDIS_ISA_EXT_LONGMODE;
 	trans_insn(t, d, &out->insn);
 	if (d->cls == K_CALL || d->cls == K_END)
 		return 0;
 	if (!flow_insn(t, true))
-		flow_exit_to(t, d->next_rip, mode);
+		flow_exit_to(t, d->next_rip, cpu->mode);
 	for (unsigned int i = 0; i < t->ncold; i++)
 		emit_cold(t, &t->cold[i]);
 	if (t->too_big || t->e.overflow)
 		return -E2BIG;
-	out->entry = to_rx(engine, ec->bounce_code);
+	out->entry = to_rx(engine, code);
 	memcpy(out->refs, t->refs, sizeof(t->refs));
 	out->nrefs = t->nrefs;
 	return 0;

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/engine.h"
 #include "kvm/handler.h"
 #include "kvm/vm.h"
 
@@ -155,16 +156,6 @@ static uint64_t value_of(const void *data, unsigned int len)
 	return v;
 }
 
-static bool event_hit(const struct bus_event *e, bool pio, uint64_t addr,
-		      const void *data, unsigned int len)
-{
-	if (e->pio != pio || e->addr != addr)
-		return false;
-	if (!e->len)
-		return true;
-	return e->len == len && (!e->match || e->value == value_of(data, len));
-}
-
 /* ---- the coalesced ring ---- */
 
 static bool in_zone(const struct bus *bus, bool pio, uint64_t addr,
@@ -218,7 +209,8 @@ bool bus_serve_write(struct vm *vm, bool pio, uint64_t addr, const void *data,
 		return false;
 	pthread_rwlock_rdlock(&bus->lock);
 	for (uint32_t i = 0; i < bus->nevents && !done; i++) {
-		if (!event_hit(&bus->events[i], pio, addr, data, len))
+		if (!bus_event_hit(&bus->events[i], pio, addr,
+				   value_of(data, len), len))
 			continue;
 		eventfd_signal(bus->events[i].fd);
 		stats_count(vm, VM_STAT_IOEVENTFD);
@@ -316,10 +308,12 @@ int ioeventfd_ioctl(struct call *c)
 	if (e.len && e.len < 8)
 		e.value &= BIT64(e.len * 8) - 1;
 	pthread_rwlock_wrlock(&bus->lock);
+	engine_exclusive_begin(c->vm->engine); /* dirty.c has no lock */
 	if (a->flags & KVM_IOEVENTFD_FLAG_DEASSIGN)
 		ret = event_del(bus, &e);
 	else
 		ret = event_add(bus, &e);
+	engine_exclusive_end(c->vm->engine);
 	pthread_rwlock_unlock(&bus->lock);
 	return ret;
 }

@@ -48,6 +48,14 @@ struct bus {
 	struct irqfd *irqfds;
 };
 
+static inline bool bus_event_hit(const struct bus_event *e, bool pio,
+				 uint64_t addr, uint64_t val, unsigned int len)
+{
+	if (e->addr != addr || e->pio != pio)
+		return false;
+	return !e->len || (e->len == len && (!e->match || e->value == val));
+}
+
 void bus_init(struct bus *bus);
 void bus_destroy(struct vm *vm);
 

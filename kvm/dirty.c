@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Upcalls of guest instructions: marking pages dirty, asking the MSR filter.
+ * Upcalls of guest instructions: marking pages dirty, asking the MSR filter,
+ * signalling ioeventfds.
  * They run with the guest's vector registers in the host's: general registers
- * only, no libc. The map, the bitmaps and the filter cannot go away meanwhile:
+ * only, no libc. Map, bitmaps, filter and ioeventfds cannot go away meanwhile:
  * they change only while no vCPU is in guest code, or under map_lock.
  */
 #include "kvm/dirty.h"
+
+#include <sys/syscall.h>
 
 #include "cpu/physmap.h"
 #include "kvm/filter.h"
 #include "kvm/memslot.h"
 #include "kvm/vcpu.h"
 #include "kvm/vm.h"
+
+#define PAGE_MASK (~4095ull)
 
 bool dirty_ring_full(const struct dirty_ring *r)
 {
@@ -90,7 +95,47 @@ static bool dirty_msr_denied(struct cpu *cpu, uint32_t index, bool write)
 	return filter_denies(vcpu->vm->filter, index, write);
 }
 
+/* ---- ioeventfds: a store signals and the guest goes on ---- */
+
+static void signal_event(int fd)
+{
+	uint64_t one = 1;
+	long ret = SYS_write;
+
+	__asm__ volatile("syscall"
+			 : "+a"(ret)
+			 : "D"(fd), "S"(&one), "d"(sizeof(one))
+			 : "rcx", "r11", "memory");
+}
+
+/* The local APIC comes first. */
+static bool is_apic(const struct vcpu *vcpu, uint64_t addr)
+{
+	return vcpu->has_lapic &&
+	       ((addr ^ vcpu->cpu->apic_base) & PAGE_MASK) == 0;
+}
+
+static bool notify_write(struct cpu *cpu, bool pio, uint64_t addr, uint64_t val,
+			 unsigned int len)
+{
+	struct vcpu *vcpu = cpu->owner;
+	struct vm *vm = vcpu->vm;
+	const struct bus *bus = &vm->bus;
+
+	for (uint32_t i = 0; i < bus->nevents; i++) {
+		if (!bus_event_hit(&bus->events[i], pio, addr, val, len))
+			continue;
+		if (!pio && is_apic(vcpu, addr))
+			return false;
+		signal_event(bus->events[i].fd);
+		binstat_add(&vm->stats.file, VM_STAT_IOEVENTFD, 1);
+		return true;
+	}
+	return false;
+}
+
 const struct cpu_ops dirty_cpu_ops = {
 	.mark_dirty = dirty_mark,
 	.msr_denied = dirty_msr_denied,
+	.bus_write = notify_write,
 };

@@ -69,6 +69,48 @@ static void test_ioeventfd(void **state)
 	close(p);
 }
 
+/* Sixteen bytes are two accesses, and each goes where it belongs. */
+ABI_GUEST(wide, "movq %r8,%xmm0; movq %r9,%xmm1; punpcklqdq %xmm1,%xmm0;"
+		"1: movups %xmm0,(%rdi); movups %xmm0,8(%rdi); out %al,$0x99;"
+		"jmp 1b");
+
+static void check_half(struct abi *a, uint64_t gpa, uint64_t val)
+{
+	abi_run(a, KVM_EXIT_MMIO);
+	assert_true(a->run->mmio.is_write);
+	assert_int_equal(a->run->mmio.phys_addr, gpa);
+	assert_int_equal(a->run->mmio.len, 8);
+	assert_memory_equal(a->run->mmio.data, &val, 8);
+}
+
+static void test_ioeventfd_half(void **state)
+{
+	struct kvm_ioeventfd m = {.addr = 0x30000008,
+				  .len = 8,
+				  .fd = eventfd(0, EFD_NONBLOCK),
+				  .flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
+				  .datamatch = 0x1122334455667788};
+	struct kvm_regs regs;
+	struct abi a;
+
+	(void)state;
+	abi_open(&a, 0);
+	ABI_START(&a, a.vcpu, wide);
+	regs = abi_regs(a.vcpu);
+	regs.rdi = 0x30000000;
+	regs.r8 = regs.r9 = m.datamatch;
+	OK(a.vcpu, KVM_SET_REGS, &regs);
+	OK(a.vm, KVM_IOEVENTFD, &m);
+	for (int i = 0; i < 3; i++) {
+		check_half(&a, 0x30000000, m.datamatch);
+		check_half(&a, 0x30000010, m.datamatch);
+		abi_run(&a, KVM_EXIT_IO);
+		assert_int_equal(drain(m.fd), 2);
+	}
+	abi_close(&a);
+	close(m.fd);
+}
+
 static void test_ioeventfd_rules(void **state)
 {
 	int e = eventfd(0, EFD_NONBLOCK);
@@ -191,6 +233,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ioeventfd),
+		cmocka_unit_test(test_ioeventfd_half),
 		cmocka_unit_test(test_ioeventfd_rules),
 		cmocka_unit_test(test_coalesced),
 		cmocka_unit_test(test_zone_limit),

@@ -4,6 +4,8 @@
  */
 #include "test/abi/abi.h"
 
+#include <sys/eventfd.h>
+
 #include <fcntl.h>
 
 struct view {
@@ -108,6 +110,43 @@ static void test_vcpu(void **state)
 	close(fd);
 }
 
+ABI_GUEST(signals, "mov $0x500, %edx; mov $200, %ecx;"
+		   "1: outw %ax,%dx; movl %eax,(%rdi); loop 1b; hlt");
+
+/* Stores to an ioeventfd signal it and stay in guest code. */
+static void test_ioeventfd(void **state)
+{
+	struct kvm_ioeventfd io = {.addr = 0x500,
+				   .fd = eventfd(0, EFD_NONBLOCK),
+				   .flags = KVM_IOEVENTFD_FLAG_PIO};
+	struct kvm_ioeventfd mem = {.addr = 0x30000000, .len = 4, .fd = io.fd};
+	struct kvm_regs regs;
+	struct view v;
+	uint64_t n = 0;
+	struct abi a;
+	int fd;
+
+	(void)state;
+	abi_open(&a, 0);
+	OK(a.vm, KVM_IOEVENTFD, &io);
+	OK(a.vm, KVM_IOEVENTFD, &mem);
+	ABI_START(&a, a.vcpu, signals);
+	regs = abi_regs(a.vcpu);
+	regs.rdi = mem.addr;
+	OK(a.vcpu, KVM_SET_REGS, &regs);
+	fd = CALL(a.vcpu, KVM_GET_STATS_FD, 0);
+	open_view(fd, &v);
+	abi_run(&a, KVM_EXIT_HLT);
+	assert_int_equal(read(io.fd, &n, 8), 8);
+	assert_int_equal(n, 400);
+	assert_int_equal(value(fd, &v, "io_exits"), 200);
+	assert_int_equal(value(fd, &v, "mmio_exits"), 200);
+	assert_true(value(fd, &v, "exits") < 20);
+	close(fd);
+	close(io.fd);
+	abi_close(&a);
+}
+
 static void test_vm(void **state)
 {
 	struct kvm_userspace_memory_region r = {
@@ -141,6 +180,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_vcpu),
 		cmocka_unit_test(test_vm),
+		cmocka_unit_test(test_ioeventfd),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

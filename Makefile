@@ -29,6 +29,7 @@ bench: build
 	@tools/setup bench
 	@bench/run --lodge $(BUILD)/lodge $(BENCHFLAGS)
 	@bench/net --lodge $(BUILD)/lodge
+	@bench/disk --lodge $(BUILD)/lodge
 
 install: build
 	@meson install -C $(BUILD) --no-rebuild

@@ -23,7 +23,8 @@ int inside_guest;
 static int64_t target_ns = 300000000;
 
 static const struct row *const tables[] = {
-	rows_compute, rows_memory, rows_vector, rows_kernel, rows_exit,
+	rows_compute, rows_memory, rows_vector,
+	rows_kernel,  rows_exit,   rows_disk,
 };
 
 void die(const char *fmt, ...)

@@ -23,6 +23,7 @@ extern const struct row rows_memory[];
 extern const struct row rows_vector[];
 extern const struct row rows_kernel[];
 extern const struct row rows_exit[];
+extern const struct row rows_disk[];
 
 /* Where rows leave their results, so that no compiler drops the work. */
 extern volatile uint64_t sink;

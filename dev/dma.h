@@ -6,9 +6,12 @@
 #ifndef DEV_DMA_H
 #define DEV_DMA_H
 
+#include <sys/uio.h>
+
 #include "lib/util.h"
 
-#define DMA_MAX 8
+#define DMA_MAX    8
+#define DMA_PIECES 1024
 
 struct dma_region {
 	uint64_t gpa;
@@ -23,7 +26,7 @@ struct dma_region {
 struct dma {
 	unsigned count;
 	struct dma_region region[DMA_MAX];
-	void (*wrote)(void *ctx, const void *p, uint64_t len);
+	void (*wrote)(void *ctx, const struct iovec *iov, unsigned n);
 	void *ctx;
 };
 
@@ -37,8 +40,18 @@ void *dma_ptr(const struct dma *dma, uint64_t gpa, uint64_t len);
 
 static inline void dma_wrote(const struct dma *dma, const void *p, uint64_t len)
 {
+	const struct iovec iov = {(void *)(uintptr_t)p, len};
+
 	if (dma->wrote && len)
-		dma->wrote(dma->ctx, p, len);
+		dma->wrote(dma->ctx, &iov, 1);
+}
+
+/* The same of @n pieces, DMA_PIECES at most. */
+static inline void dma_wrote_pieces(const struct dma *dma,
+				    const struct iovec *iov, unsigned n)
+{
+	if (dma->wrote && n)
+		dma->wrote(dma->ctx, iov, n);
 }
 
 /* Copy in or out; -EFAULT, with nothing copied, when dma_ptr() says NULL. */

@@ -44,11 +44,19 @@ extern "C" {
 #define LODGE_CAP_KICK   0x4c4f4401
 #define LODGE_KICK       _IO('L', 0x01)
 #define LODGE_CAP_WRITES 0x4c4f4402
-#define LODGE_WRITES     _IOW('L', 0x02, struct lodge_range)
+#define LODGE_WRITES     _IOW('L', 0x02, struct lodge_writes)
 
 struct lodge_range {
 	uint64_t addr, size;
 };
+
+struct lodge_writes {
+	uint32_t count; /* at most LODGE_WRITES_MAX, else -E2BIG */
+	uint32_t pad;
+	struct lodge_range range[];
+};
+
+#define LODGE_WRITES_MAX 1024
 
 /*
  * Open the system handle, as open("/dev/kvm", O_RDWR | O_CLOEXEC) would.

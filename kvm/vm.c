@@ -242,12 +242,15 @@ static int enable_writes(struct vm *vm, uint64_t on)
 
 int vm_client_writes(struct call *c)
 {
-	const struct lodge_range *r = c->data;
+	const struct lodge_writes *w = c->data;
+	const struct lodge_range *r;
 
-	if (r->addr + r->size < r->addr)
-		return -EINVAL;
-	engine_written(c->vm->engine, (const uint8_t *)(uintptr_t)r->addr,
-		       r->size);
+	for (r = w->range; r < w->range + c->count; r++)
+		if (r->addr + r->size < r->addr)
+			return -EINVAL;
+	for (r = w->range; r < w->range + c->count; r++)
+		engine_written(c->vm->engine,
+			       (const uint8_t *)(uintptr_t)r->addr, r->size);
 	return 0;
 }
 

@@ -37,7 +37,7 @@ static const struct request requests[] = {
 #include "shim/request.def"
 #undef REQUEST
 	{(uint32_t)LODGE_KICK, "LODGE_KICK", "#"},
-	{(uint32_t)LODGE_WRITES, "LODGE_WRITES", "addr=8 size=8"},
+	{(uint32_t)LODGE_WRITES, "LODGE_WRITES", "count=4"},
 };
 
 static const char *const exits[] = {

@@ -86,12 +86,24 @@ static int create_vm(struct machine *m, struct err *e)
 }
 
 /* Devices write to the guest's memory; only our own KVM wants to know. */
-static void tell_writes(void *ctx, const void *p, uint64_t len)
+static void tell_writes(void *ctx, const struct iovec *iov, unsigned n)
 {
 	struct machine *m = ctx;
-	struct lodge_range r = {(uintptr_t)p, len};
+	union {
+		struct lodge_writes head;
+		uint64_t room[1 + 2 * DMA_PIECES];
+	} w;
+	unsigned i;
 
-	(void)hv_ioctl(m->hv, m->vm_fd, LODGE_WRITES, (uintptr_t)&r);
+	ASSERT(n <= DMA_PIECES);
+	w.head.count = n;
+	w.head.pad = 0;
+	for (i = 0; i < n; i++)
+		w.head.range[i] = (struct lodge_range){
+			(uintptr_t)iov[i].iov_base,
+			iov[i].iov_len,
+		};
+	(void)hv_ioctl(m->hv, m->vm_fd, LODGE_WRITES, (uintptr_t)&w);
 }
 
 static int promise_writes(struct machine *m, struct err *e)

@@ -170,8 +170,7 @@ void vq_unpop(struct vq *vq, struct vq_elem *e)
 /* What the device stored: the pieces of a buffer, the areas of the ring. */
 static void tell_buffer(struct vq *vq, const struct vq_elem *e)
 {
-	for (unsigned i = e->out_n; i < e->out_n + e->in_n; i++)
-		dma_wrote(vq->dma, e->iov[i].iov_base, e->iov[i].iov_len);
+	dma_wrote_pieces(vq->dma, e->iov + e->out_n, e->in_n);
 }
 
 static void tell_ring(struct vq *vq)

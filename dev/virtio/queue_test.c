@@ -89,13 +89,16 @@ struct copy {
 	uint8_t *mem;
 };
 
-static void update(void *ctx, const void *p, uint64_t len)
+static void update(void *ctx, const struct iovec *iov, unsigned n)
 {
 	struct copy *c = ctx;
-	size_t off = (size_t)((const uint8_t *)p - c->r->mem);
+	size_t off;
 
-	assert_true(off < FAKE_SIZE && len <= FAKE_SIZE - off);
-	memcpy(c->mem + off, p, len);
+	for (; n--; iov++) {
+		off = (size_t)((uint8_t *)iov->iov_base - c->r->mem);
+		assert_true(off < FAKE_SIZE && iov->iov_len <= FAKE_SIZE - off);
+		memcpy(c->mem + off, iov->iov_base, iov->iov_len);
+	}
 }
 
 /* Nothing the device does to memory is kept from the KVM. */

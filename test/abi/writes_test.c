@@ -31,9 +31,10 @@ static void put_fn(struct abi *a, uint32_t val)
 
 static void tell(struct abi *a, const void *p, uint64_t size)
 {
-	struct lodge_range r = {(uintptr_t)p, size};
+	/* The other one is nobody's memory. */
+	uint64_t w[5] = {2, 64, 64, (uintptr_t)p, size};
 
-	OK(a->vm, LODGE_WRITES, &r);
+	OK(a->vm, LODGE_WRITES, w);
 }
 
 static int promise(struct abi *a, uint64_t on)
@@ -133,7 +134,7 @@ static void test_untold(void **state)
 
 static void test_errors(void **state)
 {
-	struct lodge_range r = {16, UINT64_MAX};
+	uint64_t r[3] = {1, 16, UINT64_MAX};
 	struct abi a;
 
 	(void)state;
@@ -141,11 +142,16 @@ static void test_errors(void **state)
 	assert_int_equal(CALL(a.sys, KVM_CHECK_EXTENSION, LODGE_CAP_WRITES), 1);
 	assert_int_equal(CALL(a.vm, KVM_CHECK_EXTENSION, LODGE_CAP_WRITES), 1);
 	assert_int_equal(promise(&a, 2), -EINVAL);
-	FAILS(a.vm, LODGE_WRITES, &r, EINVAL);
+	FAILS(a.vm, LODGE_WRITES, r, EINVAL);
+	r[0] = LODGE_WRITES_MAX + 1;
+	FAILS(a.vm, LODGE_WRITES, r, E2BIG);
+	r[0] = 0;
+	OK(a.vm, LODGE_WRITES, r);
+	r[0] = 1;
 	FAILS(a.vm, LODGE_WRITES, 8, EFAULT);
-	r.size = 0;
-	OK(a.vm, LODGE_WRITES, &r); /* nobody's memory */
-	FAILS(a.vcpu, LODGE_WRITES, &r, EINVAL);
+	r[2] = 0;
+	OK(a.vm, LODGE_WRITES, r); /* nobody's memory */
+	FAILS(a.vcpu, LODGE_WRITES, r, EINVAL);
 	abi_close(&a);
 }
 

@@ -17,6 +17,9 @@ struct dma_region {
 	uint64_t gpa;
 	uint64_t size;
 	uint8_t *hva;
+	bool shared; /* others can map it, from fd at offset */
+	int fd;
+	uint64_t offset;
 };
 
 /*

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
+#include <unistd.h>
 
 #define HUGE_SIZE     (2UL << 20)
 #define POPULATE_STEP (64UL << 20)
@@ -40,10 +41,12 @@ static void *trim(char *p, size_t mapped, size_t size)
 	return start;
 }
 
-int host_ram_map(struct host_ram *ram, size_t size, struct err *e)
+/* Of @ram->fd when it is shared. */
+static int map(struct host_ram *ram, size_t size, struct err *e)
 {
 	uint64_t total = host_total();
 	size_t mapped = size + HUGE_SIZE;
+	int flags = MAP_NORESERVE;
 	void *p;
 
 	ram->base = NULL;
@@ -53,8 +56,9 @@ int host_ram_map(struct host_ram *ram, size_t size, struct err *e)
 			"this host cannot give %zu MiB of memory (it has "
 			"%llu MiB with swap)",
 			size >> 20, (unsigned long long)total >> 20);
-	p = mmap(NULL, mapped, PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	flags |= ram->shared ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
+	p = mmap(NULL, mapped, PROT_READ | PROT_WRITE, flags,
+		 ram->shared ? ram->fd : -1, 0);
 	if (p == MAP_FAILED) {
 		int code = -errno;
 
@@ -62,11 +66,43 @@ int host_ram_map(struct host_ram *ram, size_t size, struct err *e)
 			       "this host cannot give %zu MiB of memory: %s",
 			       size >> 20, strerror(-code));
 	}
-	ram->base = trim(p, mapped, size);
+	p = trim(p, mapped, size);
+	/* Trimming has moved the start of the file along. */
+	if (ram->shared)
+		p = mmap(p, size, PROT_READ | PROT_WRITE, flags | MAP_FIXED,
+			 ram->fd, 0);
+	ram->base = p;
 	ram->size = size;
 	/* Best effort: a host without huge pages serves small ones. */
 	madvise(ram->base, size, MADV_HUGEPAGE);
 	return 0;
+}
+
+int host_ram_map(struct host_ram *ram, size_t size, struct err *e)
+{
+	ram->shared = false;
+	return map(ram, size, e);
+}
+
+int host_ram_share(struct host_ram *ram, size_t size, struct err *e)
+{
+	int ret, code;
+
+	ram->base = NULL;
+	ram->fd = memfd_create("guest", MFD_CLOEXEC);
+	ram->shared = ram->fd >= 0;
+	if (!ram->shared || ftruncate(ram->fd, (off_t)size)) {
+		code = -errno;
+		host_ram_unmap(ram);
+		return err_set(e, code,
+			       "this host cannot give %zu MiB of memory to be "
+			       "shared: %s",
+			       size >> 20, strerror(-code));
+	}
+	ret = map(ram, size, e);
+	if (ret)
+		host_ram_unmap(ram);
+	return ret;
 }
 
 /* Kernels before 5.14 do not know how: write to each page. */
@@ -106,4 +142,7 @@ void host_ram_unmap(struct host_ram *ram)
 	if (ram->base)
 		munmap(ram->base, ram->size);
 	ram->base = NULL;
+	if (ram->shared)
+		close(ram->fd);
+	ram->shared = false;
 }

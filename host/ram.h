@@ -11,6 +11,8 @@
 struct host_ram {
 	void *base;  /* NULL while nothing is mapped */
 	size_t size; /* bytes */
+	int fd;      /* of memory that others can map, with shared */
+	bool shared;
 };
 
 /*
@@ -18,6 +20,10 @@ struct host_ram {
  * than the address space takes, is refused with -ENOMEM.
  */
 int host_ram_map(struct host_ram *ram, size_t size, struct err *e) __must_check;
+
+/* The same of memory that other processes can map by its descriptor. */
+int host_ram_share(struct host_ram *ram, size_t size,
+		   struct err *e) __must_check;
 
 /*
  * Have the host give all of it now, so that it cannot fail to later; @p may

@@ -15,6 +15,7 @@
 #include "vmm/boot.h"
 #include "vmm/hv.h"
 #include "vmm/layout.h"
+#include "vmm/netconf.h"
 #include "vmm/stop.h"
 #include "vmm/virtio.h"
 
@@ -112,7 +113,7 @@ static int promise_writes(struct machine *m, struct err *e)
 	int ret = hv_ioctl(m->hv, m->vm_fd, KVM_CHECK_EXTENSION,
 			   LODGE_CAP_WRITES);
 
-	if (ret <= 0)
+	if (ret <= 0 || m->others_write)
 		return 0;
 	ret = HV_CALL(m->hv, m->vm_fd, KVM_ENABLE_CAP, &cap, e);
 	if (ret < 0)
@@ -142,6 +143,9 @@ static int add_slot(struct machine *m, uint64_t gpa, uint64_t size,
 		.gpa = gpa,
 		.size = size,
 		.hva = (uint8_t *)m->ram.base + offset,
+		.shared = m->ram.shared,
+		.fd = m->ram.fd,
+		.offset = offset,
 	};
 	return 0;
 }
@@ -149,7 +153,8 @@ static int add_slot(struct machine *m, uint64_t gpa, uint64_t size,
 static int add_memory(struct machine *m, struct err *e)
 {
 	uint64_t size = m->config->ram_size;
-	int ret = host_ram_map(&m->ram, size, e);
+	int ret = m->others_write ? host_ram_share(&m->ram, size, e)
+				  : host_ram_map(&m->ram, size, e);
 
 	if (ret)
 		return err_wrap(e, "-m");
@@ -264,6 +269,8 @@ static int machine_alloc(struct machine *m, const struct machine_host *host,
 		.hv = host->hv,
 		.config = host->config,
 		.dev = host->dev,
+		.others_write = host->dev &&
+				netconf_has_vhost(&host->dev->backends),
 		.stop = host->stop,
 		.host = host,
 		.vm_fd = -1,

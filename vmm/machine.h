@@ -49,6 +49,7 @@ struct machine {
 	const struct machine_host *host;
 	int vm_fd;
 	struct host_ram ram;
+	bool others_write;  /* to it: a kernel, another process */
 	uint64_t low_size;  /* RAM below the PCI hole */
 	uint64_t high_size; /* RAM from 4 GiB on */
 	struct dma dma;

@@ -166,12 +166,7 @@ static int tap_helper(struct netconf *n, const char *key, const char *value,
 static int tap_vhost(struct netconf *n, const char *key, const char *value,
 		     struct err *e)
 {
-	bool on;
-	int ret = keyval_bool(value, &on, e);
-
-	if (!ret && on)
-		ret = err_set(e, -ENOTSUP, "vhost is not offered");
-	return ret;
+	return keyval_bool(value, &n->tap.vhost, e);
 }
 
 static int tap_check(struct netconf *n, struct err *e)
@@ -204,7 +199,7 @@ static const struct netconf_key tap_keys[] = {
 	{"fds", tap_fds, "N:N:...: one with several queues"},
 	{"script", tap_script, "no"},
 	{"downscript", tap_script, "no"},
-	{"vhost", tap_vhost, "off"},
+	{"vhost", tap_vhost, "on|off: the host's kernel does the work"},
 	{"helper", tap_helper, NULL},
 	{"br", tap_helper, NULL},
 	{0},
@@ -218,13 +213,13 @@ const struct netconf_kind netconf_tap = {
 
 static const struct netconf_kind *const kinds[] = {
 	&netconf_user,   &netconf_tap,   &netconf_socket,
-	&netconf_stream, &netconf_dgram,
+	&netconf_stream, &netconf_dgram, &netconf_vhost_user,
 };
 
 /* Kinds of QEMU's that are not ours. */
 static const char *const foreign[] = {
-	"af-xdp", "bridge", "hubport",    "l2tpv3",     "netmap",
-	"passt",  "vde",    "vhost-user", "vhost-vdpa",
+	"af-xdp", "bridge", "hubport", "l2tpv3",
+	"netmap", "passt",  "vde",     "vhost-vdpa",
 };
 
 static int net_open(struct backend *base, struct err *e)
@@ -344,6 +339,20 @@ static int parse(struct netconf *n, const char *arg, struct err *e)
 	if (!ret && n->kind->check)
 		ret = n->kind->check(n, e);
 	return ret;
+}
+
+bool netconf_has_vhost(const struct backends *list)
+{
+	const struct backend *b;
+	const struct netconf *n;
+
+	for (b = list->first; b; b = b->next) {
+		n = (const struct netconf *)b;
+		if (b->class == &net_class &&
+		    (n->kind == &netconf_vhost_user || n->tap.vhost))
+			return true;
+	}
+	return false;
 }
 
 int devconf_netdev(struct devconf *c, const char *arg, struct err *e)

@@ -6,7 +6,7 @@
 #ifndef VMM_NETCONF_H
 #define VMM_NETCONF_H
 
-#include "host/net/net.h"
+#include "host/net/vhost.h"
 #include "vmm/devconf.h"
 
 struct netconf_kind;
@@ -22,6 +22,8 @@ struct netconf {
 	struct net_stream_options stream;
 	uint64_t reconnect_ms;
 	struct net_dgram_options dgram;
+	struct vhost_user_options vhost;
+	uint64_t vhost_queues;
 };
 
 struct netconf_key {
@@ -45,6 +47,13 @@ extern const struct netconf_kind netconf_tap;
 extern const struct netconf_kind netconf_socket;
 extern const struct netconf_kind netconf_stream;
 extern const struct netconf_kind netconf_dgram;
+extern const struct netconf_kind netconf_vhost_user;
+
+/*
+ * Whether somebody else works on a card's rings: memory is then shared with
+ * others, and written by them.
+ */
+bool netconf_has_vhost(const struct backends *list);
 
 /* Copy @text to where @size bytes are. */
 int netconf_copy(char *to, size_t size, const char *text, struct err *e);

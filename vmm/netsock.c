@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * -netdev stream and dgram, and socket, their older name for all in one.
+ * -netdev stream and dgram, socket, their older name for all in one, and
+ * vhost-user.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -9,6 +10,8 @@
 
 #include "lib/keyval.h"
 #include "vmm/netconf.h"
+
+#define VHOST_WAIT_MS 30000 /* for the first backend */
 
 #define FIELD(f) offsetof(struct netconf, f)
 
@@ -257,4 +260,59 @@ static const struct netconf_key socket_keys[] = {
 
 const struct netconf_kind netconf_socket = {
 	"socket", NULL, socket_keys, socket_check, socket_open,
+};
+
+/* ---- vhost-user ---- */
+
+static int vhost_addr(struct netconf *n, const char *key, const char *value,
+		      struct err *e)
+{
+	return set_part(&n->vhost.addr, key + strlen("addr."), value, e);
+}
+
+/* QEMU's way to force what is never optional here. */
+static int vhost_force(struct netconf *n, const char *key, const char *value,
+		       struct err *e)
+{
+	bool on;
+
+	return keyval_bool(value, &on, e);
+}
+
+static int vhost_check(struct netconf *n, struct err *e)
+{
+	if (n->vhost.addr.kind != NET_ADDR_UNIX)
+		return err_set(e, -EINVAL, "addr.type=unix is missing");
+	if (n->reconnect_ms && n->vhost.server)
+		return err_set(e, -EINVAL,
+			       "only a client can connect once more");
+	n->vhost.reconnect_ms = (unsigned)n->reconnect_ms;
+	n->vhost.queues = (unsigned)n->vhost_queues;
+	n->vhost.wait_ms = VHOST_WAIT_MS;
+	return check_addr(&n->vhost.addr, "addr", e);
+}
+
+static struct net *vhost_open(const struct netconf *n, struct err *e)
+{
+	return net_vhost_user_open(&n->vhost, e);
+}
+
+static const struct prop vhost_props[] = {
+	{"queues", PROP_NUMBER, FIELD(vhost_queues), 1, NET_QUEUES, "1",
+	 "pairs of queues"},
+	{"server", PROP_BOOL, FIELD(vhost.server), 0, 0, "off",
+	 "waits for the backend"},
+	{"reconnect-ms", PROP_NUMBER, FIELD(reconnect_ms), 0, 3600000, "0",
+	 "a client tries again after, 0: never"},
+	{0},
+};
+
+static const struct netconf_key vhost_keys[] = {
+	{"addr.", vhost_addr, "type=unix: path, abstract"},
+	{"vhostforce", vhost_force, "on|off: it is always on"},
+	{0},
+};
+
+const struct netconf_kind netconf_vhost_user = {
+	"vhost-user", vhost_props, vhost_keys, vhost_check, vhost_open,
 };

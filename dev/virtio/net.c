@@ -104,11 +104,16 @@ static void net_features_ok(struct virtio_device *dev)
 
 /* ---- the device ---- */
 
-static void kick(struct netpair *p)
+static bool is_vhost(const struct netdev *n)
+{
+	return n->net->ops->vhost;
+}
+
+static void kick(int fd)
 {
 	uint64_t one = 1;
 
-	while (write(p->kick, &one, sizeof(one)) < 0 && errno == EINTR)
+	while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
 		;
 }
 
@@ -120,17 +125,23 @@ static void net_notify(struct virtio_device *dev, unsigned q)
 	if (q == 2 * pairs)
 		netctrl_run(n);
 	else if (q < 2 * pairs && q % 2 == NET_TX)
-		kick(&n->pair[q / 2]);
+		kick(n->pair[q / 2].kick);
+	else if (q < 2 * pairs && is_vhost(n))
+		kick(n->pair[q / 2].rx_kick);
 	else if (q < 2 * pairs && n->pair[q / 2].waiting)
 		netrx_room(n, q / 2);
 }
 
-/* A pair's thread waits for its transmit queue itself. */
+/* A pair's thread waits for its transmit queue itself; vhost for both. */
 static int net_kick_fd(struct virtio_device *dev, unsigned q)
 {
 	struct netdev *n = (struct netdev *)dev;
 
-	return q < 2 * n->pairs && q % 2 == NET_TX ? n->pair[q / 2].kick : -1;
+	if (q >= 2 * n->pairs)
+		return -1;
+	if (q % 2 == NET_TX)
+		return n->pair[q / 2].kick;
+	return is_vhost(n) ? n->pair[q / 2].rx_kick : -1;
 }
 
 /* Whatever waits may try again, if only to find that it is for nobody. */
@@ -146,7 +157,12 @@ static void wake_all(struct netdev *n)
 
 static void net_start(struct virtio_device *dev)
 {
-	wake_all((struct netdev *)dev);
+	struct netdev *n = (struct netdev *)dev;
+
+	if (is_vhost(n))
+		netvhost_start(n);
+	else
+		wake_all(n);
 }
 
 static bool is_sending(const struct netdev *n, unsigned q)
@@ -164,6 +180,8 @@ static void net_quiesce(struct virtio_device *dev, unsigned q)
 {
 	struct netdev *n = (struct netdev *)dev;
 
+	if (is_vhost(n) && q == VIRTIO_MAX_QUEUES)
+		n->net->ops->vhost->stop(n->net);
 	while (is_sending(n, q))
 		pthread_cond_wait(&n->idle, &dev->lock);
 }
@@ -189,6 +207,8 @@ static void net_link(void *opaque, bool up)
 	struct netdev *n = opaque;
 
 	pthread_mutex_lock(&n->dev.lock);
+	if (up && is_vhost(n) && virtio_running(&n->dev))
+		netvhost_start(n);
 	virtio_config_changed(&n->dev);
 	pthread_mutex_unlock(&n->dev.lock);
 	if (up)
@@ -205,6 +225,7 @@ static void net_destroy(struct virtio_device *dev)
 		evloop_destroy(n->pair[i].loop);
 		if (n->pair[i].kick >= 0)
 			close(n->pair[i].kick);
+		netvhost_close(&n->pair[i]);
 	}
 	free(n->pair);
 	pthread_cond_destroy(&n->idle);
@@ -265,6 +286,8 @@ static void offer(struct netdev *n, const struct virtio_features *want)
 	if (n->pairs == 1)
 		features_put(f, NET_F_MQ, false);
 	clear_unable(f, &n->net->can);
+	f->w[0] &= ~n->net->deny[0];
+	f->w[1] &= ~n->net->deny[1];
 	virtio_settle(&n->dev);
 }
 
@@ -278,6 +301,8 @@ static bool start_pair(struct netdev *n, unsigned i)
 	p->loop = evloop_create(NULL);
 	if (p->kick < 0 || !p->loop)
 		return false;
+	if (is_vhost(n))
+		return netvhost_open(p);
 	p->kick_watch = evloop_add(p->loop, p->kick, POLLIN, nettx_kicked, p);
 	return p->kick_watch;
 }
@@ -295,7 +320,8 @@ static bool start_threads(struct netdev *n)
 
 	n->pair = calloc(n->pairs, sizeof(*n->pair));
 	for (i = 0; n->pair && i < n->pairs; i++)
-		n->pair[i].kick = -1;
+		n->pair[i].kick = n->pair[i].rx_kick = n->pair[i].call[0].fd =
+			n->pair[i].call[1].fd = -1;
 	for (i = 0; n->pair && i < n->pairs; i++) {
 		if (!start_pair(n, i))
 			return false;

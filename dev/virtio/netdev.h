@@ -10,7 +10,7 @@
 #include "dev/virtio/nethdr.h"
 #include "dev/virtio/nic.h"
 #include "dev/virtio/type.h"
-#include "host/net/net.h"
+#include "host/net/vhost.h"
 
 /* Queues of the first pair; of pair i they are 2 * i further on. */
 enum { NET_RX, NET_TX };
@@ -49,6 +49,14 @@ enum netstat {
 };
 extern const char *const netstat_names[NETSTATS];
 
+/* A ring that the backend works on: what it says to the driver. */
+struct netcall {
+	struct netdev *card;
+	unsigned queue;
+	int fd; /* eventfd */
+	struct evloop_watch *watch;
+};
+
 /* A pair of queues, with a thread of its own. */
 struct netpair {
 	struct netdev *card;
@@ -56,6 +64,9 @@ struct netpair {
 	struct evloop *loop;
 	int kick; /* eventfd: the driver sent something */
 	struct evloop_watch *kick_watch;
+	/* ---- with a vhost backend only ---- */
+	int rx_kick; /* kick is the transmit ring's */
+	struct netcall call[2];
 	/* ---- dev.lock ---- */
 	bool sending;     /* what it took is on its way, without the lock */
 	uint32_t waiting; /* pairs of the backend with a frame for us */
@@ -109,9 +120,16 @@ static inline struct vq *netdev_tx(struct netdev *n, unsigned pair)
 /* There is room for frames in @pair. */
 void netrx_room(struct netdev *n, unsigned pair);
 
+/* Hand the rings to the backend. */
+void netvhost_start(struct netdev *n);
+
 /*
  * ---- without it ----
  */
+/* Eventfds for a pair's rings and a watch for what they say. */
+bool netvhost_open(struct netpair *p);
+void netvhost_close(struct netpair *p);
+
 /* As the backend calls them; @opaque: the card. */
 bool netrx_receive(void *opaque, unsigned q, const uint8_t *frame, size_t len,
 		   unsigned header);

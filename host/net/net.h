@@ -14,6 +14,7 @@
 
 struct evloop;
 struct net;
+struct vhost_ops;
 
 /*
  * All offloads there are, in one place. As a backend's ability: what it takes
@@ -50,7 +51,7 @@ struct net_user {
 	void *opaque;
 };
 
-/* A backend; the functions are those below. set_up, queues: may be NULL. */
+/* A backend; the functions are those below. set_up, set_queues: or NULL. */
 struct net_ops {
 	int (*attach)(struct net *net, struct evloop *const *loop,
 		      const struct net_user *user);
@@ -62,13 +63,16 @@ struct net_ops {
 		       const struct net_offloads *guest);
 	void (*set_queues)(struct net *net, unsigned n);
 	void (*close)(struct net *net);
+	/* Frames do not pass through the card (host/net/vhost.h). */
+	const struct vhost_ops *vhost;
 };
 
 struct net {
 	const struct net_ops *ops;
 	bool has_header;
-	bool down;       /* atomic: the cable leads nowhere */
-	unsigned queues; /* pairs it can serve; 0 is one */
+	bool down;        /* atomic: the cable leads nowhere */
+	unsigned queues;  /* pairs it can serve; 0 is one */
+	uint64_t deny[2]; /* features a card cannot have with it */
 	struct net_offloads can;
 };
 
@@ -100,6 +104,7 @@ struct net_tap_options {
 	unsigned fds;    /* given ones, which are then ours */
 	int fd[NET_QUEUES];
 	bool no_header; /* as if the interface had none */
+	bool vhost;     /* the host's kernel works on the card's rings */
 };
 
 #define NET_RULE 256 /* bytes of a forwarding rule, with its NUL */

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "host/evloop.h"
-#include "host/net/net.h"
+#include "host/net/vhost.h"
 
 #define OFF_CSUM     0x001U
 #define OFF_TSO4     0x002U
@@ -48,6 +48,7 @@ struct tap_queue {
 struct tap {
 	struct net net;
 	struct net_user user;
+	struct vhost_net *vhost; /* NULL: frames pass through here */
 	unsigned header;         /* atomic: set_up() is another thread's */
 	struct tap_queue *queue; /* net.queues of them */
 };
@@ -243,6 +244,7 @@ static void tap_close(struct net *net)
 	for (i = 0; i < net_queues(net); i++)
 		if (t->queue[i].fd >= 0)
 			close(t->queue[i].fd);
+	vhost_net_close(t->vhost);
 	free(t->queue);
 	free(t);
 }
@@ -256,6 +258,73 @@ static const struct net_ops tap_ops = {
 	.set_queues = tap_set_queues,
 	.close = tap_close,
 };
+
+/* ---- with vhost-net ---- */
+
+/* Bits that are the kernel's to offer: the rings', tunnels' headers. */
+#define VHOST_LOW \
+	(BIT64(15) | BIT64(28) | BIT64(29) | BIT64(32) | BIT64(34) | BIT64(35))
+#define VHOST_HIGH  (BIT64(1) | BIT64(3))
+/* What it has no words for: data in notifications, one ring's reset, hashes. */
+#define VHOST_NEVER (BIT64(38) | BIT64(40) | BIT64(57) | BIT64(60))
+
+static int tap_vhost_start(struct net *net, const struct vhost_setup *s)
+{
+	struct tap *t = (struct tap *)net;
+	int fd[NET_QUEUES];
+	unsigned i;
+
+	for (i = 0; i < net_queues(net); i++)
+		fd[i] = t->queue[i].fd;
+	return vhost_net_start(t->vhost, s, fd);
+}
+
+static void tap_vhost_stop(struct net *net)
+{
+	vhost_net_stop(((struct tap *)net)->vhost);
+}
+
+static int tap_vhost_attach(struct net *net, struct evloop *const *loop,
+			    const struct net_user *user)
+{
+	return 0;
+}
+
+static void tap_vhost_detach(struct net *net)
+{
+}
+
+static const struct vhost_ops tap_vhost = {
+	tap_vhost_start,
+	tap_vhost_stop,
+};
+
+static const struct net_ops tap_vhost_ops = {
+	.attach = tap_vhost_attach,
+	.detach = tap_vhost_detach,
+	.send = tap_send,
+	.room = tap_room,
+	.set_up = tap_set_up,
+	.set_queues = tap_set_queues,
+	.close = tap_close,
+	.vhost = &tap_vhost,
+};
+
+static int take_vhost(struct tap *t, struct err *e)
+{
+	uint64_t has[2];
+
+	t->vhost = vhost_net_open(&vhost_sys_kernel, net_queues(&t->net), e);
+	if (!t->vhost)
+		return -ENOTSUP;
+	vhost_net_features(t->vhost, has);
+	t->net.ops = &tap_vhost_ops;
+	t->net.deny[0] = (VHOST_LOW & ~has[0]) | VHOST_NEVER;
+	t->net.deny[1] = VHOST_HIGH & ~has[1];
+	return 0;
+}
+
+/* ---- opening ---- */
 
 /* One more queue of @ifr, whose name is filled in. */
 static int open_queue(struct ifreq *ifr, struct err *e)
@@ -348,7 +417,8 @@ struct net *net_tap_open(const struct net_tap_options *o, struct err *e)
 		return NULL;
 	}
 	t->net.ops = &tap_ops;
-	if (o->fds ? take_all(t, o, e) : open_new(t, o, e)) {
+	if ((o->fds ? take_all(t, o, e) : open_new(t, o, e)) ||
+	    (o->vhost && take_vhost(t, e))) {
 		tap_close(&t->net);
 		return NULL;
 	}

@@ -100,13 +100,12 @@ struct vhost_net *vhost_net_open(const struct vhost_sys *sys, unsigned pairs,
 		return NULL;
 	}
 	v->sys = *sys;
-	for (; !ret && v->pairs < pairs; v->pairs++) {
-		v->fd[v->pairs] = sys->open(sys->ctx);
-		if (v->fd[v->pairs] < 0) {
-			ret = v->fd[v->pairs];
+	while (!ret && v->pairs < pairs) {
+		ret = sys->open(sys->ctx);
+		if (ret < 0)
 			break;
-		}
-		ret = call(v, v->pairs, VHOST_SET_OWNER, NULL);
+		v->fd[v->pairs++] = ret;
+		ret = call(v, v->pairs - 1, VHOST_SET_OWNER, NULL);
 	}
 	if (!ret)
 		ret = get_features(v);

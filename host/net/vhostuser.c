@@ -357,6 +357,8 @@ static int vhost_user_start(struct net *net, const struct vhost_setup *s)
 	pthread_mutex_lock(&v->lock);
 	ret = start(v, s);
 	pthread_mutex_unlock(&v->lock);
+	if (ret)
+		__atomic_store_n(&net->down, true, __ATOMIC_SEQ_CST);
 	return ret;
 }
 

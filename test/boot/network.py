@@ -7,6 +7,9 @@ of ours as all there is, and without any capability (as root: all of them are
 given up). The guest must have an address by DHCP, find names, fetch a file,
 and be reached through a forwarded port and a forwarded UNIX socket; an
 address of its network must lead to a program here and to a server here.
+
+--passt: the same guest on a vhost-user card that passt serves, which is
+killed and started again meanwhile.
 """
 import argparse
 import hashlib
@@ -18,8 +21,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
-from boot import ROOT, SKIP, Failed, Skipped, Vmm, tail
+from boot import ROOT, SKIP, Failed, Skipped, Vmm, guest_file, tail
 
 ADDRESS = "192.0.2.77"          # of every name
 
@@ -132,6 +136,81 @@ def try_all(vmm, opts, folder, servers):
         raise Failed("the guest did not end well")
 
 
+class Passt:
+    """passt behind a socket, for as long as it is needed."""
+
+    def __init__(self, opts, folder):
+        self.path = folder + "/vhost"
+        self.argv = [opts.passt, "--foreground", "--quiet", "--vhost-user",
+                     "--socket", self.path, "--runas", "0:0",
+                     "--tcp-ports", "%d:71" % opts.port]
+        self.proc = None
+        self.start()
+
+    def start(self):
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+        self.proc = subprocess.Popen(self.argv)
+        for _ in range(100):
+            if os.path.exists(self.path):
+                return
+            time.sleep(0.1)
+        raise Failed("passt does not start")
+
+    def stop(self):
+        self.proc.kill()
+        self.proc.wait()
+
+
+def try_passt(vmm, opts, passt, servers):
+    names, web = servers
+    vmm.wait_for(r"^Network: 10\.9\.9\.2/24, name server 10\.9\.9\.1$",
+                 opts.timeout)
+    vmm.wait_for(r"guest:.*# ", 30)
+    fetch = "wget -q -O - http://10.9.9.1:%d/ | sha256sum" % web.port
+    shell(vmm, "nslookup some.lodge.test", ADDRESS.replace(".", r"\."))
+    shell(vmm, fetch, "^%s " % web.sum)
+    forwarded(vmm, socket.AF_INET, ("127.0.0.1", opts.port), 71)
+    print("  DHCP, DNS, TCP both ways")
+    passt.stop()
+    shell(vmm, "until ! grep -q 1 /sys/class/net/eth0/carrier; do :; done; "
+          "echo carrier$?", "^carrier0$")
+    passt.start()
+    shell(vmm, "until grep -q 1 /sys/class/net/eth0/carrier; do :; done; "
+          "echo again$?", "^again0$")
+    shell(vmm, fetch + "; echo end$?", "^end0$")
+    if sum(web.sum in text for _, text in vmm.lines) != 2:
+        raise Failed("another file after the reconnection")
+    print("  and again after a crash of passt")
+    vmm.type("exit\n")
+    if vmm.finish(30):
+        raise Failed("the guest did not end well")
+
+
+def boot_passt(opts, folder, servers):
+    for line in ("link add ext0 type veth peer name ext1", "link set ext1 up",
+                 "addr add 10.9.9.2/24 dev ext0",
+                 "link set ext0 up", "route add default via 10.9.9.1"):
+        subprocess.run(["ip"] + line.split(), check=True)
+    passt = Passt(opts, folder)
+    vmm = Vmm([opts.lodge, "run", "-accel", "lodge", "-nographic",
+               "-no-reboot", "-m", "512",
+               "-kernel", guest_file("--print-kernel"),
+               "-initrd", guest_file("--print-initrd", "shell"),
+               "-append", "console=ttyS0 quiet",
+               "-netdev", "vhost-user,id=n,addr.type=unix,addr.path=%s,"
+               "reconnect-ms=100" % passt.path,
+               "-device", "virtio-net-pci,netdev=n"], None)
+    try:
+        try_passt(vmm, opts, passt, servers)
+    except Failed:
+        tail(vmm)
+        raise
+    finally:
+        vmm.kill()
+        passt.stop()
+
+
 def command(opts, folder, echo):
     """As make run has it, with what is forwarded."""
     os.environ["LODGE_NET"] = ",".join([
@@ -157,6 +236,9 @@ def boot(opts):
         servers, echo = (NameServer(), WebServer()), Echo()
         with socket.create_server(("127.0.0.1", 0)) as s:
             opts.port = s.getsockname()[1]
+        if opts.passt:
+            boot_passt(opts, folder, servers)
+            return
         vmm = Vmm(command(opts, folder, echo),
                   open(opts.log, "wb") if opts.log else None)
         try:
@@ -173,11 +255,13 @@ def options():
     ap.add_argument("--lodge", default=os.path.join(ROOT, "build", "lodge"))
     ap.add_argument("--timeout", type=int, default=90)
     ap.add_argument("--log", help="file for the serial output")
+    ap.add_argument("--passt", nargs="?", const="fetch", metavar="PROGRAM",
+                    help="a vhost-user card, served by passt")
     ap.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     return ap.parse_args()
 
 
-def outside():
+def outside(opts):
     """Runs this again where it has a network of its own."""
     unshare = ["unshare", "-n", "-m"] + (["-r"] if os.geteuid() else [])
     if subprocess.run(unshare + ["true"],
@@ -187,15 +271,22 @@ def outside():
     subprocess.run([os.path.join(ROOT, "tools", "guest"), "--print-kernel",
                     "--print-initrd", "shell"], check=True,
                    stdout=subprocess.DEVNULL)
+    more = ["--inside"]
+    if opts.passt == "fetch":
+        done = subprocess.run([os.path.join(ROOT, "tools", "passt")],
+                              stdout=subprocess.PIPE, text=True)
+        if done.returncode:
+            raise Skipped("no passt to be had")
+        more += ["--passt", done.stdout.strip()]
     return subprocess.run(unshare + [sys.executable] + sys.argv +
-                          ["--inside"]).returncode
+                          more).returncode
 
 
 def main():
     opts = options()
     try:
         if not opts.inside:
-            return outside()
+            return outside(opts)
         boot(opts)
         return 0
     except Failed as e:

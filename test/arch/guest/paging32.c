@@ -10,8 +10,6 @@
 #define P  1u
 #define RW 2u
 #define US 4u
-#define A  0x20u
-#define D  0x40u
 #define PS 0x80u
 
 #define PF_P    1

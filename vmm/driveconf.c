@@ -187,36 +187,26 @@ static int set_snapshot(struct parse *p, const char *text)
 	return keyval_bool(text, &p->drive->options.snapshot, p->e);
 }
 
-static int set_errors(struct parse *p, const char *text, bool write,
+/* To stop a machine takes somebody who lets it go on. */
+static int set_errors(struct parse *p, const char *text,
 		      enum block_on_error *out)
 {
-	static const char *const names[] = {
-		[BLOCK_REPORT] = "report",
-		[BLOCK_IGNORE] = "ignore",
-		[BLOCK_STOP] = "stop",
-		[BLOCK_ENOSPC] = "enospc",
-	};
-	unsigned i, n = write ? 4 : 3;
-
-	for (i = 0; i < n; i++)
-		if (!strcmp(text, names[i]))
-			break;
-	*out = i;
-	return i < n ? 0
-		     : err_set(p->e, -EINVAL,
-			       "error policy '%s' is not offered (report, "
-			       "ignore, stop%s)",
-			       text, write ? ", enospc" : "");
+	*out = strcmp(text, "ignore") ? BLOCK_REPORT : BLOCK_IGNORE;
+	if (*out == BLOCK_IGNORE || !strcmp(text, "report"))
+		return 0;
+	return err_set(p->e, -EINVAL,
+		       "error policy '%s' is not offered (report, ignore)",
+		       text);
 }
 
 static int set_werror(struct parse *p, const char *text)
 {
-	return set_errors(p, text, true, &p->drive->drive.werror);
+	return set_errors(p, text, &p->drive->drive.werror);
 }
 
 static int set_rerror(struct parse *p, const char *text)
 {
-	return set_errors(p, text, false, &p->drive->drive.rerror);
+	return set_errors(p, text, &p->drive->drive.rerror);
 }
 
 static const struct key drive_keys[] = {
@@ -232,8 +222,8 @@ static const struct key drive_keys[] = {
 	{"aio", set_aio, "threads, native, io_uring"},
 	{"snapshot", set_snapshot, "forget what is written (off)"},
 	{"serial", set_serial, "of the device"},
-	{"werror", set_werror, "report, ignore, stop, enospc (enospc)"},
-	{"rerror", set_rerror, "report, ignore, stop (report)"},
+	{"werror", set_werror, "report, ignore (report)"},
+	{"rerror", set_rerror, "report, ignore (report)"},
 	{"share-rw", set_share, "others may write as well (off)"},
 	{0},
 };
@@ -305,7 +295,6 @@ static int begin(struct devconf *c, struct parse *p, struct err *e)
 		return err_set(e, -ENOMEM, "out of memory");
 	p->drive->conf = c;
 	p->drive->base.class = &drive_class;
-	p->drive->drive.werror = BLOCK_ENOSPC;
 	return 0;
 }
 

@@ -64,7 +64,8 @@ static const struct {
 	{"signal", check_signal},     {"ptrace", check_ptrace},
 	{"fpu", check_fpu},           {"clock", check_clock},
 	{"drift", check_drift},       {"debug-exit", check_debug_exit},
-	{"topology", check_topology},
+	{"topology", check_topology}, {"blkrandom", check_blkrandom},
+	{"blktick", check_blktick},
 };
 
 int main(int argc, char **argv)

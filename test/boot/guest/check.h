@@ -17,6 +17,8 @@ int check_fpu(void);
 int check_clock(void);
 int check_drift(void);
 int check_topology(void);
+int check_blkrandom(void);
+int check_blktick(void);
 
 int64_t now_ns(void);
 int cpu_count(void);

@@ -29,6 +29,9 @@ void cpu_list_machines(void);
 /* cmd_stat.c: counters of running VMs */
 int cmd_stat(int argc, char **argv);
 
+/* cmd_img.c: images of disks */
+int cmd_img(int argc, char **argv);
+
 /* cmd_top.c: which processes run VMs, and how busy they are */
 int cmd_top(int argc, char **argv);
 

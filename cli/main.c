@@ -20,6 +20,7 @@ static const struct {
 	{"kvm", "run a program that uses /dev/kvm on Lodge's own", cmd_kvm},
 	{"doctor", "say what this machine offers to guests", cmd_doctor},
 	{"cpu", "list, show and compare CPU models", cmd_cpu},
+	{"img", "make, copy and describe images of disks", cmd_img},
 	{"stat", "show what running VMs do", cmd_stat},
 	{"top", "show which processes run VMs, busiest first", cmd_top},
 };

@@ -50,6 +50,7 @@ helps 'PROGRAM' kvm --help
 helps 'Exit status' doctor --help
 helps 'PID|all' stat -h
 helps 'sort by processor' top --help
+helps 'preallocation' img --help
 refuses "'boil' is not a subcommand" boil
 refuses 'no program' kvm
 refuses 'boil' doctor boil

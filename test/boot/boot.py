@@ -116,6 +116,15 @@ class Vmm:
                 raise Failed("'%s' was not seen in %d s" %
                              (pattern.pattern, seconds))
 
+    def wait_count(self, pattern, count, seconds):
+        """Waits until so many lines match."""
+        deadline = time.monotonic() + seconds
+        while sum(bool(re.search(pattern, text))
+                  for _, text in self.lines) < count:
+            if not self.read(deadline):
+                raise Failed("'%s' was not seen %d times in %d s" %
+                             (pattern, count, seconds))
+
     def type(self, text):
         self.proc.stdin.write(text.encode())
         self.proc.stdin.flush()

@@ -73,6 +73,8 @@ int main(int argc, char **argv)
 	/* What the storm executes: answers its own argument. */
 	if (argc == 3 && !strcmp(argv[1], "answer"))
 		return atoi(argv[2]);
+	if ((argc == 4 || argc == 5) && !strcmp(argv[1], "feature"))
+		return check_feature(argv[2], argv[3], argv[4]);
 	if (argc == 5 && !strcmp(argv[1], "send"))
 		return check_send(argv[2], argv[3], argv[4]);
 	if (argc == 4 && !strcmp(argv[1], "receive"))

@@ -34,6 +34,7 @@ int cpu_count(void);
 
 /* Not checks by name: bytes of a file to a TCP port, and the reverse. */
 int check_receive(const char *port, const char *path);
+int check_feature(const char *name, const char *feature, const char *set);
 int check_send(const char *address, const char *port, const char *path);
 
 #endif

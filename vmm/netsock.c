@@ -270,6 +270,14 @@ static int vhost_addr(struct netconf *n, const char *key, const char *value,
 	return set_part(&n->vhost.addr, key + strlen("addr."), value, e);
 }
 
+/* A character port has one user, who reads and writes bytes. */
+static int vhost_chardev(struct netconf *n, const char *key, const char *value,
+			 struct err *e)
+{
+	return err_set(e, -ENOTSUP,
+		       "name its socket by addr.type=unix,addr.path= here");
+}
+
 /* QEMU's way to force what is never optional here. */
 static int vhost_force(struct netconf *n, const char *key, const char *value,
 		       struct err *e)
@@ -309,6 +317,7 @@ static const struct prop vhost_props[] = {
 
 static const struct netconf_key vhost_keys[] = {
 	{"addr.", vhost_addr, "type=unix: path, abstract"},
+	{"chardev", vhost_chardev, NULL},
 	{"vhostforce", vhost_force, "on|off: it is always on"},
 	{0},
 };

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -60,6 +61,21 @@ static const struct virtio_class toy_class = {
 	.name = "toy",
 	.id = VIRTIO_ID_RNG,
 	.notify = toy_notify,
+};
+
+/* One that waits for queue 1 itself. */
+static int own_bell = -1;
+
+static int own_kick_fd(struct virtio_device *dev, unsigned q)
+{
+	return q == 1 ? own_bell : -1;
+}
+
+static const struct virtio_class own_class = {
+	.name = "own",
+	.id = VIRTIO_ID_RNG,
+	.notify = toy_notify,
+	.kick_fd = own_kick_fd,
 };
 
 static int set_bell(void *ctx, const struct doorbell *bell, bool on)
@@ -268,12 +284,39 @@ static void test_refused(void **state)
 	free_board(b);
 }
 
+/* A class's own descriptor is rung, is not read and stays open. */
+static void test_own(void **state)
+{
+	struct board *b = new_board();
+	uint64_t n = 0;
+
+	own_bell = eventfd(0, EFD_NONBLOCK);
+	b->toy->dev.class = &own_class;
+	vpci_init(&b->vpci, &b->toy->dev, QUEUES + 1);
+	assert_int_equal(pci_plug(&b->pci, &b->vpci.fn, 3 * 8), 0);
+	command(b, 6);
+	assert_int_equal(b->count, QUEUES);
+	bring_up(b);
+	ring(b, WINDOW + NOTIFY + 4, 2, 1);
+	ring(b, WINDOW + NOTIFY + 8, 2, 2);
+	wait_kick(b, 2);
+	assert_int_equal(b->toy->kicks[1], 0);
+	pci_unplug(&b->pci, &b->vpci.fn);
+	virtio_exit(&b->toy->dev);
+	vpci_exit(&b->vpci);
+	assert_int_equal(read(own_bell, &n, 8), 8);
+	assert_int_equal(n, 1);
+	close(own_bell);
+	free_board(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pci),
 		cmocka_unit_test(test_mmio),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

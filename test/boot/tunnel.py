@@ -56,7 +56,8 @@ def iproute_archive(folder):
 def set_up_network(opts):
     far, near = opts.outer + "1", opts.outer + "2"
     sh("ip link set lo up")
-    sh("ip tuntap add tap0 mode tap vnet_hdr")
+    sh("ip tuntap add tap0 mode tap vnet_hdr" +
+       (" multi_queue" if opts.queues > 1 else ""))
     sh("ip addr add %s/%d dev tap0 nodad" % (far, opts.bits))
     sh("ip link set tap0 up")
     sh("ip link add vx0 type vxlan id 42 dstport 4789 local %s remote %s "
@@ -126,10 +127,13 @@ def command(opts, initrd, kernel):
               (opts.outer, opts.bits, opts.vxlan.replace(" ", "+"),
                opts.inner, opts.innerbits, "yes" if opts.toggle else ""))
     more = "," + opts.properties if opts.properties else ""
+    if opts.queues > 1:
+        more += ",mq=on,rss=on,hash=on,vectors=%d" % (2 * opts.queues + 2)
     return vmm + [
         "-nographic", "-no-reboot", "-machine", opts.machine, "-m", "768", "-smp", str(opts.smp),
         "-kernel", kernel, "-initrd", initrd, "-append", append,
-        "-netdev", "tap,id=n,ifname=tap0,script=no,downscript=no",
+        "-netdev", "tap,id=n,ifname=tap0,script=no,downscript=no,queues=%d" %
+        opts.queues,
         "-device", "virtio-net-pci,netdev=n" + more]
 
 
@@ -191,6 +195,17 @@ def judge_features(vmm, opts):
             raise Failed("no '%s' in %s" % (want, said))
 
 
+def judge_queues(vmm):
+    """Several queues, chosen by a hash that comes with each frame."""
+    _, said = find(vmm.lines, r"^features 0x0001 (\d+)$")
+    if not said or any(said[1][bit] != "1" for bit in (22, 57, 60)):
+        raise Failed("not MQ, HASH_REPORT and RSS: %s" % said)
+    counts = [int(text.split()[1]) for _, text in vmm.lines
+              if text.startswith("queues ")]
+    if counts != [2]:
+        raise Failed("queues: %s" % counts)
+
+
 def boot(opts):
     set_up_network(opts)
     vmm = Vmm(command(opts, opts.initrd, opts.image),
@@ -202,6 +217,8 @@ def boot(opts):
         judge(vmm, opts, rounds, vmm.finish(60))
         rounds[0].judge(opts.expect)
         judge_features(vmm, opts)
+        if opts.queues > 1:
+            judge_queues(vmm)
         if opts.toggle:
             rounds[1].judge("none")
     except Failed:
@@ -227,6 +244,7 @@ def options():
     ap.add_argument("--inner", default="192.168.42.",
                     help="the same of the inner addresses")
     ap.add_argument("--innerbits", type=int, default=24)
+    ap.add_argument("--queues", type=int, default=1, choices=(1, 2))
     ap.add_argument("--toggle", action="store_true",
                     help="once more with the guest's offloads turned off")
     ap.add_argument("--expect", default="both",

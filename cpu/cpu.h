@@ -17,12 +17,15 @@
 #ifndef CPU_CPU_H
 #define CPU_CPU_H
 
+#include "cpu/count.h"
 #include "cpu/exit.h"
 #include "lib/util.h"
 
 struct physmap;
 struct cpu_tlb;
 struct cpuid_table;
+struct pmu;
+struct pmu_filter;
 
 enum cpu_reg {
 	REG_RAX,
@@ -134,9 +137,10 @@ struct cpu {
 	uint64_t tsc_offset;
 	uint64_t tsc_ratio; /* see tsc_scale(); 0: the host's rate */
 	struct segment seg[SEG_COUNT];
-	uint64_t rflags_sys;  /* TF IOPL NT RF VM VIF VIP ID only */
-	struct cpu_tlb *tlb;  /* follows the struct; see cpu/tlb.h */
-	uint64_t stat_blocks; /* counters of the engine */
+	uint64_t rflags_sys;          /* TF IOPL NT RF VM VIF VIP ID only */
+	struct cpu_tlb *tlb;          /* follows the struct; see cpu/tlb.h */
+	uint64_t stat_blocks;         /* counters of the engine */
+	int64_t count[COUNT_CLASSES]; /* retired; cpu/pmu/pmu.h */
 
 	/* ---- architectural, migrated ---- */
 	struct dtable gdt, idt;
@@ -150,12 +154,14 @@ struct cpu {
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
 	uint64_t pat, misc_enable, tsc_aux, spec_ctrl, tsc_adjust;
 	uint64_t debugctl;
+	uint64_t perf_cap;      /* PERF_CAPABILITIES */
 	uint64_t apic_base;     /* kept by the kvm room */
 	struct cpu_event event; /* pending or being delivered */
 	uint8_t nmi_blocked;    /* until IRET */
 	bool nmi_pending;
 	bool smm;
 	void *msr_state; /* struct msr_state of cpu/msr.c */
+	struct pmu *pmu; /* performance counters, cpu/pmu */
 	const struct cpuid_table *cpuid;
 	uint8_t *xsave; /* image, XSAVE standard format, 64-aligned */
 	uint32_t xsave_size;
@@ -212,6 +218,13 @@ struct cpu {
 	bool bus_locked;       /* one was taken: tell (Intel) */
 	bool bus_lock_told;    /* the one at bus_lock_rip may go on (AMD) */
 	uint64_t bus_lock_rip;
+	const struct pmu_filter *pmu_filter; /* the client's, NULL: none */
+	uint32_t count_on;        /* classes that count at this privilege */
+	uint32_t count_armed;     /* of them, with an interrupt at the end */
+	bool pmu_on;              /* a counter is enabled */
+	bool pmu_timed;           /* one of time is */
+	bool pmi;                 /* one that wants an interrupt overflowed */
+	bool no_pmu;              /* the client wants none */
 	uint64_t disabled_quirks; /* CPU_QUIRK_* that are off */
 	uint64_t cr4_allowed;     /* by CPUID */
 	uint64_t xcr0_allowed;

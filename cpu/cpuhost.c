@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cpu/pmu/pmu.h"
 #include "cpu/xstate.h"
 #include "x86/persona.h"
 
@@ -355,6 +356,8 @@ static void leaf_signature(struct list *l, uint32_t leaf)
 	e->eax = host.signature;
 	e->ebx = host.misc & 0xff00; /* CLFLUSH line; APIC id 0 */
 	e->ecx = offered[W_1_ECX];
+	if (!host.amd)
+		e->ecx |= BIT(FEAT_PDCM % 32);
 	e->edx = offered[W_1_EDX];
 }
 
@@ -401,6 +404,19 @@ static void leaf_features(struct list *l, uint32_t leaf)
 	e->edx = offered[W_7_1_EDX];
 	e = list_add(l, leaf, 2, CPUID_INDEXED);
 	e->edx = offered[W_7_2_EDX];
+}
+
+/* The unit of the vendor is there on any host: the engine counts. */
+static void leaf_pmu(struct list *l, uint32_t leaf)
+{
+	struct cpuid_entry *e = list_add(l, leaf, 0, 0);
+
+	if (host.amd)
+		return;
+	e->eax = PMU_VERSION | PMU_GP << 8 | PMU_WIDTH << 16 | PMU_EVENTS << 24;
+	e->ebx = PMU_NO_EVENTS;
+	e->ecx = BIT(PMU_FIXED) - 1;
+	e->edx = PMU_FIXED | PMU_WIDTH << 5 | PMU_NO_ANYTHREAD;
 }
 
 static void leaf_topology(struct list *l, uint32_t leaf)
@@ -462,7 +478,7 @@ static void leaf_ext_max(struct list *l, uint32_t leaf)
 
 	e->eax = MAX(host.max_ext, CPUID_EXT_ADDRESS);
 	if (host.amd)
-		e->eax = CPUID_EXT_FEATURES2;
+		e->eax = CPUID_EXT_PMU;
 	e->ebx = host.amd ? host.vendor[0] : 0;
 	e->ecx = host.amd ? host.vendor[1] : 0;
 	e->edx = host.amd ? host.vendor[2] : 0;
@@ -477,6 +493,8 @@ static void leaf_ext_signature(struct list *l, uint32_t leaf)
 	e->eax = r[0];
 	e->ebx = r[1];
 	e->ecx = offered[W_8_1_ECX];
+	if (host.amd)
+		e->ecx |= BIT(FEAT_PERFCTR_CORE % 32);
 	e->edx = offered[W_8_1_EDX];
 	if (host.amd)
 		e->edx |= offered[W_1_EDX] & AMD_ALIASES;
@@ -525,6 +543,17 @@ static void leaf_amd_features(struct list *l, uint32_t leaf)
 	e->ecx = offered[W_8_21_ECX];
 }
 
+static void leaf_amd_pmu(struct list *l, uint32_t leaf)
+{
+	struct cpuid_entry *e;
+
+	if (!host.amd)
+		return;
+	e = list_add(l, leaf, 0, 0);
+	e->eax = 1; /* PerfMonV2 */
+	e->ebx = PMU_GP_AMD;
+}
+
 static const struct {
 	uint32_t leaf;
 	leaf_fn *build;
@@ -535,6 +564,7 @@ static const struct {
 	{CPUID_CACHE, leaf_caches},
 	{CPUID_POWER, leaf_power},
 	{CPUID_FEATURES, leaf_features},
+	{CPUID_PMU, leaf_pmu},
 	{CPUID_TOPOLOGY, leaf_topology},
 	{CPUID_XSTATE, leaf_xstate},
 	{CPUID_TSC, leaf_tsc},
@@ -555,6 +585,7 @@ static const struct {
 	{CPUID_EXT_CACHE, leaf_amd_caches},
 	{CPUID_EXT_TOPOLOGY, leaf_amd_topology},
 	{CPUID_EXT_FEATURES2, leaf_amd_features},
+	{CPUID_EXT_PMU, leaf_amd_pmu},
 };
 
 int cpuid_supported(struct cpuid_entry *out, unsigned int n)

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu/pmu/pmu.h"
 #include "cpu/xstate.h"
 #include "x86/msr.h"
 #include "x86/regs.h"
@@ -175,6 +176,8 @@ int cpuid_set_table(struct cpu *cpu, const struct cpuid_entry *entries,
 	free((void *)cpu->cpuid);
 	cpu->cpuid = t;
 	derive_from_table(cpu);
+	if (cpu->pmu)
+		pmu_reset(cpu);
 	return 0;
 }
 

@@ -28,6 +28,7 @@ enum cpu_exit_kind {
 	CPU_EXIT_INTERNAL,   /* cpu->internal: suberror and data */
 	CPU_EXIT_NMI_WINDOW, /* NMI was blocked and no longer is */
 	CPU_EXIT_BUS_LOCK,   /* a locked access crosses cache lines */
+	CPU_EXIT_PMI,        /* cpu->pmi: a performance counter overflowed */
 };
 
 #define CPU_IO_BUF 1024

@@ -6,6 +6,7 @@
 #include "cpu/mode.h"
 
 #include "cpu/debug.h"
+#include "cpu/pmu/pmu.h"
 #include "cpu/tlb.h"
 #include "x86/regs.h"
 
@@ -96,6 +97,24 @@ static uint64_t debug_mode(struct cpu *cpu)
 	return m;
 }
 
+/*
+ * Classes for translated code to count. Where one of them is close to its end,
+ * single steps find the instruction it is reached at.
+ */
+static uint64_t count_mode(struct cpu *cpu)
+{
+	uint32_t left;
+	uint64_t m;
+
+	pmu_privilege(cpu);
+	m = (uint64_t)(cpu->count_on & COUNT_INLINE_MASK) << MODE_COUNT_SHIFT;
+	left = cpu->count_armed & COUNT_INLINE_MASK;
+	for (; left; left &= left - 1)
+		if (cpu->count[__builtin_ctz(left)] >= -COUNT_NEAR)
+			m |= MODE_ONE;
+	return m;
+}
+
 void cpu_update_mode(struct cpu *cpu)
 {
 	uint64_t m;
@@ -128,6 +147,8 @@ void cpu_update_mode(struct cpu *cpu)
 		m |= MODE_IOPL_OK;
 	if (cpu->cpl != 3 && cpu->cr4 & CR4_SMAP && cpu->acflag)
 		m |= MODE_AC;
+	if (unlikely(cpu->pmu_on))
+		m |= count_mode(cpu);
 	cpu->view = mode_view(m);
 	cpu->mode = m;
 	cpu->mode_dirty = false;

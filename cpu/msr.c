@@ -2,7 +2,7 @@
 /*
  * Access to model-specific registers by the table cpu/msr.def. Rules of KVM
  * where the manuals leave room: SDM 4, APM 2 appendix A, and the kernel's
- * behaviour for absent performance counters (reads 0, writes dropped).
+ * behaviour. Performance counters are cpu/pmu's.
  *
  * ARCH_CAPABILITIES tells which mitigations a guest can leave out; the reason
  * is at the head of cpu/cpuhost.c.
@@ -15,6 +15,7 @@
 
 #include "cpu/cpuid.h"
 #include "cpu/crop.h"
+#include "cpu/pmu/pmu.h"
 #include "x86/regs.h"
 
 #define ARCH_CAP_RESET                                                  \
@@ -24,6 +25,8 @@
 	 ARCH_CAP_BHI_NO | ARCH_CAP_PBRSB_NO | ARCH_CAP_GDS_NO |        \
 	 ARCH_CAP_RFDS_NO | ARCH_CAP_ITS_NO)
 #define UCODE_REV_AMD 0x01000065
+
+#define DEBUGCTL_ALLOWED (DEBUGCTL_LBR | DEBUGCTL_BTF | DEBUGCTL_FREEZE_PMU)
 
 #define MISC_ENABLE_FIXED \
 	(MISC_ENABLE_EMON | MISC_ENABLE_BTS_UNAVAIL | MISC_ENABLE_PEBS_UNAVAIL)
@@ -39,6 +42,7 @@ enum {
 	FLAG_HOST = 128,
 	FLAG_INTEL = 256,
 	FLAG_AMD = 512,
+	FLAG_PMU = 1024,
 };
 
 /* One slot per number; rows with a field leave theirs unused. */
@@ -267,6 +271,40 @@ static int mc_bank_set(struct cpu *cpu, const struct access *a, uint64_t val)
 	return 0;
 }
 
+/* ---- performance counters ---- */
+
+static int pmu_row_get(struct cpu *cpu, const struct access *a, uint64_t *val)
+{
+	return pmu_get(cpu, a->row->first + a->offset, val, a->host);
+}
+
+static int pmu_row_set(struct cpu *cpu, const struct access *a, uint64_t val)
+{
+	return pmu_set(cpu, a->row->first + a->offset, val, a->host);
+}
+
+static int perf_cap_get(struct cpu *cpu, const struct access *a, uint64_t *val)
+{
+	*val = cpu_has(cpu, FEAT_PDCM) ? *a->at : 0;
+	return 0;
+}
+
+static int perf_cap_set(struct cpu *cpu, const struct access *a, uint64_t val)
+{
+	if (val && !cpu_has(cpu, FEAT_PDCM))
+		return -EINVAL;
+	*a->at = val;
+	return 0;
+}
+
+static int debugctl_set(struct cpu *cpu, const struct access *a, uint64_t val)
+{
+	if (val & DEBUGCTL_FREEZE_PMU && !pmu_can_freeze(cpu))
+		return -EINVAL;
+	*a->at = val;
+	return 0;
+}
+
 /* ---- the rest ---- */
 
 static int efer_set(struct cpu *cpu, const struct access *a, uint64_t val)
@@ -364,6 +402,7 @@ static int sysenter_set(struct cpu *cpu, const struct access *a, uint64_t val)
 #define HOST     FLAG_HOST
 #define INTEL    FLAG_INTEL
 #define AMD      FLAG_AMD
+#define PMU      FLAG_PMU
 #define NONE     0
 #define FIELD(f) offsetof(struct cpu, f)
 #define SLOT     NO_FIELD
@@ -478,13 +517,20 @@ static bool of_vendor(const struct msr_row *row)
 	return !(row->flags & FLAG_INTEL) || !cpuid_host()->amd;
 }
 
+/* Counters of the vendor whose processors KVM would not have here. */
+static bool foreign(const struct msr_row *row)
+{
+	return row->flags & FLAG_PMU &&
+	       !(row->flags & FLAG_AMD) == cpuid_host()->amd;
+}
+
 unsigned int msr_list(bool feature, uint32_t *out, unsigned int n)
 {
 	unsigned int flag = feature ? FLAG_FEATURE : FLAG_SAVE;
 	unsigned int i, k, count = 0;
 
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
-		if (!(rows[i].flags & flag) ||
+		if (!(rows[i].flags & flag) || foreign(&rows[i]) ||
 		    (feature && !of_vendor(&rows[i])))
 			continue;
 		for (k = 0; k < rows[i].count; k++, count++)
@@ -498,6 +544,8 @@ static uint64_t row_reset(const struct msr_row *row)
 {
 	if (row->slot == SLOT_UCODE_REV && cpuid_host()->amd)
 		return UCODE_REV_AMD;
+	if (row->slot == SLOT_PERF_CAPABILITIES && cpuid_host()->amd)
+		return 0;
 	return row->reset;
 }
 
@@ -515,6 +563,13 @@ int msr_get_feature(uint32_t index, uint64_t *val)
 		return -EINVAL;
 	*val = row_reset(row);
 	return 0;
+}
+
+bool msr_settled(uint32_t index)
+{
+	const struct msr_row *row = row_find(index);
+
+	return row && row->flags & FLAG_FEATURE && row->slot != SLOT_UCODE_REV;
 }
 
 const char *msr_name(uint32_t index)

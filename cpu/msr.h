@@ -29,6 +29,9 @@ unsigned int msr_list(bool feature, uint32_t *out, unsigned int n);
 /* Value of a feature MSR for the system handle: 0 or -EINVAL. */
 int msr_get_feature(uint32_t index, uint64_t *val) __must_check;
 
+/* What a vCPU that ran may not be given another value of. */
+bool msr_settled(uint32_t index);
+
 /* Name for traces, NULL when there is no row. */
 const char *msr_name(uint32_t index);
 

@@ -11,6 +11,7 @@
 #include "cpu/cpuid.h"
 #include "cpu/fake.h"
 #include "cpu/insn.h"
+#include "cpu/pmu/pmu.h"
 #include "cpu/reset.h"
 
 static struct fake *setup(bool amd)
@@ -21,6 +22,7 @@ static struct fake *setup(bool amd)
 	cpu_reset(&f->cpu, false);
 	fake_long_mode(f);
 	f->cpu.vendor_amd = amd;
+	pmu_reset(&f->cpu);
 	return f;
 }
 
@@ -67,7 +69,7 @@ static void test_lists(void **state)
 			assert_int_equal(msr_set(&f->cpu, list[i], 0, true), 0);
 	}
 	n = msr_list(true, list, 256);
-	assert_int_equal(n, 4);
+	assert_int_equal(n, cpuid_host()->amd ? 5 : 4);
 	for (i = 0; i < n; i++)
 		assert_int_equal(msr_get_feature(list[i], &val), 0);
 	assert_int_equal(msr_get_feature(MSR_TSC, &val), -EINVAL);
@@ -93,8 +95,10 @@ static void test_unknown(void **state)
 	assert_int_equal(get(f, 0x186), 0);
 	assert_int_equal(set(f, 0x188, 123), -ENXIO);
 	assert_int_equal(set(f, 0xc0010000, 1), -ENXIO); /* AMD's */
-	f->cpu.vendor_amd = true;
+	f->cpu.vendor_amd = f->cpu.no_pmu = true;
+	pmu_reset(&f->cpu);
 	assert_int_equal(set(f, 0xc0010000, 1), 0);
+	assert_int_equal(get(f, 0xc0010000), 0);
 	/* configuration of AMD's caches and bridge: written, never kept */
 	assert_int_equal(set(f, 0xc001001f, 1ULL << 46), 0);
 	assert_int_equal(set(f, 0xc0011022, 5), 0);

@@ -2,7 +2,7 @@
 /*
  * RDMSR, WRMSR, the time stamp and processor id instructions, RDPMC, CPUID.
  * The registers a kernel writes on every context switch are handled before
- * the table of cpu/msr.c. There is no performance counter unit: RDPMC is #GP.
+ * the table of cpu/msr.c.
  */
 #include "cpu/msr.h"
 
@@ -10,6 +10,7 @@
 
 #include "cpu/cpuid.h"
 #include "cpu/insn.h"
+#include "cpu/pmu/pmu.h"
 #include "x86/regs.h"
 
 static uint32_t low(const struct cpu *cpu, unsigned int reg)
@@ -179,7 +180,13 @@ int exec_rdpid(struct cpu *cpu, const struct insn *i)
 
 int exec_rdpmc(struct cpu *cpu, const struct insn *i)
 {
-	cpu_raise_err(cpu, VEC_GP, 0);
+	uint64_t val;
+
+	if ((cpu->cpl && !(cpu->cr4 & CR4_PCE)) ||
+	    pmu_rdpmc(cpu, low(cpu, REG_RCX), &val))
+		cpu_raise_err(cpu, VEC_GP, 0);
+	set_edx_eax(cpu, val);
+	return EXEC_NEXT;
 }
 
 int exec_cpuid(struct cpu *cpu, const struct insn *i)

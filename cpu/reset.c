@@ -10,6 +10,7 @@
 
 #include "cpu/cpuid.h"
 #include "cpu/msr.h"
+#include "cpu/pmu/pmu.h"
 #include "cpu/tlb.h"
 #include "cpu/xstate.h"
 #include "x86/regs.h"
@@ -77,7 +78,9 @@ static void reset_power_on(struct cpu *cpu)
 	cpu->pat = PAT_RESET;
 	cpu->misc_enable = MISC_ENABLE_BTS_UNAVAIL | MISC_ENABLE_PEBS_UNAVAIL;
 	cpu->tsc_aux = 0;
+	cpu->perf_cap = cpuid_host()->amd ? 0 : PMU_FW_WRITE;
 	msr_reset(cpu);
+	pmu_reset(cpu);
 	xstate_reset(cpu);
 }
 
@@ -109,11 +112,16 @@ int cpu_state_create(struct cpu *cpu)
 	ret = msr_init(cpu);
 	if (ret)
 		goto fini_cpuid;
-	ret = xstate_init(cpu);
+	ret = pmu_init(cpu);
 	if (ret)
 		goto fini_msr;
+	ret = xstate_init(cpu);
+	if (ret)
+		goto fini_pmu;
 	return 0;
 
+fini_pmu:
+	pmu_fini(cpu);
 fini_msr:
 	msr_fini(cpu);
 fini_cpuid:
@@ -124,6 +132,7 @@ fini_cpuid:
 void cpu_state_destroy(struct cpu *cpu)
 {
 	xstate_fini(cpu);
+	pmu_fini(cpu);
 	msr_fini(cpu);
 	cpuid_fini(cpu);
 }

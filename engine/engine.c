@@ -10,6 +10,7 @@
 
 #include "engine/internal.h"
 #include "engine/slow.h"
+#include "engine/stubs.h"
 
 #include "cpu/reset.h"
 #include "lib/check.h"

@@ -9,7 +9,7 @@
  * exits go through the view's jump cache. Backward and indirect exits poll
  * the doorbell.
  */
-#include "engine/decode.h"
+#include "engine/count.h"
 
 #include "engine/exec.h"
 
@@ -24,7 +24,8 @@ struct cold *cold_add(struct trans *t, enum cold_kind kind, uint8_t *from)
 		return NULL;
 	}
 	c = &t->cold[t->ncold++];
-	*c = (struct cold){.kind = kind, .from = from, .rip = t->rip};
+	*c = (struct cold){
+		.kind = kind, .from = from, .rip = t->rip, .left = t->left};
 	return c;
 }
 
@@ -228,6 +229,7 @@ void flow_call_exec(struct trans *t, exec_fn *fn, bool end)
 void flow_slow(struct trans *t)
 {
 	flags_save(t);
+	count_undo(t, &t->left);
 	emit_st_imm64(&t->e, OFF(rip), t->rip, S0);
 	emit_jmp_to(&t->e, t->engine->leave[LEAVE_SLOW], t->engine->rx_off);
 }
@@ -502,6 +504,17 @@ static enum host_cc branch_cc(ZydisMnemonic m)
 	}
 }
 
+/* The taken side of a conditional branch; flags are as before behind it. */
+static void exit_taken(struct trans *t, uint64_t rip)
+{
+	bool host = t->flags_host, mem = t->flags_mem;
+
+	count_taken(t, rip);
+	exit_direct(t, rip, t->mode, t->d->live_taken != 0);
+	t->flags_host = host;
+	t->flags_mem = mem;
+}
+
 static void flow_jcc(struct trans *t)
 {
 	uint64_t rip = branch_target(t);
@@ -512,9 +525,9 @@ static void flow_jcc(struct trans *t)
 
 	flags_restore(t);
 	if (t->bounce || t->mode & MODE_ONE || other_page(t, rip) ||
-	    rip <= t->rip) {
+	    rip <= t->rip || count_wants_taken(t)) {
 		skip = emit_jcc(&t->e, cc ^ 1);
-		exit_direct(t, rip, t->mode, live);
+		exit_taken(t, rip);
 		emit_bind(skip, t->e.p);
 		return;
 	}
@@ -545,8 +558,7 @@ static void flow_loop(struct trans *t)
 	if (m == ZYDIS_MNEMONIC_JECXZ || m == ZYDIS_MNEMONIC_JRCXZ) {
 		emit_jrcxz(t, 5);
 		over = emit_jmp(e);
-		exit_direct(t, branch_target(t), t->mode,
-			    t->d->live_taken != 0);
+		exit_taken(t, branch_target(t));
 		emit_bind(over, e->p);
 		return;
 	}
@@ -557,7 +569,7 @@ static void flow_loop(struct trans *t)
 		skip = emit_jcc(e, CC_NE);
 	else if (m == ZYDIS_MNEMONIC_LOOPNE)
 		skip = emit_jcc(e, CC_E);
-	exit_direct(t, branch_target(t), t->mode, t->d->live_taken != 0);
+	exit_taken(t, branch_target(t));
 	if (skip)
 		emit_bind(skip, e->p);
 	if (e->p - zero > 127)

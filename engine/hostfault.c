@@ -11,6 +11,7 @@
 #include "engine/internal.h"
 
 #include "cpu/mem.h"
+#include "cpu/pmu/pmu.h"
 #include "engine/sigctx.h"
 #include "x86/regs.h"
 
@@ -119,6 +120,8 @@ static bool handle_code(struct engine *engine, int sig, struct sigctx *c)
 		map.flags = MAP_FLAGS_HOST;
 	else
 		cpu->rip = rip;
+	if (map.left.n)
+		pmu_unretire(cpu, map.left.n, map.left.kind);
 	if (map.flags & MAP_FLAGS_HOST)
 		save_flags(cpu, c->flags);
 	if (map.flags & MAP_SPILLED)

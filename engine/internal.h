@@ -55,6 +55,7 @@ enum leave_reason {
 	LEAVE_SLOW,     /* rip set: run this one on a bounce buffer */
 	LEAVE_FAULT,    /* cpu->raised was set by a host fault */
 	LEAVE_STALE,    /* rip set: the block entered was invalidated */
+	LEAVE_COUNT,    /* rip set: a counter is close to its end */
 	LEAVE_BOUNCED,  /* end of code made for one slow instruction */
 };
 
@@ -96,10 +97,16 @@ struct link {
 	bool flags_saved;     /* flags are in memory: enter by ind */
 };
 
+/* What is counted ahead: this many instructions, the last of a kind. */
+struct tally {
+	uint8_t n;
+	uint8_t kind; /* enum retired */
+};
+
 struct insn_map {
-	uint16_t host; /* offset of the host code from the block's start */
-	uint8_t guest; /* offset of the instruction in the block; 255: far */
-	uint8_t flags; /* MAP_* */
+	uint16_t host;     /* offset of the host code from the block's start */
+	struct tally left; /* counted, but not retired when it begins */
+	uint8_t flags;     /* MAP_* */
 };
 #define MAP_FLAGS_HOST   1          /* arithmetic flags are in host RFLAGS */
 #define MAP_SPILL_REG(f) ((f) >> 4) /* register borrowed for an address */
@@ -250,6 +257,8 @@ struct trans {
 	bool spilled;
 	uint8_t spill_reg;
 	bool op_flags_host; /* when the copied instruction runs */
+	uint32_t count;     /* classes to count, enum count_class */
+	struct tally left;  /* counted from the current instruction on */
 	/* cold code, emitted after the block */
 	struct cold {
 		uint8_t kind;
@@ -262,6 +271,9 @@ struct trans {
 		int32_t tag_disp;
 		uint64_t gva; /* when tag_disp is 0 */
 		struct mem_rule rule;
+		struct tally left; /* as the block's map has it */
+		uint16_t carry;    /* COLD_COUNT: engine/count.c */
+		uint8_t class;
 	} cold[160];
 	unsigned int ncold;
 	struct link *links;
@@ -269,7 +281,14 @@ struct trans {
 	bool too_big;
 };
 
-enum cold_kind { COLD_MEM, COLD_LINK, COLD_SLOW, COLD_STALE, COLD_JC };
+enum cold_kind {
+	COLD_MEM,
+	COLD_LINK,
+	COLD_SLOW,
+	COLD_STALE,
+	COLD_JC,
+	COLD_COUNT
+};
 
 /* engine/mem_s.c: leave the host address of an access in S0. */
 void mem_addr(struct trans *t, const struct memref *m, unsigned int size,
@@ -316,21 +335,8 @@ struct bounce_code {
 };
 int translate_bounce(struct cpu *cpu, const uint8_t *bytes, unsigned int len,
 		     unsigned int slot, struct bounce_code *out);
+bool trans_ends_block(const struct dinsn *d, uint64_t mode);
 void trans_insn(struct trans *t, const struct dinsn *d, struct insn *out);
-
-/* engine/stubs.c: fixed pieces of host code. */
-void stubs_emit(struct engine *engine);
-uint64_t engine_mem_slow(struct cpu *cpu, uint64_t gva, const uint8_t *meta);
-
-/* What a cold memory stub hands to engine_mem_slow(). */
-struct mem_meta {
-	uint64_t rip;
-	uint16_t size;
-	uint8_t acc;
-	struct mem_rule rule;
-	uint8_t pad[6];
-} __attribute__((packed));
-_Static_assert(sizeof(struct mem_meta) == 24, "stub_mem steps over it");
 
 /* engine/page.c: code pages, blocks, invalidation, code memory. */
 int page_init(struct engine *engine);

@@ -8,7 +8,10 @@
 
 #include "cpu/debug.h"
 #include "cpu/msr.h"
+#include "cpu/pmu/pmu.h"
 #include "cpu/xstate.h"
+#include "engine/count.h"
+#include "engine/stubs.h"
 #include "lib/check.h"
 #include "x86/regs.h"
 
@@ -248,8 +251,11 @@ static void again(struct cpu *cpu)
 static void exec_call(struct cpu *cpu, const struct insn_call *c)
 {
 	switch (slow_exec(cpu, c)) {
-	case EXEC_NEXT: cpu->rip = c->insn.next_rip; break;
-	case EXEC_JUMP: break;
+	case EXEC_NEXT:
+		cpu->rip = c->insn.next_rip;
+		count_function(cpu, c, false);
+		break;
+	case EXEC_JUMP: count_function(cpu, c, true); break;
 	case EXEC_AGAIN: again(cpu); break;
 	case EXEC_SLOW: slow_string(cpu, &c->insn); break;
 	}
@@ -289,6 +295,7 @@ static void came_back(struct cpu *cpu, uint64_t why)
 	switch (why) {
 	case LEAVE_DISPATCH: break;
 	case LEAVE_STALE: forget_jump(cpu); break;
+	case LEAVE_COUNT: cpu->mode_dirty = true; break;
 	case LEAVE_LINK: {
 		struct link *l = (struct link *)cpu->exit_arg;
 
@@ -402,12 +409,25 @@ static void __noreturn debug_exit(struct cpu *cpu)
 static void deliver(struct cpu *cpu)
 {
 	const struct cpu_event *ev = &cpu->event;
+	bool soft = ev->kind == EVENT_SOFT_INT || ev->kind == EVENT_SOFT_EXC;
+	bool irq = ev->kind == EVENT_IRQ;
 
 	if (debug_owned(cpu) && ev->vector == VEC_DB && ev->has_payload &&
 	    ev->kind <= EVENT_TRAP)
 		debug_exit(cpu);
 	cpu_event_deliver(cpu);
+	if (soft) /* INT n and its like are complete */
+		count_retire(cpu, RETIRED_FAR, true);
+	else if (unlikely(cpu->count_on))
+		pmu_event(cpu, irq);
 	step_done(cpu);
+}
+
+/* A counter that is at its end has its interrupt before the next insn. */
+static void look_at_counters(struct cpu *cpu)
+{
+	if (unlikely(cpu->count_armed) && pmu_hit(cpu))
+		pmu_overflow(cpu);
 }
 
 static void loop_body(struct cpu *cpu) __noreturn __attribute__((noinline));
@@ -423,6 +443,9 @@ static void loop_body(struct cpu *cpu)
 		}
 		if (cpu->event.valid)
 			deliver(cpu);
+		look_at_counters(cpu);
+		if (unlikely(cpu->pmi))
+			cpu_exit_to_kvm(cpu, CPU_EXIT_PMI);
 		if (doorbell(cpu) && take_requests(cpu))
 			cpu_exit_to_kvm(cpu, CPU_EXIT_REQUEST);
 		if (cpu->mode_dirty)
@@ -439,8 +462,9 @@ static void loop_body(struct cpu *cpu)
 
 static void complete_io(struct cpu *cpu)
 {
-	if (slow_io_complete(cpu) == EXEC_AGAIN &&
-	    cpu->rip == cpu->io_pending.rip)
+	if (slow_io_complete(cpu) != EXEC_AGAIN)
+		count_retire(cpu, RETIRED_PLAIN, false);
+	else if (cpu->rip == cpu->io_pending.rip)
 		again(cpu);
 	slow_drain(cpu);
 }
@@ -463,7 +487,10 @@ static void complete(struct cpu *cpu)
 	switch (pending) {
 	case CPU_EXIT_IO: complete_io(cpu); break;
 	case CPU_EXIT_MMIO: complete_mmio(cpu); break;
-	case CPU_EXIT_MSR: msr_complete(cpu); break;
+	case CPU_EXIT_MSR:
+		msr_complete(cpu);
+		count_retire(cpu, RETIRED_PLAIN, false);
+		break;
 	default: return;
 	}
 	step_done(cpu);
@@ -478,6 +505,7 @@ static void exit_traps(struct cpu *cpu)
 	case CPU_EXIT_HLT: /* these are complete */
 	case CPU_EXIT_CR8:
 	case CPU_EXIT_HYPERCALL:
+		count_retire(cpu, RETIRED_PLAIN, false);
 		cpu->db_pending = 0;
 		if (bits)
 			cpu->event = (struct cpu_event){
@@ -592,11 +620,14 @@ static enum cpu_exit_kind run(struct cpu *cpu, bool complete_only)
 	hostfault_enter(cpu);
 	engine_enter_guest(cpu);
 	cpu->raised.valid = false;
+	pmu_clock(cpu, true);
 	if (vectors)
 		xstate_load(cpu);
 	kind = run_loop(cpu, complete_only);
 	if (cpu->xstate_live)
 		xstate_save(cpu);
+	look_at_counters(cpu);
+	pmu_clock(cpu, false);
 	if (cpu->mode_dirty)
 		cpu_update_mode(cpu);
 	engine_leave_guest(cpu);
@@ -639,14 +670,19 @@ uint64_t engine_mem_slow(struct cpu *cpu, uint64_t gva, const uint8_t *meta)
 
 	cpu->rip = m->rip;
 	cpu->stat[CPU_STAT_TLB_MISS]++;
+	if (unlikely(m->left.n))
+		pmu_unretire(cpu, m->left.n, m->left.kind);
 	if (!m->rule.kind)
 		mask_check(cpu, &m->rule, gva);
 	if (!m->rule.kind && (gva & 4095) + m->size <= 4096 &&
 	    mmu_canonical(cpu, gva)) {
 		tlb_fill(cpu, gva, m->size, mem_acc(cpu, m->acc), &r);
 		if (r.hva && ec->invalidations == before &&
-		    !(cpu->db_pending & DR6_BREAKS))
+		    !(cpu->db_pending & DR6_BREAKS)) {
+			if (unlikely(m->left.n))
+				pmu_unretire(cpu, -m->left.n, m->left.kind);
 			return (uintptr_t)r.hva;
+		}
 	}
 	/* it looks for breakpoints again */
 	cpu->db_pending &= ~DR6_BREAKS;

@@ -17,7 +17,7 @@
 
 #include "cpu/physmap.h"
 #include "cpu/xstate.h"
-#include "engine/decode.h"
+#include "engine/count.h"
 #include "engine/exec.h"
 #include "lib/check.h"
 #include "x86/regs.h"
@@ -313,6 +313,13 @@ static void move_operand(struct cpu *cpu, struct slow *s, bool write)
 
 static void string_element(struct cpu *cpu, struct slow *s);
 
+/* A string instruction counts once, with its last element. */
+static void retire(struct cpu *cpu, const struct slow *s)
+{
+	if (!s->string || cpu->rip == s->bc->insn.next_rip)
+		count_bounced(cpu, s->bc);
+}
+
 static void run_code(struct cpu *cpu, struct slow *s)
 {
 	uint64_t why;
@@ -357,6 +364,7 @@ static void operands(struct cpu *cpu, struct slow *s)
 		if (s->bc->refs[s->ref].acc == ACC_WRITE)
 			move_operand(cpu, s, true);
 	s->phase = PHASE_IDLE;
+	retire(cpu, s);
 }
 
 /*
@@ -559,6 +567,7 @@ void slow_string(struct cpu *cpu, const struct insn *i)
 	s->bc = &s->string_bc;
 	s->bc->insn = *i;
 	s->bc->lock = false;
+	s->bc->cls = K_CALL;
 	s->bc->nrefs = 0;
 	if (k == STR_MOVS || k == STR_LODS || k == STR_CMPS)
 		string_ref(s, i, REG_RSI, source_seg(i), false);

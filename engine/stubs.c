@@ -6,7 +6,7 @@
  *
  * rsp is &cpu inside; see architecture.md.
  */
-#include "engine/internal.h"
+#include "engine/stubs.h"
 
 static const uint8_t saved[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
 

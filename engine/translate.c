@@ -8,9 +8,10 @@
  * the target's first instructions; the bytes looked at belong to the block's
  * dependencies, so that a store to them drops the block.
  */
-#include "engine/decode.h"
+#include "engine/count.h"
 
 #include "engine/exec.h"
+#include "engine/stubs.h"
 #include "lib/check.h"
 
 #include <errno.h>
@@ -37,6 +38,15 @@ static void depend(struct block *b, unsigned int from, unsigned int to)
 }
 
 /*
+ * Arithmetic flags are kept everywhere. Counters of conditional branches are
+ * what recorders of execution find their place by: it is compared to the bit.
+ */
+static bool exact_flags(const struct cpu *cpu, uint64_t mode)
+{
+	return cpu->engine->cfg.exact_flags || mode & MODE_COUNT(COUNT_COND);
+}
+
+/*
  * Flags that may be read from @off in the block's page on, as far as a short
  * look tells; everything when it does not tell.
  */
@@ -46,7 +56,7 @@ static uint16_t peek_live(struct cpu *cpu, struct work *w, struct block *b,
 	uint64_t page = (b->rip + b->cs_base) & PAGE_MASK;
 	uint16_t open = RFLAGS_ARITH, live = 0;
 
-	if (mode & MODE_ONE || b->page[1] || cpu->engine->cfg.exact_flags)
+	if (mode & MODE_ONE || b->page[1] || exact_flags(cpu, mode))
 		return RFLAGS_ARITH;
 	for (int i = 0; i < PEEK_INSNS && open; i++) {
 		uint64_t off = rip + b->cs_base - page;
@@ -83,7 +93,7 @@ static uint64_t rel_target(const struct dinsn *d, unsigned int bits)
 	return rip & (d->in.operand_width == 16 ? 0xffff : 0xffffffff);
 }
 
-static bool ends_block(const struct dinsn *d, uint64_t mode)
+bool trans_ends_block(const struct dinsn *d, uint64_t mode)
 {
 	switch (d->cls) {
 	case K_END:
@@ -140,7 +150,7 @@ static int decode_block(struct cpu *cpu, struct work *w, struct block *b,
 		w->n++;
 		off += d->in.length;
 		rip = d->next_rip;
-		if (ends_block(d, b->mode)) {
+		if (trans_ends_block(d, b->mode)) {
 			w->flow_end = true;
 			break;
 		}
@@ -156,7 +166,7 @@ static void liveness(struct cpu *cpu, struct work *w, struct block *b,
 		     unsigned int bits)
 {
 	struct dinsn *last = &w->d[w->n - 1];
-	bool exact = cpu->engine->cfg.exact_flags;
+	bool exact = exact_flags(cpu, b->mode);
 	uint16_t live;
 
 	if (w->flow_end) {
@@ -212,6 +222,7 @@ static void emit_cold_mem(struct trans *t, struct cold *c)
 		.size = c->size,
 		.acc = c->acc,
 		.rule = c->rule,
+		.left = c->left,
 	};
 	struct emit *e = &t->e;
 
@@ -244,6 +255,7 @@ static void emit_canonical(struct trans *t, const struct cold *c)
 	ok = emit_jcc(e, CC_E);
 	if (c->tag_disp)
 		emit_lea(e, 8, GSP, GSP, NOHOST, 1, c->tag_disp);
+	count_undo(t, &c->left);
 	emit_st_imm64(e, OFF(rip), c->rip, S0);
 	emit_jmp_to(e, t->engine->leave[LEAVE_SLOW], t->engine->rx_off);
 	emit_bind(ok, e->p);
@@ -268,6 +280,7 @@ static void emit_cold(struct trans *t, struct cold *c)
 		emit_jmp_to(e, t->engine->leave[LEAVE_LINK], t->engine->rx_off);
 		return;
 	case COLD_SLOW:
+		count_undo(t, &c->left);
 		emit_st_imm64(e, OFF(rip), c->rip, S0);
 		emit_jmp_to(e, t->engine->leave[LEAVE_SLOW], t->engine->rx_off);
 		return;
@@ -276,6 +289,7 @@ static void emit_cold(struct trans *t, struct cold *c)
 		emit_jmp_to(e, t->engine->leave[LEAVE_STALE],
 			    t->engine->rx_off);
 		return;
+	case COLD_COUNT: count_cold(t, c); return;
 	case COLD_JC:
 		if (t->bits == 64)
 			emit_canonical(t, c);
@@ -323,12 +337,13 @@ static void emit_page1_check(struct trans *t, uint32_t xid)
 	cold_add(t, COLD_STALE, emit_jcc(&t->e, CC_NE));
 }
 
-static void emit_entries(struct trans *t, uint32_t xid1)
+static void emit_entries(struct trans *t, struct work *w, uint32_t xid1)
 {
 	struct block *b = t->b;
+	bool by_mem = b->page[1] || (t->count && b->livein);
 
 	t->rip = b->rip;
-	if (b->page[1]) { /* flags go through memory: dir runs into ind */
+	if (by_mem) { /* flags go through memory: dir runs into ind */
 		b->livein = true;
 		b->dir = to_rx(t->engine, emit_entry(t));
 		t->flags_host = true;
@@ -338,10 +353,11 @@ static void emit_entries(struct trans *t, uint32_t xid1)
 	b->ind = to_rx(t->engine, emit_entry(t));
 	t->flags_host = false;
 	t->flags_mem = true;
-	if (b->page[1]) {
+	if (b->page[1])
 		emit_page1_check(t, xid1);
+	count_entry(t, w->d, w->n);
+	if (by_mem)
 		return;
-	}
 	if (!b->livein) {
 		b->dir = b->ind;
 		t->flags_mem = false;
@@ -359,23 +375,29 @@ static void emit_body(struct trans *t, struct work *w)
 	for (unsigned int i = 0; i < w->n && !t->too_big; i++) {
 		struct dinsn *d = &w->d[i];
 		uint8_t *from = t->e.p;
+		struct tally left;
 
 		t->d = d;
 		t->rip = d->rip;
 		t->next_rip = d->next_rip;
 		t->spilled = false;
 		t->op_flags_host = false;
+		if (i)
+			count_next(t, d, w->n - i);
+		left = t->left;
 		ended = flow_insn(t, i + 1 == w->n);
 		w->map[i] = (struct insn_map){
 			.host = from - t->b->code,
-			.guest = i,
+			.left = left,
 			.flags = (t->op_flags_host ? MAP_FLAGS_HOST : 0) |
 				 (t->spilled ? MAP_SPILLED | t->spill_reg << 4
 					     : 0),
 		};
 	}
-	if (!ended && !t->too_big)
-		flow_exit_to(t, t->next_rip, t->mode);
+	if (ended || t->too_big)
+		return;
+	count_end(t, t->d);
+	flow_exit_to(t, t->next_rip, t->mode);
 }
 
 static void emit_tail(struct trans *t)
@@ -485,10 +507,11 @@ again:
 	if (!b->links)
 		return NULL;
 	t->links = b->links;
+	t->count = b->mode >> MODE_COUNT_SHIFT & COUNT_INLINE_MASK;
 	b->code = engine->rw + engine->code_used;
 	t->e.p = b->code;
 	t->e.end = b->code + BLOCK_ROOM;
-	emit_entries(t, xid1);
+	emit_entries(t, w, xid1);
 	emit_body(t, w);
 	if (!t->too_big)
 		emit_tail(t);

@@ -267,6 +267,13 @@ int apic_take_interrupt(struct vcpu *vcpu)
 	return vector;
 }
 
+void apic_pmi(struct vcpu *vcpu)
+{
+	vcpu->cpu->pmi = false;
+	if (vcpu->has_lapic)
+		lapic_local_irq(&vcpu->lapic, LAPIC_LVTPC);
+}
+
 int apic_get(struct call *c)
 {
 	struct vcpu *vcpu = c->vcpu;

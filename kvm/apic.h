@@ -31,6 +31,9 @@ bool apic_mmio(struct vcpu *vcpu, uint64_t gpa, bool write, void *data,
 /* The vector to be delivered now, or -1; PIC first. Nothing is taken. */
 bool apic_has_interrupt(struct vcpu *vcpu);
 
+/* A performance counter overflowed: the guest's interrupt for that. */
+void apic_pmi(struct vcpu *vcpu);
+
 /* Take the vector to be delivered now; -1 when there is none any more. */
 int apic_take_interrupt(struct vcpu *vcpu);
 

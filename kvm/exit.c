@@ -215,6 +215,7 @@ static exit_fn *const exits[] = {
 	[CPU_EXIT_INTERNAL] = exit_internal,
 	[CPU_EXIT_NMI_WINDOW] = exit_again,
 	[CPU_EXIT_BUS_LOCK] = exit_bus_lock,
+	[CPU_EXIT_PMI] = exit_again,
 };
 
 int exit_handle(struct vcpu *vcpu, enum cpu_exit_kind kind)
@@ -222,6 +223,8 @@ int exit_handle(struct vcpu *vcpu, enum cpu_exit_kind kind)
 	int ret;
 
 	ASSERT((size_t)kind < ARRAY_SIZE(exits));
+	if (unlikely(vcpu->cpu->pmi))
+		apic_pmi(vcpu);
 	ret = exits[kind](vcpu);
 	vcpu->user_exit = ret == 0 ? kind : CPU_EXIT_NONE;
 	return ret;

@@ -25,6 +25,11 @@ struct filter {
 
 void filter_free(struct filter *f);
 
+struct vcpu;
+
+/* Take over the VM's filter of counter events if it is a new one. */
+int filter_sync_events(struct vcpu *vcpu) __must_check;
+
 /* dirty.c: upcall of RDMSR and WRMSR, general registers only. */
 bool filter_denies(const struct filter *f, uint32_t index, bool write);
 

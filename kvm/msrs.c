@@ -129,6 +129,14 @@ static int set_one(struct vcpu *vcpu, const struct kvm_msr_entry *e)
 		tsc_write(vcpu, e->data);
 		return 0;
 	}
+	if (vcpu->ran && msr_settled(e->index)) {
+		uint64_t val;
+
+		return msr_get(vcpu->cpu, e->index, &val, true) ||
+				       val != e->data
+			       ? -EINVAL
+			       : 0;
+	}
 	ret = msr_set(vcpu->cpu, e->index, e->data, true);
 	if (ret == -ENOENT)
 		ret = msrs_write_own(vcpu, e->index, e->data, true);

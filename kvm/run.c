@@ -23,20 +23,23 @@
 #include <unistd.h>
 
 #include "cpu/insn.h"
+#include "cpu/pmu/pmu.h"
 #include "engine/engine.h"
 #include "kvm/apic.h"
 #include "kvm/events.h"
+#include "kvm/filter.h"
 #include "kvm/handler.h"
 #include "kvm/regs.h"
 #include "kvm/vcpu.h"
 #include "kvm/vm.h"
 
-#define SIGNAL_POLL_NS 1000000ull
-#define POLL_NS        20000ull /* see poll() */
-#define POLL_SKIP      64u
-#define WAKE_BYTE      3 /* of kvm_run, padding */
-#define IMMEDIATE_EXIT 0x0000ff00u
-#define KERNEL_SIGSET  8
+#define SIGNAL_POLL_NS  1000000ull
+#define POLL_NS         20000ull /* see poll() */
+#define COUNTER_POLL_NS 10000ull
+#define POLL_SKIP       64u
+#define WAKE_BYTE       3 /* of kvm_run, padding */
+#define IMMEDIATE_EXIT  0x0000ff00u
+#define KERNEL_SIGSET   8
 
 static uint32_t *sleep_word(struct vcpu *vcpu)
 {
@@ -128,6 +131,23 @@ static void expire_timer(struct vcpu *vcpu)
 	apic_update_deadline(vcpu);
 }
 
+/*
+ * When a counter of cycles may overflow: as if every moment counted, so that
+ * a change of privilege need not be heard of.
+ */
+static uint64_t counter_deadline(const struct vcpu *vcpu)
+{
+	uint64_t ticks = pmu_deadline(vcpu->cpu);
+	unsigned __int128 ns;
+
+	if (ticks == UINT64_MAX || !vcpu->tsc_khz)
+		return UINT64_MAX;
+	ns = (unsigned __int128)ticks * 1000000u / vcpu->tsc_khz;
+	if (ns >= INT64_MAX)
+		return UINT64_MAX;
+	return clock_now() + MAX((uint64_t)ns, COUNTER_POLL_NS);
+}
+
 /* When this thread has to look again while guest code runs. */
 static void arm_timer(struct vcpu *vcpu)
 {
@@ -136,6 +156,8 @@ static void arm_timer(struct vcpu *vcpu)
 
 	if (vcpu->sigmask_set)
 		at = MIN(at, clock_now() + SIGNAL_POLL_NS);
+	if (unlikely(vcpu->cpu->pmu_timed))
+		at = MIN(at, counter_deadline(vcpu));
 	if (at != __atomic_load_n(&item->deadline, __ATOMIC_RELAXED))
 		timer_arm(&vcpu->vm->timer, item, at);
 }
@@ -369,6 +391,7 @@ static void look_for_writes(struct vcpu *vcpu)
 static int enter(struct vcpu *vcpu)
 {
 	struct cpu *cpu = vcpu->cpu;
+	int ret;
 
 	__atomic_and_fetch(&cpu->requests,
 			   ~(uint32_t)(CPU_REQ_EVENT | CPU_REQ_EXIT),
@@ -397,6 +420,9 @@ static int enter(struct vcpu *vcpu)
 		return report_eoi(vcpu);
 	if (dirty_ring_full(&vcpu->ring))
 		return report_ring(vcpu);
+	ret = filter_sync_events(vcpu);
+	if (ret)
+		return ret;
 	inject(vcpu);
 	if (vcpu->has_lapic)
 		pv_eoi_offer(vcpu);

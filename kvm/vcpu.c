@@ -37,6 +37,7 @@ void vcpu_free(struct vcpu *vcpu)
 	ring_unmap(vcpu);
 	pv_destroy(vcpu);
 	stats_destroy(&vcpu->stats);
+	free(vcpu->events);
 	pthread_mutex_destroy(&vcpu->mutex);
 	free(vcpu);
 }

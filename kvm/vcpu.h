@@ -70,7 +70,9 @@ struct vcpu {
 	uint8_t bp_len;   /* of the INT3 that left to the client last */
 	bool halted;      /* in HLT that neither we nor the client end */
 	bool shutdown;    /* a triple fault waits to be reported */
-	int user_exit;    /* enum cpu_exit_kind the client is to answer */
+	struct pmu_filter *events; /* copy of the VM's, as of events_gen */
+	uint32_t events_gen;
+	int user_exit; /* enum cpu_exit_kind the client is to answer */
 };
 
 /* What mmap() is asked for. */

@@ -14,6 +14,7 @@
 #include "engine/engine.h"
 #include "kvm/apic.h"
 #include "kvm/dirty.h"
+#include "cpu/pmu/pmu.h"
 #include "kvm/filter.h"
 #include "kvm/handler.h"
 #include "kvm/system.h"
@@ -51,6 +52,7 @@ static void vm_release(struct object *obj)
 	stats_destroy(&vm->stats);
 	memslots_destroy(&vm->mem);
 	filter_free(vm->filter);
+	free(vm->events);
 	if (vm->ring)
 		munmap(vm->ring, 4096);
 	if (vm->ring_fd >= 0)
@@ -123,6 +125,10 @@ void vm_apply_caps(const struct vm *vm, struct vcpu *vcpu)
 	vcpu->cpu->disabled_quirks = vm->disabled_quirks;
 	vcpu->cpu->no_platform_info = vm->no_platform_info;
 	vcpu->cpu->bus_lock_exits = vm->bus_lock_exits;
+	if (vcpu->cpu->no_pmu != vm->no_pmu) { /* none has run yet */
+		vcpu->cpu->no_pmu = vm->no_pmu;
+		pmu_reset(vcpu->cpu);
+	}
 	vcpu->cpu->mode_dirty = true;
 	apic_update_features(vcpu);
 }
@@ -254,6 +260,14 @@ int vm_client_writes(struct call *c)
 	return 0;
 }
 
+static int enable_pmu(struct vm *vm, uint64_t caps)
+{
+	if (caps & ~(uint64_t)KVM_PMU_CAP_DISABLE || vm->created)
+		return -EINVAL;
+	vm->no_pmu = caps & KVM_PMU_CAP_DISABLE;
+	return 0;
+}
+
 /* PAUSE never leaves; HLT: see exit_hlt(). */
 static int enable_disable_exits(struct vm *vm, uint64_t exits)
 {
@@ -298,6 +312,7 @@ static int enable(struct vm *vm, const struct kvm_enable_cap *cap)
 		return 0;
 	case KVM_CAP_X86_BUS_LOCK_EXIT: return enable_bus_lock(vm, arg);
 	case LODGE_CAP_WRITES: return enable_writes(vm, arg);
+	case KVM_CAP_PMU_CAPABILITY: return enable_pmu(vm, arg);
 	case KVM_CAP_DISABLE_QUIRKS2:
 		if (arg & ~(uint64_t)VM_QUIRKS)
 			return -EINVAL;

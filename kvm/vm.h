@@ -63,7 +63,10 @@ struct vm {
 	uint8_t msr_exits; /* KVM_MSR_EXIT_REASON_* that leave to the client */
 	uint32_t writes;   /* atomic: counts hints that guest RAM changed */
 	bool tells_writes; /* atomic: LODGE_CAP_WRITES is on */
-	struct filter *filter; /* of MSRs; changes with the guest stopped */
+	struct filter *filter;     /* of MSRs; changes with the guest stopped */
+	bool no_pmu;               /* KVM_PMU_CAP_DISABLE */
+	struct pmu_filter *events; /* of counters; vCPUs have copies */
+	uint32_t events_gen;       /* atomic: counts its changes */
 
 	struct memslots mem;
 	struct irqchip irq;

@@ -35,7 +35,7 @@ static const struct {
 	const char *text;
 } params[] = {
 	{MODULE_KVM, "eager_page_split", "N\n"},
-	{MODULE_KVM, "enable_pmu", "N\n"},
+	{MODULE_KVM, "enable_pmu", "Y\n"},
 	{MODULE_KVM, "enable_vmware_backdoor", "N\n"},
 	{MODULE_KVM, "force_emulation_prefix", "0\n"},
 	{MODULE_KVM, "halt_poll_ns", "20000\n"},

@@ -8,6 +8,8 @@
 #include <sys/eventfd.h>
 #include <sys/wait.h>
 
+#include "include/uapi/kvm_new.h"
+
 #define UNKNOWN _IO(KVMIO, 0xf7)
 
 static void test_system(void **state)
@@ -76,6 +78,9 @@ static void test_capabilities(void **state)
 		{KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, 3},
 		{KVM_CAP_X86_USER_SPACE_MSR, 1},
 		{KVM_CAP_X86_MSR_FILTER, 1},
+		{KVM_CAP_PMU_EVENT_FILTER, 1},
+		{KVM_CAP_PMU_EVENT_MASKED_EVENTS, 1},
+		{KVM_CAP_PMU_CAPABILITY, 1},
 		{KVM_CAP_SPLIT_IRQCHIP, 1},
 		{KVM_CAP_SYNC_REGS, 7},
 		{KVM_CAP_DIRTY_LOG_RING, 1 << 20},

@@ -57,6 +57,9 @@ exec_fn *decode_refusal(int err);
 /* Class, exec function, flags; applies the guest's CPUID and mode gates. */
 void decode_classify(struct cpu *cpu, uint64_t mode, struct dinsn *d);
 
+/* engine/translate.c: nothing of a block comes behind @d. */
+bool trans_ends_block(const struct dinsn *d, uint64_t mode);
+
 /* Guest register number and size in bytes; false: not general purpose. */
 bool decode_gpr(ZydisRegister r, unsigned int *num, unsigned int *size,
 		bool *high);

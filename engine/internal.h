@@ -335,7 +335,6 @@ struct bounce_code {
 };
 int translate_bounce(struct cpu *cpu, const uint8_t *bytes, unsigned int len,
 		     unsigned int slot, struct bounce_code *out);
-bool trans_ends_block(const struct dinsn *d, uint64_t mode);
 void trans_insn(struct trans *t, const struct dinsn *d, struct insn *out);
 
 /* engine/page.c: code pages, blocks, invalidation, code memory. */

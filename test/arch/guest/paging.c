@@ -22,12 +22,14 @@
 #define PF_U    4
 #define PF_RSVD 8
 #define PF_I    16
+#define PF_PK   32
 
 #define CR0_WP    0x10000
 #define CR4_PGE   0x80
 #define CR4_PCIDE 0x20000
 #define CR4_SMEP  0x100000
 #define CR4_SMAP  0x200000
+#define CR4_PKE   0x400000
 #define EFER_NXE  0x800
 #define FLAG_AC   0x40000
 
@@ -447,6 +449,68 @@ static void test_control_faults(void)
 	      "an undefined CR4 bit is #GP");
 }
 
+static void wrpkru(reg_t v, reg_t c)
+{
+	__asm__ volatile(".byte 0x0f, 0x01, 0xef" : : "a"(v), "c"(c), "d"(0));
+}
+
+static reg_t rdpkru(reg_t c)
+{
+	reg_t v, d = ~0UL;
+
+	__asm__ volatile(".byte 0x0f, 0x01, 0xee" : "=a"(v), "+d"(d) : "c"(c));
+	return d ? ~0UL : v;
+}
+
+/* Access disable is bit 2k of PKRU, write disable bit 2k + 1. */
+static void check_key(reg_t pkru, int read, int write, int user, const char *s)
+{
+	wrpkru(pkru, 0);
+	check(access_kernel(READ, WINDOW) == read &&
+		      access_kernel(WRITE, WINDOW) == write &&
+		      access_user(READ, WINDOW, USER) ==
+			      (read < 0 ? -1 : read | PF_U) &&
+		      access_user(WRITE, WINDOW, USER) == user &&
+		      access_user(FETCH, WINDOW, USER) == -1,
+	      "%s", s);
+}
+
+static void test_keys(void)
+{
+	uint32_t r[4];
+
+	cpuid(7, 0, r);
+	if (!(r[2] >> 3 & 1)) {
+		skip("the processor has no protection keys");
+		return;
+	}
+	check(try_call(wrpkru, 0, 0) == 6 && try_call(rdpkru, 0, 0) == 6,
+	      "without CR4.PKE both instructions are #UD");
+	write_cr4(read_cr4() | CR4_PKE);
+	check(try_call(wrpkru, 0, 1) == 13 && try_call(rdpkru, 1, 0) == 13,
+	      "RCX must be 0");
+	wrpkru(0x5a5a5a50, 0);
+	check(rdpkru(0) == 0x5a5a5a50, "PKRU reads back, RDX is cleared");
+	plain_window(FRAME, P | RW | US | 3ULL << 59);
+	write_cr0(read_cr0() & ~(reg_t)CR0_WP);
+	check_key(0, -1, -1, -1, "key 3 without restriction");
+	check_key(3U << 4, -1, -1, -1, "which those of key 2 are not");
+	check_key(1U << 6, PF_P | PF_PK, PF_P | PF_PK | PF_W,
+		  PF_P | PF_PK | PF_W | PF_U,
+		  "access disabled: not to fetches");
+	check_key(2U << 6, -1, -1, PF_P | PF_PK | PF_W | PF_U,
+		  "write disabled: for CPL 3 alone");
+	write_cr0(read_cr0() | CR0_WP);
+	check_key(2U << 6, -1, PF_P | PF_PK | PF_W, PF_P | PF_PK | PF_W | PF_U,
+		  "with CR0.WP for both");
+	plain_window(FRAME, P | RW | 3ULL << 59);
+	wrpkru(3U << 6, 0);
+	check(access_kernel(WRITE, WINDOW) == -1,
+	      "supervisor pages have no key");
+	wrpkru(0, 0);
+	write_cr4(read_cr4() & ~(reg_t)CR4_PKE);
+}
+
 static void test_4k(void)
 {
 	check(phys_mask < RSVD, "bit 51 is reserved here");
@@ -529,6 +593,7 @@ const struct test tests[] = {
 	 "SDM 2 \"MOV - Move to/from Control Registers\": reserved bits of "
 	 "CR3"},
 	{"pcid", test_pcid, "SDM 3A \"Process-Context Identifiers (PCIDs)\""},
+	{"keys", test_keys, "SDM 3A \"Protection Keys\""},
 	{"invpcid", test_invpcid,
 	 "SDM 2 \"INVPCID - Invalidate Process-Context Identifier\""},
 	{NULL},

@@ -95,7 +95,7 @@ static int set_snapshot(struct config *c, const char *arg, struct err *e)
 
 static int set_no_reboot(struct config *c, const char *arg, struct err *e)
 {
-	c->no_reboot = true;
+	c->action.reboot_ends = true;
 	return 0;
 }
 
@@ -103,6 +103,42 @@ static int set_prealloc(struct config *c, const char *arg, struct err *e)
 {
 	c->prealloc = true;
 	return 0;
+}
+
+static int set_no_shutdown(struct config *c, const char *arg, struct err *e)
+{
+	return config_action(c, "shutdown=pause", e);
+}
+
+static int set_stopped(struct config *c, const char *arg, struct err *e)
+{
+	c->stopped = true;
+	return 0;
+}
+
+static int set_chardev(struct config *c, const char *arg, struct err *e)
+{
+	return charconf_chardev(&c->chars, arg, e);
+}
+
+static int set_mon(struct config *c, const char *arg, struct err *e)
+{
+	return charconf_mon(&c->chars, arg, e);
+}
+
+static int set_monitor(struct config *c, const char *arg, struct err *e)
+{
+	return charconf_monitor(&c->chars, arg, false, false, e);
+}
+
+static int set_qmp(struct config *c, const char *arg, struct err *e)
+{
+	return charconf_monitor(&c->chars, arg, true, false, e);
+}
+
+static int set_qmp_pretty(struct config *c, const char *arg, struct err *e)
+{
+	return charconf_monitor(&c->chars, arg, true, true, e);
 }
 
 static const struct option options[] = {
@@ -176,8 +212,8 @@ static const struct option options[] = {
 	{"virtfs", "DIR", "local,path=DIR,mount_tag=TAG,...: both in one",
 	 config_virtfs},
 	{"serial", "PORT",
-	 "COM1: mon:stdio, stdio (Ctrl-C interrupts), null, none, file:PATH\n"
-	 "(mon:stdio)",
+	 "COM1: mon:stdio, stdio (Ctrl-C interrupts), null, none, file:PATH,\n"
+	 "pty, unix:PATH, tcp:HOST:PORT, chardev:ID (mon:stdio)",
 	 config_serial},
 	{"debugcon", "PORT", "debug console at port 0xe9: as -serial (none)",
 	 config_debugcon},
@@ -193,7 +229,28 @@ static const struct option options[] = {
 	{"nic", "none", "no network but by -device", set_no_display},
 	{"snapshot", NULL, "forget what is written to the disks of -drive",
 	 set_snapshot},
+	{"qmp", "PORT",
+	 "a monitor for programs: unix:PATH,server=on[,wait=off],\n"
+	 "tcp:HOST:PORT,server=on, and all that -serial takes",
+	 set_qmp},
+	{"qmp-pretty", "PORT", "the same with indented answers",
+	 set_qmp_pretty},
+	{"monitor", "PORT", "a monitor for people (Ctrl-A c of mon:stdio)",
+	 set_monitor},
+	{"chardev", "KIND",
+	 "KIND,id=ID: a port for -serial, -mon and the others; kinds are\n"
+	 "stdio, null, file, pty, socket; help lists their keys",
+	 set_chardev},
+	{"mon", "ID", "chardev=ID,mode=control|readline[,pretty=on]", set_mon},
+	{"S", NULL, "wait for a monitor's cont before the first instruction",
+	 set_stopped},
 	{"no-reboot", NULL, "a reset of the guest ends the run", set_no_reboot},
+	{"no-shutdown", NULL, "soft-off only stops, for a monitor to look",
+	 set_no_shutdown},
+	{"action", "EVENT=WHAT",
+	 "reboot=reset|shutdown, shutdown=poweroff|pause,\n"
+	 "panic=shutdown|pause|exit-failure|none",
+	 config_action},
 	{"name", "NAME", "a name for this guest, put into messages", set_name},
 };
 

@@ -9,51 +9,34 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <termios.h>
 #include <unistd.h>
 
-#include "host/evloop.h"
+#include "host/consolepriv.h"
 
 #define QUEUE_SIZE (1U << 20) /* bytes held back for a slow machine */
 #define CTRL_A     1
 
-struct console {
-	int in;  /* -1: no input */
-	int out; /* -1: output is dropped */
-	bool own_out;
-	bool mux;
-	bool escaped;         /* Ctrl-A was the last byte */
-	volatile bool hangup; /* see console_hangup() */
-	int room;             /* eventfd, -1 without input */
-	struct evloop_watch *in_watch;
-	struct evloop_watch *room_watch;
-	pthread_mutex_t lock;            /* user and the callbacks into it */
-	const struct console_user *user; /* under lock */
-	uint8_t *queue;                  /* the loop's thread only, as below */
-	size_t head;                     /* first byte not yet taken */
-	size_t used;
-	unsigned commands; /* bits of enum console_command */
-	bool eof;          /* in has ended */
-};
-
 static const char help[] = "\r\n"
 			   "Ctrl-A x  leave: stop the machine\r\n"
 			   "Ctrl-A b  send a break\r\n"
-			   "Ctrl-A c  monitor (not there yet)\r\n"
+			   "Ctrl-A c  the monitor, and back\r\n"
 			   "Ctrl-A a  send Ctrl-A (also Ctrl-A Ctrl-A)\r\n"
 			   "Ctrl-A h  this text (also Ctrl-A ?)\r\n";
 
 static void say(struct console *c, const char *text)
 {
-	console_write(c, (const uint8_t *)text, strlen(text));
+	console_queue(c, text, strlen(text));
 }
 
 static void queue_byte(struct console *c, uint8_t byte)
 {
-	c->queue[(c->head + c->used++) % QUEUE_SIZE] = byte;
+	struct console_input *q = &c->input[c->to];
+
+	q->queue[(q->head + q->used++) % QUEUE_SIZE] = byte;
 }
 
 /* Commands wait for a user: a machine may be between two lives. */
@@ -62,17 +45,80 @@ static void command(struct console *c, enum console_command cmd)
 	c->commands |= BIT(cmd);
 }
 
-/* Lock held. */
-static void give_commands(struct console *c)
+/*
+ * Callbacks run without the lock, which a user that detaches needs; it waits
+ * until they are over.
+ */
+static const struct console_user *begin_call(struct console *c,
+					     enum console_role role)
 {
-	unsigned cmd;
+	pthread_mutex_lock(&c->lock);
+	c->calling = c->input[role].user;
+	pthread_mutex_unlock(&c->lock);
+	return c->calling;
+}
 
-	for (cmd = 0; c->user && c->commands; cmd++) {
-		if (!(c->commands & BIT(cmd)))
-			continue;
-		c->commands &= ~BIT(cmd);
-		c->user->command(c->user->opaque, cmd);
+static void end_call(struct console *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->calling = NULL;
+	pthread_cond_broadcast(&c->cond);
+	pthread_mutex_unlock(&c->lock);
+}
+
+static void tell(struct console *c, enum console_role role,
+		 enum console_event ev)
+{
+	const struct console_user *user = begin_call(c, role);
+
+	if (user && user->event)
+		user->event(user->opaque, ev);
+	end_call(c);
+}
+
+/* True once for each user and connection. */
+static bool is_new(struct console *c, struct console_input *q)
+{
+	bool new;
+
+	pthread_mutex_lock(&c->lock);
+	new = c->connected && q->user && !q->told;
+	q->told |= new;
+	pthread_mutex_unlock(&c->lock);
+	return new;
+}
+
+static bool was_told(struct console *c, struct console_input *q)
+{
+	bool told;
+
+	pthread_mutex_lock(&c->lock);
+	told = q->told;
+	q->told = false;
+	pthread_mutex_unlock(&c->lock);
+	return told;
+}
+
+static bool has_monitor(struct console *c)
+{
+	bool there;
+
+	pthread_mutex_lock(&c->lock);
+	there = c->input[CONSOLE_MONITOR].user;
+	pthread_mutex_unlock(&c->lock);
+	return there;
+}
+
+static void switch_user(struct console *c)
+{
+	enum console_role to = 1 - c->to;
+
+	if (to == CONSOLE_MONITOR && !has_monitor(c)) {
+		say(c, "\r\nThis port has no monitor\r\n");
+		return;
 	}
+	c->to = to;
+	tell(c, to, CONSOLE_FOCUS);
 }
 
 static void escape(struct console *c, uint8_t byte)
@@ -80,7 +126,7 @@ static void escape(struct console *c, uint8_t byte)
 	switch (byte) {
 	case 'x': command(c, CONSOLE_QUIT); break;
 	case 'b': command(c, CONSOLE_BREAK); break;
-	case 'c': say(c, "\r\nThe monitor is not there yet\r\n"); break;
+	case 'c': switch_user(c); break;
 	case 'a':
 	case CTRL_A: queue_byte(c, CTRL_A); break;
 	case 'h':
@@ -105,25 +151,82 @@ static void take_input(struct console *c, const uint8_t *buf, size_t n)
 	}
 }
 
-/* Hand over what the user takes, then read more if there is space. */
-static void pump(struct console *c)
+static void give_commands(struct console *c, const struct console_user *user)
 {
+	unsigned cmd;
+
+	for (cmd = 0; c->commands; cmd++) {
+		if (!(c->commands & BIT(cmd)))
+			continue;
+		c->commands &= ~BIT(cmd);
+		user->command(user->opaque, cmd);
+	}
+}
+
+/* Hand over what the user takes. */
+static void serve(struct console *c, enum console_role role)
+{
+	struct console_input *q = &c->input[role];
+	const struct console_user *user;
 	size_t n, taken;
 
-	pthread_mutex_lock(&c->lock);
-	give_commands(c);
-	while (c->user && c->used) {
-		n = MIN(c->used, QUEUE_SIZE - c->head);
-		taken = c->user->receive(c->user->opaque, c->queue + c->head,
-					 n);
-		c->head = (c->head + taken) % QUEUE_SIZE;
-		c->used -= taken;
+	if (is_new(c, q))
+		tell(c, role, CONSOLE_OPENED);
+	user = begin_call(c, role);
+	if (user && role == CONSOLE_PORT)
+		give_commands(c, user);
+	while (user && q->used) {
+		n = MIN(q->used, QUEUE_SIZE - q->head);
+		taken = user->receive(user->opaque, q->queue + q->head, n);
+		q->head = (q->head + taken) % QUEUE_SIZE;
+		q->used -= taken;
 		if (taken < n)
 			break;
 	}
+	end_call(c);
+}
+
+static size_t space(const struct console *c)
+{
+	return QUEUE_SIZE - MAX(c->input[0].used, c->input[1].used);
+}
+
+static void pump(struct console *c)
+{
+	unsigned role;
+
+	for (role = 0; role < CONSOLE_ROLES; role++)
+		serve(c, role);
+	if (c->in_watch && !c->eof)
+		evloop_set(c->in_watch, space(c) ? POLLIN : 0);
+}
+
+static void set_connected(struct console *c, bool on)
+{
+	pthread_mutex_lock(&c->lock);
+	c->connected = on;
+	pthread_cond_broadcast(&c->cond);
 	pthread_mutex_unlock(&c->lock);
-	if (!c->eof)
-		evloop_set(c->in_watch, c->used < QUEUE_SIZE ? POLLIN : 0);
+}
+
+/* End of input: without a listener the machine runs on without. */
+static void lose_input(struct console *c)
+{
+	unsigned role;
+
+	c->eof = true;
+	evloop_set(c->in_watch, 0);
+	for (role = 0; role < CONSOLE_ROLES; role++)
+		if (was_told(c, &c->input[role]))
+			tell(c, role, CONSOLE_CLOSED);
+	if (c->listener < 0)
+		return;
+	set_connected(c, false);
+	conout_close(c);
+	close(c->in);
+	c->in = -1;
+	c->escaped = false;
+	consock_again(c);
 }
 
 static void console_readable(void *opaque, int revents)
@@ -132,13 +235,11 @@ static void console_readable(void *opaque, int revents)
 	uint8_t buf[4096];
 	ssize_t n;
 
-	n = read(c->in, buf, MIN(sizeof(buf), QUEUE_SIZE - c->used));
+	n = read(c->in, buf, MIN(sizeof(buf), space(c)));
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
 	if (n <= 0) {
-		/* End of input: the machine runs on without. */
-		c->eof = true;
-		evloop_set(c->in_watch, 0);
+		lose_input(c);
 		return;
 	}
 	take_input(c, buf, (size_t)n);
@@ -154,7 +255,7 @@ static void console_has_room(void *opaque, int revents)
 		pump(c);
 }
 
-static struct console *console_new(int out, bool own_out, struct err *e)
+struct console *console_new(int out, bool own_fds, struct err *e)
 {
 	struct console *c = calloc(1, sizeof(*c));
 
@@ -164,43 +265,132 @@ static struct console *console_new(int out, bool own_out, struct err *e)
 	}
 	c->in = -1;
 	c->room = -1;
+	c->listener = -1;
+	c->slave = -1;
 	c->out = out;
-	c->own_out = own_out;
+	c->own_fds = own_fds;
 	pthread_mutex_init(&c->lock, NULL);
+	pthread_cond_init(&c->cond, NULL);
+	pthread_mutex_init(&c->out_lock, NULL);
 	return c;
+}
+
+int console_init_input(struct console *c, struct evloop *loop)
+{
+	unsigned role;
+
+	c->loop = loop;
+	/* A port that only a monitor uses needs no more than one. */
+	for (role = 0; role < (c->mux ? 2U : 1U); role++) {
+		c->input[role].queue = malloc(QUEUE_SIZE);
+		if (!c->input[role].queue)
+			return -ENOMEM;
+	}
+	c->room = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (c->room < 0)
+		return -errno;
+	c->room_watch = evloop_add(loop, c->room, POLLIN, console_has_room, c);
+	return c->room_watch ? 0 : -ENOMEM;
+}
+
+/* The loop's thread, or nobody looks at @c yet. */
+static int watch_input(struct console *c, int fd)
+{
+	evloop_remove(c->in_watch);
+	c->in = fd;
+	c->eof = false;
+	c->in_watch = evloop_add(c->loop, fd, 0, console_readable, c);
+	return c->in_watch ? 0 : -ENOMEM;
+}
+
+int console_connect(struct console *c, int fd)
+{
+	int ret = conout_open(c, fd);
+
+	if (!ret)
+		ret = watch_input(c, fd);
+	if (ret) {
+		conout_close(c);
+		c->in = -1;
+		return ret;
+	}
+	set_connected(c, true);
+	console_room(c);
+	return 0;
 }
 
 struct console *console_open_stdio(struct evloop *loop, struct tty *tty, int in,
 				   int out, bool mux, struct err *e)
 {
-	struct console *c = console_new(out, false, e);
+	struct console *c = console_new(-1, false, e);
+	int ret;
 
 	if (!c)
 		return NULL;
-	c->in = in;
 	c->mux = mux;
-	c->queue = malloc(QUEUE_SIZE);
-	c->room = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (!c->queue || c->room < 0)
-		goto fail;
-	if (tty_raw(tty, in, !mux, e))
-		goto fail;
-	c->room_watch = evloop_add(loop, c->room, POLLIN, console_has_room, c);
-	/* Only from here on can a callback see in_watch. */
-	c->in_watch = evloop_add(loop, in, 0, console_readable, c);
-	if (c->room_watch && c->in_watch) {
+	ret = console_init_input(c, loop);
+	if (!ret)
+		ret = tty_raw(tty, in, !mux, e);
+	if (!ret)
+		ret = conout_open(c, out);
+	if (!ret)
+		ret = watch_input(c, in);
+	if (!ret) {
+		c->connected = true;
 		console_room(c);
 		return c;
 	}
-fail:
-	err_set(e, -ENOMEM, "cannot set up the console");
+	err_set(e, ret, "cannot set up the console");
 	console_close(c);
 	return NULL;
 }
 
-struct console *console_open_file(const char *path, struct err *e)
+static int open_pty(struct console *c, int *slave)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	struct termios mode;
+
+	if (fd < 0)
+		return -errno;
+	c->own_fds = true;
+	c->in = fd;
+	if (grantpt(fd) || unlockpt(fd) ||
+	    ptsname_r(fd, c->peer, sizeof(c->peer)))
+		return -errno;
+	/* Held open: no end of file when the last reader leaves. */
+	*slave = open(c->peer, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (*slave < 0 || tcgetattr(*slave, &mode))
+		return -errno;
+	cfmakeraw(&mode);
+	return tcsetattr(*slave, TCSANOW, &mode) ? -errno : 0;
+}
+
+struct console *console_open_pty(struct evloop *loop, bool mux, struct err *e)
+{
+	struct console *c = console_new(-1, false, e);
+	int ret;
+
+	if (!c)
+		return NULL;
+	c->mux = mux;
+	ret = console_init_input(c, loop);
+	if (!ret)
+		ret = open_pty(c, &c->slave);
+	if (!ret)
+		ret = console_connect(c, c->in);
+	if (!ret)
+		return c;
+	err_set(e, ret, "cannot make a pseudo-terminal: %s", strerror(-ret));
+	console_close(c);
+	return NULL;
+}
+
+struct console *console_open_file(const char *path, bool append, struct err *e)
+{
+	int fd = open(path,
+		      O_WRONLY | O_CREAT | O_CLOEXEC |
+			      (append ? O_APPEND : O_TRUNC),
+		      0666);
 	struct console *c;
 
 	if (fd < 0) {
@@ -212,18 +402,61 @@ struct console *console_open_file(const char *path, struct err *e)
 	c = console_new(fd, true, e);
 	if (!c)
 		close(fd);
+	else
+		c->connected = true;
 	return c;
 }
 
 struct console *console_open_null(struct err *e)
 {
-	return console_new(-1, false, e);
+	struct console *c = console_new(-1, false, e);
+
+	if (c)
+		c->connected = true;
+	return c;
 }
 
-void console_attach(struct console *c, const struct console_user *user)
+const char *console_peer(const struct console *c)
 {
+	return c->peer;
+}
+
+bool console_await(struct console *c, unsigned ms)
+{
+	struct timespec until;
+	bool there;
+	int ret = 0;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += (long)ms * 1000000;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
 	pthread_mutex_lock(&c->lock);
-	c->user = user;
+	while (!c->connected && ret != ETIMEDOUT)
+		ret = pthread_cond_timedwait(&c->cond, &c->lock, &until);
+	there = c->connected;
+	pthread_mutex_unlock(&c->lock);
+	return there;
+}
+
+/* A monitor that has the port for itself takes the place of a user. */
+static struct console_input *place(struct console *c, enum console_role role)
+{
+	return &c->input[c->mux ? role : CONSOLE_PORT];
+}
+
+void console_attach(struct console *c, enum console_role role,
+		    const struct console_user *user)
+{
+	struct console_input *in = place(c, role);
+	const struct console_user *old;
+
+	pthread_mutex_lock(&c->lock);
+	old = in->user;
+	in->user = user;
+	in->told = false;
+	while (old && c->calling == old && !evloop_is_self(c->loop))
+		pthread_cond_wait(&c->cond, &c->lock);
 	pthread_mutex_unlock(&c->lock);
 	console_room(c);
 }
@@ -238,42 +471,38 @@ void console_room(struct console *c)
 		;
 }
 
-void console_write(struct console *c, const uint8_t *buf, size_t n)
+static void close_fd(int fd)
 {
-	struct pollfd p = {c->out, POLLOUT, 0};
-	ssize_t done;
-
-	while (n && c->out >= 0) {
-		done = write(c->out, buf, n);
-		if (done >= 0) {
-			buf += done;
-			n -= (size_t)done;
-			continue;
-		}
-		if (c->hangup || (errno != EINTR && errno != EAGAIN))
-			return;
-		if (errno == EAGAIN)
-			poll(&p, 1, 100);
-	}
-}
-
-void console_hangup(struct console *c, bool on)
-{
-	c->hangup = on;
+	if (fd >= 0)
+		close(fd);
 }
 
 void console_close(struct console *c)
 {
+	int out;
+
 	if (!c)
 		return;
-	/* This order: the room callback sets in_watch, not the reverse. */
+	out = c->out;
+	/* This order: who adds watches goes before what he adds. */
+	evloop_remove(c->listen_watch);
 	evloop_remove(c->room_watch);
 	evloop_remove(c->in_watch);
-	if (c->room >= 0)
-		close(c->room);
-	if (c->own_out)
-		close(c->out);
+	conout_close(c);
+	close_fd(c->room);
+	close_fd(c->listener);
+	close_fd(c->slave);
+	if (c->own_fds) {
+		close_fd(c->in);
+		if (out != c->in)
+			close_fd(out);
+	}
+	if (c->path[0])
+		unlink(c->path);
+	pthread_mutex_destroy(&c->out_lock);
+	pthread_cond_destroy(&c->cond);
 	pthread_mutex_destroy(&c->lock);
-	free(c->queue);
+	free(c->input[0].queue);
+	free(c->input[1].queue);
 	free(c);
 }

@@ -105,7 +105,7 @@ static void test_flood(void **state)
 {
 	struct evloop *loop = evloop_create(NULL);
 	struct guest g = new_guest();
-	struct console_user user = {guest_receive, guest_command, &g};
+	struct console_user user = {guest_receive, guest_command, NULL, &g};
 	struct tty tty;
 	pthread_t writer;
 	int in[2];
@@ -116,13 +116,13 @@ static void test_flood(void **state)
 	assert_non_null(g.console);
 	assert_false(tty.raw);
 	pthread_create(&writer, NULL, flood, &in[1]);
-	console_attach(g.console, &user);
+	console_attach(g.console, CONSOLE_PORT, &user);
 	let_take(&g, SIP, FLOOD / 8);
 	let_take(&g, FLOOD, FLOOD);
 	pthread_join(writer, NULL);
 	assert_int_equal(g.took, FLOOD);
 	assert_false(g.wrong);
-	console_attach(g.console, NULL);
+	console_attach(g.console, CONSOLE_PORT, NULL);
 	console_close(g.console);
 	evloop_destroy(loop);
 	close(in[0]);
@@ -133,7 +133,7 @@ static void test_keys(void **state)
 	static const char keys[] = "\1x-\1a-\1\1-\1b-\1?-";
 	struct evloop *loop = evloop_create(NULL);
 	struct guest g = new_guest();
-	struct console_user user = {guest_receive, guest_command, &g};
+	struct console_user user = {guest_receive, guest_command, NULL, &g};
 	struct tty tty;
 	char out[512];
 	int in[2], text[2];
@@ -145,7 +145,7 @@ static void test_keys(void **state)
 	assert_int_equal(write(in[1], keys, sizeof(keys) - 1),
 			 sizeof(keys) - 1);
 	usleep(20000);
-	console_attach(g.console, &user);
+	console_attach(g.console, CONSOLE_PORT, &user);
 	let_take(&g, 64, 7);
 	console_close(g.console);
 	assert_string_equal(g.text, "-\1-\1---");
@@ -165,14 +165,14 @@ static void test_plain(void **state)
 {
 	struct evloop *loop = evloop_create(NULL);
 	struct guest g = new_guest();
-	struct console_user user = {guest_receive, guest_command, &g};
+	struct console_user user = {guest_receive, guest_command, NULL, &g};
 	struct tty tty;
 	int in[2];
 
 	assert_int_equal(pipe(in), 0);
 	g.console = console_open_stdio(loop, &tty, in[0], STDOUT_FILENO, false,
 				       NULL);
-	console_attach(g.console, &user);
+	console_attach(g.console, CONSOLE_PORT, &user);
 	assert_int_equal(write(in[1], "\1x", 2), 2);
 	let_take(&g, 64, 2);
 	console_close(g.console);
@@ -260,7 +260,7 @@ static void test_file(void **state)
 	struct err e = {0};
 	int fd = mkstemp(path);
 
-	c = console_open_file(path, &e);
+	c = console_open_file(path, false, &e);
 	assert_non_null(c);
 	console_write(c, (const uint8_t *)"hello", 5);
 	console_close(c);
@@ -268,9 +268,9 @@ static void test_file(void **state)
 	assert_string_equal(got, "hello");
 	close(fd);
 	unlink(path);
-	assert_null(console_open_file("/nonexistent/file", &e));
+	assert_null(console_open_file("/nonexistent/file", false, &e));
 	assert_non_null(strstr(e.msg, "/nonexistent/file"));
-	c = console_open_file("/dev/full", NULL);
+	c = console_open_file("/dev/full", false, NULL);
 	assert_non_null(c);
 	console_write(c, (const uint8_t *)"hello", 5);
 	console_close(c);

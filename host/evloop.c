@@ -16,7 +16,7 @@
 
 #include "lib/check.h"
 
-#define EVLOOP_MAX 32 /* watches polled at once */
+#define EVLOOP_MAX 256 /* watches polled at once */
 
 struct evloop_watch {
 	struct evloop *loop;
@@ -228,4 +228,9 @@ void evloop_remove(struct evloop_watch *watch)
 		pthread_cond_wait(&loop->idle, &loop->lock);
 	pthread_mutex_unlock(&loop->lock);
 	evloop_wake(loop);
+}
+
+bool evloop_is_self(const struct evloop *loop)
+{
+	return loop && pthread_equal(pthread_self(), loop->thread);
 }

@@ -36,4 +36,7 @@ void evloop_set(struct evloop_watch *watch, int events);
  */
 void evloop_remove(struct evloop_watch *watch);
 
+/* True on the loop's own thread; false for NULL. */
+bool evloop_is_self(const struct evloop *loop);
+
 #endif

@@ -91,9 +91,12 @@ static uint64_t read_clock(clockid_t id)
 	return (uint64_t)ts.tv_sec * NS_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
+/* Lock held. */
 static uint64_t board_now(void *ctx)
 {
-	return read_clock(CLOCK_MONOTONIC);
+	struct machine *m = ctx;
+
+	return m->frozen ? m->frozen : read_clock(CLOCK_MONOTONIC) - m->lost;
 }
 
 /* Lock held. */
@@ -106,9 +109,9 @@ static void board_rearm(void *ctx)
 	if (due == m->armed)
 		return;
 	m->armed = due;
-	if (due != CHIP_NEVER) {
+	if (due != CHIP_NEVER && !m->frozen) {
 		/* 0 would disarm. */
-		due = MAX(due, (uint64_t)1);
+		due = MAX(due + m->lost, (uint64_t)1);
 		when.it_value.tv_sec = (time_t)(due / NS_PER_SEC);
 		when.it_value.tv_nsec = (long)(due % NS_PER_SEC);
 	}
@@ -125,6 +128,30 @@ static void board_timer(void *opaque, int revents)
 	pthread_mutex_lock(&m->lock);
 	m->armed = CHIP_NEVER;
 	isa_advance(&m->isa);
+	board_rearm(m);
+	pthread_mutex_unlock(&m->lock);
+}
+
+void board_freeze(struct machine *m)
+{
+	pthread_mutex_lock(&m->lock);
+	m->frozen = board_now(m);
+	m->armed = CHIP_NEVER;
+	timerfd_settime(m->timer, 0, &(struct itimerspec){0}, NULL);
+	pthread_mutex_unlock(&m->lock);
+}
+
+void board_thaw(struct machine *m)
+{
+	uint64_t stood;
+
+	pthread_mutex_lock(&m->lock);
+	stood = read_clock(CLOCK_MONOTONIC) - m->lost - m->frozen;
+	m->lost += stood;
+	m->frozen = 0;
+	/* The calendar is the host's: it went on. */
+	m->isa.rtc.offset_ns += (int64_t)stood;
+	m->armed = 0;
 	board_rearm(m);
 	pthread_mutex_unlock(&m->lock);
 }
@@ -187,7 +214,7 @@ static int init_fixed(struct machine *m)
 {
 	struct isa_board wires = {
 		.irq = {.set = machine_irq, .ctx = m},
-		.clock = {.now_ns = board_now},
+		.clock = {.now_ns = board_now, .ctx = m},
 		.utc_offset_ns = (int64_t)(read_clock(CLOCK_REALTIME) -
 					   read_clock(CLOCK_MONOTONIC)),
 		.power = &m->power,
@@ -223,7 +250,8 @@ static int init_com1(struct machine *m)
 
 	if (!m->host->serial)
 		return 0;
-	m->com1_user = (struct console_user){com1_receive, com1_command, m};
+	m->com1_user = (struct console_user){com1_receive, com1_command, NULL,
+					     m};
 	return serial_init(&m->com1, &m->pio, ISA_PORT_COM1, &irq,
 			   m->host->serial);
 }
@@ -249,14 +277,14 @@ int board_init(struct machine *m, struct err *e)
 	if (!ret) /* in slots that nobody asked for */
 		ret = board_init_optional(m, e);
 	if (!ret && m->host->serial)
-		console_attach(m->host->serial, &m->com1_user);
+		console_attach(m->host->serial, CONSOLE_PORT, &m->com1_user);
 	return ret;
 }
 
 void board_exit(struct machine *m)
 {
 	if (m->host->serial)
-		console_attach(m->host->serial, NULL);
+		console_attach(m->host->serial, CONSOLE_PORT, NULL);
 	board_exit_optional(m);
 	virtio_destroy_all(m);
 	pci_exit(&m->pci);

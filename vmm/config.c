@@ -26,10 +26,9 @@ void config_init(struct config *c)
 		.pvpanic_port = 0x505,
 		.debug_exit_port = 0x501,
 		.debug_exit_size = 2,
-		.serial = {.kind = CHAR_MON_STDIO},
-		.debugcon = {.kind = CHAR_NONE},
 		.debugcon_port = DEBUGCON_PORT,
 	};
+	strcpy(c->uuid, "00000000-0000-0000-0000-000000000000");
 	request_init(&c->cpu, "host", "pc");
 }
 
@@ -315,42 +314,72 @@ int config_fw_cfg(struct config *c, const char *arg, struct err *e)
 	return fwconf_parse(&c->fw, arg, e);
 }
 
-static int chardev_parse(struct config_chardev *d, const char *arg,
-			 struct err *e)
-{
-	*d = (struct config_chardev){.kind = CHAR_FILE};
-	if (!strcmp(arg, "mon:stdio"))
-		d->kind = CHAR_MON_STDIO;
-	else if (!strcmp(arg, "stdio"))
-		d->kind = CHAR_STDIO;
-	else if (!strcmp(arg, "null"))
-		d->kind = CHAR_NULL;
-	else if (!strcmp(arg, "none"))
-		d->kind = CHAR_NONE;
-	else if (!strncmp(arg, "file:", 5) && arg[5])
-		d->path = arg + 5;
-	else
-		return err_set(e, -EINVAL,
-			       "'%s' is not one of stdio, mon:stdio, null, "
-			       "none, file:PATH",
-			       arg);
-	return 0;
-}
-
 int config_serial(struct config *c, const char *arg, struct err *e)
 {
+	if (c->serial_given)
+		return err_set(e, -EINVAL, "there is only one serial port");
 	c->serial_given = true;
-	return chardev_parse(&c->serial, arg, e);
+	return charconf_short(&c->chars, arg, "serial0", c->serial, e);
 }
 
 int config_debugcon(struct config *c, const char *arg, struct err *e)
 {
-	return chardev_parse(&c->debugcon, arg, e);
+	return charconf_short(&c->chars, arg, "debugcon", c->debugcon, e);
 }
 
-static bool uses_terminal(const struct config_chardev *d)
+/* What may be done about an event, as -action has it; by number. */
+static const struct {
+	const char *event;
+	const char *choices[5];
+	size_t offset;
+} actions[] = {
+	{"reboot",
+	 {"reset", "shutdown"},
+	 offsetof(struct config_action, reboot_ends)},
+	{"shutdown",
+	 {"poweroff", "pause"},
+	 offsetof(struct config_action, shutdown_holds)},
+	{"panic",
+	 {"shutdown", "pause", "exit-failure", "none"},
+	 offsetof(struct config_action, panic)},
+};
+
+static int set_action(struct config *c, size_t i, const char *choice,
+		      struct err *e)
 {
-	return d->kind == CHAR_STDIO || d->kind == CHAR_MON_STDIO;
+	const char *const *list = actions[i].choices;
+	unsigned n;
+
+	for (n = 0; list[n] && strcmp(list[n], choice); n++)
+		;
+	if (!list[n])
+		return err_set(e, -EINVAL, "%s=%s is not offered (%s, %s%s%s)",
+			       actions[i].event, choice, list[0], list[1],
+			       list[2] ? ", " : "", list[2] ? list[2] : "");
+	*(unsigned *)((char *)&c->action + actions[i].offset) = n;
+	return 0;
+}
+
+int config_action(struct config *c, const char *arg, struct err *e)
+{
+	struct keyval kv;
+	size_t i;
+	int ret;
+
+	while ((ret = keyval_next(&arg, &kv, e)) > 0) {
+		for (i = 0; i < ARRAY_SIZE(actions); i++)
+			if (!strcmp(actions[i].event, kv.key))
+				break;
+		if (i == ARRAY_SIZE(actions))
+			return err_set(e, -EINVAL,
+				       "'%s' is not one of reboot=, shutdown=, "
+				       "panic=",
+				       kv.bare ? kv.value : kv.key);
+		ret = set_action(c, i, kv.value, e);
+		if (ret)
+			return ret;
+	}
+	return ret;
 }
 
 /* Would this CPU be refused whoever runs it? */
@@ -379,20 +408,42 @@ static int check_cpu(struct config *c, struct err *e)
 	return ret ? err_wrap(e, "-cpu") : 0;
 }
 
+static bool terminal_is_taken(const struct config *c)
+{
+	unsigned i;
+
+	for (i = 0; i < c->chars.ports; i++)
+		if (c->chars.port[i].kind == CHARCONF_STDIO)
+			return true;
+	return false;
+}
+
+/* COM1 is at this terminal unless something else is, and all have a place. */
+static int check_chars(struct config *c, struct err *e)
+{
+	int ret = 0;
+
+	if (!c->nodefaults && !c->serial_given)
+		ret = config_serial(
+			c, terminal_is_taken(c) ? "null" : "mon:stdio", e);
+	charconf_release(&c->chars);
+	if (!ret)
+		ret = charconf_use(&c->chars, "serial", c->serial, e);
+	if (!ret)
+		ret = charconf_use(&c->chars, "debugcon", c->debugcon, e);
+	return ret ? ret : charconf_check(&c->chars, e);
+}
+
 int config_check(struct config *c, struct err *e)
 {
 	const struct virtio_env env = {c->cpu.cpu.machine.version, c->pci};
 
-	if (c->nodefaults && !c->serial_given)
-		c->serial.kind = CHAR_NONE;
 	if (!c->kernel)
 		return err_set(e, -EINVAL, "-kernel is required");
 	if (c->initrd && !c->initrd[0])
 		return err_set(e, -EINVAL, "-initrd has an empty file name");
-	if (uses_terminal(&c->serial) && uses_terminal(&c->debugcon))
-		return err_set(e, -EINVAL,
-			       "-serial and -debugcon cannot both use this "
-			       "terminal");
+	if (check_chars(c, e))
+		return e->code;
 	if (c->pci_testdev && !c->pci)
 		return err_set(e, -EINVAL,
 			       "-device pci-testdev: this machine has no PCI "

@@ -9,30 +9,19 @@
 
 #include "lib/err.h"
 #include "lib/progress.h"
+#include "vmm/cpu/request.h"
 #include "vmm/devconf.h"
 #include "vmm/fwconf.h"
-#include "vmm/cpu/request.h"
+#include "vmm/run/charconf.h"
+#include "vmm/run/control.h"
 
 #define CONFIG_MAX_CPUS 255
 
 enum config_accel { ACCEL_AUTO, ACCEL_LODGE, ACCEL_KVM };
 
-enum config_char {
-	CHAR_MON_STDIO, /* raw terminal with Ctrl-A commands */
-	CHAR_STDIO,     /* raw terminal, but Ctrl-C interrupts */
-	CHAR_NULL,
-	CHAR_FILE,
-	CHAR_NONE, /* no such port */
-};
-
-/* Where a character port leads. */
-struct config_chardev {
-	enum config_char kind;
-	const char *path; /* CHAR_FILE: points into argv */
-};
-
 struct config {
-	const char *name;   /* may be NULL */
+	const char *name; /* may be NULL */
+	char uuid[37];
 	const char *kernel; /* required to run */
 	const char *initrd; /* may be NULL */
 	const char *append; /* may be NULL */
@@ -42,8 +31,9 @@ struct config {
 	struct request cpu; /* the processors, and the machine's type */
 	enum config_accel accel;
 	bool pci;
-	bool pit; /* the 8254 and what hangs on it */
-	bool no_reboot;
+	bool pit;     /* the 8254 and what hangs on it */
+	bool stopped; /* -S: wait for a monitor's cont */
+	struct config_action action;
 	bool snapshot; /* of disks: forget what is written */
 	bool nodefaults;
 	bool pc_testdev;
@@ -53,9 +43,10 @@ struct config {
 	bool debug_exit;
 	uint16_t debug_exit_port;
 	uint8_t debug_exit_size;
-	struct config_chardev serial;
+	struct charconf chars;
+	char serial[CHARCONF_NAME]; /* chardev of COM1, "": none */
 	bool serial_given;
-	struct config_chardev debugcon;
+	char debugcon[CHARCONF_NAME];
 	uint16_t debugcon_port;
 	struct devconf dev;
 	struct fwconf fw;
@@ -83,6 +74,7 @@ int config_blockdev(struct config *c, const char *arg, struct err *e);
 int config_fw_cfg(struct config *c, const char *arg, struct err *e);
 int config_serial(struct config *c, const char *arg, struct err *e);
 int config_debugcon(struct config *c, const char *arg, struct err *e);
+int config_action(struct config *c, const char *arg, struct err *e);
 
 /* What no single option can check; completes c->cpu. */
 int config_check(struct config *c, struct err *e);

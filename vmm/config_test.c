@@ -254,17 +254,95 @@ static void test_fw_cfg(void **state)
 	   "55 bytes");
 }
 
+static struct charconf_port port_of(const char *arg)
+{
+	return ok(config_serial, arg).chars.port[0];
+}
+
+static int chardev(struct config *c, const char *arg, struct err *e)
+{
+	return charconf_chardev(&c->chars, arg, e);
+}
+
+static int mon(struct config *c, const char *arg, struct err *e)
+{
+	return charconf_mon(&c->chars, arg, e);
+}
+
 static void test_ports(void **state)
 {
 	struct config c = ok(config_serial, "file:/x,y");
 
-	assert_int_equal(c.serial.kind, CHAR_FILE);
-	assert_string_equal(c.serial.path, "/x,y");
-	assert_int_equal(ok(config_serial, "null").serial.kind, CHAR_NULL);
-	assert_int_equal(ok(config_serial, "stdio").serial.kind, CHAR_STDIO);
+	assert_int_equal(c.chars.ports, 1);
+	assert_int_equal(c.chars.port[0].kind, CHARCONF_FILE);
+	assert_string_equal(c.chars.port[0].path, "/x,y");
+	assert_string_equal(c.serial, "serial0");
+	assert_int_equal(port_of("null").kind, CHARCONF_NULL);
+	assert_int_equal(port_of("stdio").kind, CHARCONF_STDIO);
+	assert_false(port_of("stdio").mux);
+	assert_true(port_of("mon:stdio").mux);
+	assert_int_equal(port_of("pty").kind, CHARCONF_PTY);
+	assert_int_equal(ok(config_serial, "none").chars.ports, 0);
+	assert_string_equal(ok(config_serial, "chardev:x").serial, "x");
 	no(config_serial, "file:", "file:PATH");
-	no(config_serial, "tcp:1:2", "tcp:1:2");
-	assert_int_equal(ok(config_debugcon, "null").debugcon.kind, CHAR_NULL);
+	no(config_serial, "udp:1:2", "udp:1:2");
+	no(config_serial, "tcp:7", "HOST:PORT");
+	no(config_serial, "unix:/s,serve=on", "serve");
+	no(config_serial, "unix:/s,server=perhaps", "perhaps");
+	assert_string_equal(ok(config_debugcon, "null").debugcon, "debugcon");
+}
+
+static void test_sockets(void **state)
+{
+	struct charconf_port p = port_of("tcp:::1:4444,server,nowait");
+
+	assert_int_equal(p.kind, CHARCONF_SOCKET);
+	assert_string_equal(p.host, "::1");
+	assert_string_equal(p.port, "4444");
+	assert_true(p.server);
+	assert_false(p.wait);
+	p = port_of("unix:/run/x,,y,server=on");
+	assert_string_equal(p.path, "/run/x,y");
+	assert_true(p.server);
+	assert_true(p.wait);
+}
+
+/* Ports by name, and who may use them. */
+static void test_chardevs(void **state)
+{
+	struct config c = ok(chardev, "socket,id=q,path=/x,server=on,wait=off");
+	struct err e = {0};
+
+	no(chardev, "socket,path=/x", "id=");
+	no(chardev, "socket,id=x", "path=");
+	no(chardev, "socket,id=x,path=/p,port=1", "exclude");
+	no(chardev, "file,id=x", "path=");
+	no(chardev, "null,id=x,path=/p", "path");
+	no(chardev, "spicevmc,id=x", "spicevmc");
+	no(mon, "mode=control", "chardev=");
+	no(mon, "chardev=x,mode=qmp", "qmp");
+	c.kernel = "k";
+	assert_int_equal(mon(&c, "chardev=q,mode=control", &e), 0);
+	assert_int_equal(config_check(&c, &e), 0);
+	/* COM1 and a monitor share one port only with mux=on. */
+	c = ok(chardev, "pty,id=p");
+	c.kernel = "k";
+	assert_int_equal(config_serial(&c, "chardev:p", &e), 0);
+	assert_int_equal(mon(&c, "chardev=p", &e), 0);
+	assert_int_not_equal(config_check(&c, &e), 0);
+	assert_non_null(strstr(e.msg, "mux=on"));
+}
+
+static void test_actions(void **state)
+{
+	struct config c = ok(config_action, "panic=pause,shutdown=pause");
+
+	assert_int_equal(c.action.panic, PANIC_PAUSE);
+	assert_int_equal(c.action.shutdown_holds, 1);
+	assert_int_equal(c.action.reboot_ends, 0);
+	no(config_action, "reboot=pause", "shutdown");
+	no(config_action, "watchdog=none", "watchdog");
+	no(config_action, "pause", "pause");
 }
 
 static void test_check(void **state)
@@ -278,7 +356,10 @@ static void test_check(void **state)
 	c.kernel = "k";
 	e.code = 0;
 	assert_int_equal(config_check(&c, &e), 0);
-	c.debugcon.kind = CHAR_STDIO;
+	config_init(&c);
+	c.kernel = "k";
+	assert_int_equal(config_serial(&c, "stdio", &e), 0);
+	assert_int_equal(config_debugcon(&c, "stdio", &e), 0);
 	assert_int_not_equal(config_check(&c, &e), 0);
 }
 
@@ -325,11 +406,12 @@ static void test_apic_ids(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_memory), cmocka_unit_test(test_smp),
-		cmocka_unit_test(test_names),  cmocka_unit_test(test_devices),
-		cmocka_unit_test(test_ports),  cmocka_unit_test(test_check),
-		cmocka_unit_test(test_keyval), cmocka_unit_test(test_apic_ids),
-		cmocka_unit_test(test_fw_cfg),
+		cmocka_unit_test(test_memory),   cmocka_unit_test(test_smp),
+		cmocka_unit_test(test_names),    cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_ports),    cmocka_unit_test(test_sockets),
+		cmocka_unit_test(test_chardevs), cmocka_unit_test(test_actions),
+		cmocka_unit_test(test_check),    cmocka_unit_test(test_keyval),
+		cmocka_unit_test(test_apic_ids), cmocka_unit_test(test_fw_cfg),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

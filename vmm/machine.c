@@ -13,6 +13,7 @@
 #include "lib/check.h"
 #include "vmm/acpi.h"
 #include "vmm/boot.h"
+#include "vmm/run/control.h"
 #include "vmm/hv.h"
 #include "vmm/layout.h"
 #include "vmm/netconf.h"
@@ -277,6 +278,7 @@ static int machine_alloc(struct machine *m, const struct machine_host *host,
 		.timer = -1,
 	};
 	pthread_mutex_init(&m->lock, NULL);
+	gate_init(&m->gate, m->stop, true);
 	m->vcpus = calloc(cpus, sizeof(*m->vcpus));
 	m->apic_id = calloc(cpus, sizeof(*m->apic_id));
 	if (!m->vcpus || !m->apic_id)
@@ -316,6 +318,7 @@ static void machine_free(struct machine *m)
 	hv_close_fd(m->hv, m->vm_fd);
 	host_ram_unmap(&m->ram);
 	pthread_mutex_destroy(&m->lock);
+	gate_destroy(&m->gate);
 	free(m->vcpus);
 	free(m->apic_id);
 	free(m);
@@ -328,21 +331,24 @@ static int machine_start(struct machine *m, struct err *e)
 
 	for (i = 0; !ret && i < m->host->cpu->topo.cpus; i++)
 		ret = vcpu_start(&m->vcpus[i], e);
-	if (ret)
-		stop_request(m->stop, STOP_QUIT, 0);
 	return ret;
 }
 
+/* All vCPUs wait at the gate, or are about to. */
 static void machine_join(struct machine *m)
 {
 	unsigned i;
 
-	if (m->host->serial)
-		console_hangup(m->host->serial, true);
+	gate_end(&m->gate);
 	for (i = 0; i < m->host->cpu->topo.cpus; i++)
 		vcpu_join(&m->vcpus[i]);
-	if (m->host->serial)
-		console_hangup(m->host->serial, false);
+}
+
+static void machine_live(struct machine *m)
+{
+	control_begin(m->host->control, m);
+	while (control_settle(m->host->control, stop_wait(m->stop)))
+		;
 }
 
 int machine_run(const struct machine_host *host, struct err *e)
@@ -357,7 +363,8 @@ int machine_run(const struct machine_host *host, struct err *e)
 		ret = machine_build(m, e);
 	if (!ret) {
 		ret = machine_start(m, e);
-		stop_wait(m->stop);
+		if (!ret)
+			machine_live(m);
 		machine_join(m);
 	}
 	machine_free(m);
@@ -400,5 +407,12 @@ void machine_mmio(struct machine *m, uint64_t gpa, uint8_t *data, unsigned len,
 			memcpy(data + off, &val, n);
 		}
 	}
+	pthread_mutex_unlock(&m->lock);
+}
+
+void machine_power_button(struct machine *m)
+{
+	pthread_mutex_lock(&m->lock);
+	acpi_pm_power_button(&m->isa.pm);
 	pthread_mutex_unlock(&m->lock);
 }

@@ -20,8 +20,10 @@
 #include "host/ram.h"
 #include "vmm/config.h"
 #include "vmm/cpu/table.h"
+#include "vmm/run/gate.h"
 #include "vmm/vcpu.h"
 
+struct control;
 struct evloop;
 struct evloop_watch;
 struct fwcfg;
@@ -38,6 +40,7 @@ struct machine_host {
 	struct console *serial;   /* NULL: no COM1 */
 	struct console *debugcon; /* NULL: none */
 	struct stop *stop;
+	struct control *control;
 	const struct cpu_def *cpu; /* every processor's */
 	const struct fwdata *fw;   /* NULL: no -fw_cfg */
 };
@@ -64,7 +67,9 @@ struct machine {
 	struct devconf *dev;        /* the virtio devices */
 	struct pcitestdev *pcitest; /* likewise pci-testdev */
 	struct fwcfg *fwcfg;
-	uint64_t armed; /* ns the timer is set to, CHIP_NEVER: none */
+	uint64_t armed;  /* ns the timer is set to, CHIP_NEVER: none */
+	uint64_t lost;   /* ns the host's clock is ahead of the machine's */
+	uint64_t frozen; /* the machine's clock while it stands, else 0 */
 	/* ---- set up once ---- */
 	struct power power;
 	struct doorbells doorbells; /* set: NULL without them */
@@ -73,13 +78,31 @@ struct machine {
 	struct evloop_watch *timer_watch;
 	struct vcpu *vcpus;
 	uint32_t *apic_id; /* of each CPU */
+	struct gate gate;
+	/* ---- under the control's lock ---- */
+	bool paused;
+	bool clock_known;
+	struct kvm_clock_data clock; /* while paused */
 };
 
 /*
- * Build a machine, run it until host->stop has a reason, and take it apart.
- * 0, or -errno when it could not be built; then nothing ran.
+ * Build a machine, run it until host->stop has a reason that
+ * control_settle() does not hold it for, and take it apart. 0, or -errno when
+ * it could not be built; then nothing ran. host->control's lock is held
+ * before and after.
  */
 int machine_run(const struct machine_host *host, struct err *e) __must_check;
+
+/*
+ * ---- for control.c, under its lock ----
+ */
+/* Get all vCPUs out of the guest. */
+void machine_park(struct machine *m);
+/* The same, and stop the guest's clocks. */
+void machine_pause(struct machine *m);
+void machine_resume(struct machine *m);
+/* Press it; the guest's ACPI is told. */
+void machine_power_button(struct machine *m);
 
 /*
  * ---- machine.c to the vCPUs ----
@@ -106,6 +129,10 @@ const struct doorbells *machine_doorbells(const struct machine *m);
 
 /* Disconnect them from everything that outlives the machine. */
 void board_exit(struct machine *m);
+
+/* Stop the devices' clock, and let it go on from there. */
+void board_freeze(struct machine *m);
+void board_thaw(struct machine *m);
 
 /*
  * ---- optional.c to board.c ----

@@ -235,6 +235,7 @@ static int live(struct fake *f, enum stop_reason *reason, struct err *e)
 	struct config c;
 	struct hv hv = {.fd = -1};
 	struct stop stop;
+	struct control control;
 	struct cpu_accel accel = {0};
 	struct cpu_def cpu;
 	struct machine_host host = {
@@ -243,6 +244,7 @@ static int live(struct fake *f, enum stop_reason *reason, struct err *e)
 		.dev = &c.dev,
 		.loop = loop,
 		.stop = &stop,
+		.control = &control,
 		.cpu = &cpu,
 	};
 	int ret;
@@ -256,6 +258,7 @@ static int live(struct fake *f, enum stop_reason *reason, struct err *e)
 	assert_int_equal(config_check(&c, e), 0);
 	pthread_mutex_init(&f->lock, NULL);
 	stop_init(&stop);
+	control_init(&control, &c.action, &stop, false);
 	host.serial = console_open_null(NULL);
 	assert_non_null(host.serial);
 	ret = hv_open(&hv, &fake_ops, f, e);
@@ -265,6 +268,8 @@ static int live(struct fake *f, enum stop_reason *reason, struct err *e)
 		ret = cpu_def_resolve(&cpu, &c.cpu.cpu, &accel, e);
 	if (!ret)
 		ret = machine_run(&host, e);
+	control_end(&control);
+	control_destroy(&control);
 	table_drop(&accel);
 	*reason = stop.reason;
 	if (!ret && stop.reason == STOP_INTERNAL) {

@@ -19,7 +19,10 @@
 #include "host/evloop.h"
 #include "host/tty.h"
 #include "vmm/accel.h"
+#include "vmm/run/chardev.h"
+#include "vmm/run/control.h"
 #include "vmm/machine.h"
+#include "vmm/qmp/monitor.h"
 #include "vmm/stop.h"
 
 static struct tty main_tty;
@@ -27,12 +30,14 @@ static struct tty main_tty;
 struct session {
 	struct config *config;
 	struct stop stop;
+	struct control control;
 	struct hv hv;
 	struct cpu_accel accel;
 	struct cpu_def cpu;
 	struct evloop *loop;
-	struct console *serial;
-	struct console *debugcon;
+	struct chardevs chardevs;
+	struct monitors *monitors;
+	struct machine_host host;
 	struct fwdata fw;
 	int signals; /* signalfd */
 };
@@ -107,24 +112,6 @@ static int catch_signals(struct session *s, struct err *e)
 	return 0;
 }
 
-static int open_port(struct session *s, const struct config_chardev *port,
-		     const char *option, struct console **out, struct err *e)
-{
-	*out = NULL;
-	switch (port->kind) {
-	case CHAR_NONE: return 0;
-	case CHAR_NULL: *out = console_open_null(e); break;
-	case CHAR_FILE: *out = console_open_file(port->path, e); break;
-	case CHAR_STDIO:
-	case CHAR_MON_STDIO:
-		*out = console_open_stdio(s->loop, &main_tty, STDIN_FILENO,
-					  STDOUT_FILENO,
-					  port->kind == CHAR_MON_STDIO, e);
-		break;
-	}
-	return *out ? 0 : err_wrap(e, "%s", option);
-}
-
 /* One line about what was asked for and cannot be had. */
 static void say_missing(const struct session *s)
 {
@@ -153,6 +140,32 @@ static int resolve_cpu(struct session *s, struct err *e)
 	return ret;
 }
 
+static int open_monitors(struct session *s, struct err *e)
+{
+	struct config *c = s->config;
+	const struct qmp qmp = {
+		.control = &s->control,
+		.config = c,
+		.host = &s->host,
+		.accel = &s->accel,
+	};
+
+	s->host = (struct machine_host){
+		.hv = &s->hv,
+		.config = c,
+		.dev = &s->config->dev,
+		.loop = s->loop,
+		.serial = chardevs_find(&s->chardevs, c->serial),
+		.debugcon = chardevs_find(&s->chardevs, c->debugcon),
+		.stop = &s->stop,
+		.control = &s->control,
+		.cpu = &s->cpu,
+		.fw = &s->fw,
+	};
+	s->monitors = monitors_open(&c->chars, &s->chardevs, &qmp, e);
+	return s->monitors ? 0 : e->code;
+}
+
 static int session_open(struct session *s, struct err *e)
 {
 	char why[sizeof(e->msg) + 128];
@@ -172,21 +185,20 @@ static int session_open(struct session *s, struct err *e)
 		return e->code;
 	ret = catch_signals(s, e);
 	if (!ret)
-		ret = open_port(s, &c->serial, "-serial", &s->serial, e);
-	if (!ret)
-		ret = open_port(s, &c->debugcon, "-debugcon", &s->debugcon, e);
+		ret = chardevs_open(&s->chardevs, &c->chars, s->loop, &main_tty,
+				    e);
 	if (!ret)
 		ret = backends_open(&s->config->dev.backends, e);
 	if (!ret)
 		ret = fwdata_read(&s->fw, &c->fw, e);
-	return ret;
+	return ret ? ret : open_monitors(s, e);
 }
 
 static void session_close(struct session *s)
 {
 	tty_restore(&main_tty);
-	console_close(s->serial);
-	console_close(s->debugcon);
+	monitors_close(s->monitors);
+	chardevs_close(&s->chardevs);
 	backends_close(&s->config->dev.backends);
 	fwdata_free(&s->fw);
 	evloop_destroy(s->loop);
@@ -196,28 +208,24 @@ static void session_close(struct session *s)
 	hv_close(&s->hv);
 }
 
+/* Nobody else is running; the reason is left for exit_status(). */
 static bool reboots(struct session *s)
 {
-	return !s->config->no_reboot && stop_rearm(&s->stop);
+	enum stop_reason reason = s->stop.reason;
+
+	return stop_is_reset(reason) && !s->config->action.reboot_ends &&
+	       stop_rearm(&s->stop, reason);
 }
 
 static int session_run(struct session *s, struct err *e)
 {
-	const struct machine_host host = {
-		.hv = &s->hv,
-		.config = s->config,
-		.dev = &s->config->dev,
-		.loop = s->loop,
-		.serial = s->serial,
-		.debugcon = s->debugcon,
-		.stop = &s->stop,
-		.cpu = &s->cpu,
-		.fw = &s->fw,
-	};
 	int ret;
 
+	chardevs_wait(&s->chardevs, &s->stop);
+	if (stop_asked(&s->stop))
+		return 0;
 	do {
-		ret = machine_run(&host, e);
+		ret = machine_run(&s->host, e);
 	} while (!ret && reboots(s));
 	return ret;
 }
@@ -256,13 +264,16 @@ int vmm_main(struct config *config)
 	catch_fatal();
 	vcpu_install_kick();
 	stop_init(&s.stop);
+	control_init(&s.control, &config->action, &s.stop, config->stopped);
 	ret = session_open(&s, &e);
 	if (!ret)
 		ret = session_run(&s, &e);
+	control_end(&s.control);
 	session_close(&s);
 	if (ret)
 		say(config, "%s", e.msg);
 	ret = ret ? EXITCODE_START : exit_status(&s);
+	control_destroy(&s.control);
 	stop_destroy(&s.stop);
 	return ret;
 }

@@ -20,14 +20,34 @@ void stop_destroy(struct stop *s)
 	pthread_mutex_destroy(&s->lock);
 }
 
-static bool resets(enum stop_reason r)
+enum { RESETS = BIT(0), LEAVES = BIT(1), GUEST = BIT(2) };
+
+static const struct {
+	const char *cause; /* QMP's ShutdownCause */
+	unsigned flags;
+} reasons[] = {
+	[STOP_NONE] = {"none", 0},
+	[STOP_POWER_OFF] = {"guest-shutdown", GUEST},
+	[STOP_RESET] = {"guest-reset", GUEST | RESETS},
+	[STOP_HOST_RESET] = {"host-qmp-system-reset", RESETS},
+	[STOP_TRIPLE_FAULT] = {"guest-reset", GUEST | RESETS},
+	[STOP_PANIC] = {"guest-panic", GUEST},
+	[STOP_DEBUG_EXIT] = {"guest-shutdown", GUEST},
+	[STOP_QUIT] = {"host-ui", LEAVES},
+	[STOP_HOST_QUIT] = {"host-qmp-quit", LEAVES},
+	[STOP_SIGNAL] = {"host-signal", LEAVES},
+	[STOP_INTERNAL] = {"host-error", 0},
+};
+
+bool stop_is_reset(enum stop_reason reason)
 {
-	return r == STOP_RESET || r == STOP_TRIPLE_FAULT;
+	return reasons[reason].flags & RESETS;
 }
 
-static bool leaves(enum stop_reason r)
+const char *stop_cause(enum stop_reason reason, bool *guest)
 {
-	return r == STOP_QUIT || r == STOP_SIGNAL;
+	*guest = reasons[reason].flags & GUEST;
+	return reasons[reason].cause;
 }
 
 /* Lock held. */
@@ -35,12 +55,13 @@ static bool wins(struct stop *s, enum stop_reason reason)
 {
 	if (s->reason == STOP_NONE)
 		return true;
-	return leaves(reason) && resets(s->reason);
+	return reasons[reason].flags & LEAVES && stop_is_reset(s->reason);
 }
 
 static void set(struct stop *s, enum stop_reason reason, int code)
 {
 	s->code = code;
+	s->then = STOP_NONE;
 	__atomic_store_n(&s->reason, reason, __ATOMIC_SEQ_CST);
 	pthread_cond_broadcast(&s->cond);
 }
@@ -48,8 +69,12 @@ static void set(struct stop *s, enum stop_reason reason, int code)
 void stop_request(struct stop *s, enum stop_reason reason, int code)
 {
 	pthread_mutex_lock(&s->lock);
-	if (wins(s, reason))
+	if (wins(s, reason)) {
 		set(s, reason, code);
+	} else if (reasons[reason].flags & LEAVES) {
+		s->then = reason;
+		s->then_code = code;
+	}
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -86,14 +111,14 @@ enum stop_reason stop_wait(struct stop *s)
 	return reason;
 }
 
-bool stop_rearm(struct stop *s)
+bool stop_rearm(struct stop *s, enum stop_reason reason)
 {
 	bool ok;
 
 	pthread_mutex_lock(&s->lock);
-	ok = resets(s->reason);
+	ok = s->reason == reason;
 	if (ok)
-		set(s, STOP_NONE, 0);
+		set(s, s->then, s->then_code);
 	pthread_mutex_unlock(&s->lock);
 	return ok;
 }

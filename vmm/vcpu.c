@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
 #include "vmm/cpuid.h"
 #include "vmm/hv.h"
@@ -168,12 +168,13 @@ static void *vcpu_main(void *arg)
 	struct stop *stop = v->machine->stop;
 	int ret;
 
-	while (!stop_asked(stop)) {
+	__atomic_store_n(&v->tid, gettid(), __ATOMIC_RELAXED);
+	while (gate_pass(&v->machine->gate)) {
 		ret = vcpu_ioctl(v, KVM_RUN, NULL);
 		if (ret >= 0) {
 			dispatch(v);
 		} else if (ret == -EINTR || ret == -EAGAIN) {
-			/* Cleared before stop_asked(): a kick is not lost. */
+			/* Cleared before the gate: a kick is not lost. */
 			__atomic_store_n(&v->run->immediate_exit, 0,
 					 __ATOMIC_SEQ_CST);
 		} else {
@@ -308,23 +309,23 @@ int vcpu_start(struct vcpu *v, struct err *e)
 	return 0;
 }
 
-void vcpu_join(struct vcpu *v)
+pid_t vcpu_tid(const struct vcpu *v)
 {
-	struct timespec until;
+	return __atomic_load_n(&v->tid, __ATOMIC_RELAXED);
+}
 
+void vcpu_kick(struct vcpu *v)
+{
 	if (!v->started)
 		return;
-	do {
-		/* Again and again: a device's wait is no KVM_RUN. */
-		__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-		pthread_kill(v->thread, VCPU_KICK);
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += 10000000;
-		if (until.tv_nsec >= 1000000000) {
-			until.tv_nsec -= 1000000000;
-			until.tv_sec++;
-		}
-	} while (pthread_timedjoin_np(v->thread, NULL, &until) == ETIMEDOUT);
+	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	pthread_kill(v->thread, VCPU_KICK);
+}
+
+void vcpu_join(struct vcpu *v)
+{
+	if (v->started)
+		pthread_join(v->thread, NULL);
 	v->started = false;
 }
 

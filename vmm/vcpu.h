@@ -23,6 +23,7 @@ struct vcpu {
 	size_t run_size; /* bytes mapped at run */
 	pthread_t thread;
 	bool started; /* thread is to be joined */
+	pid_t tid;    /* atomic: of the thread, 0 before it runs */
 };
 
 /* The signal that makes KVM_RUN return; its handler does nothing. */
@@ -48,10 +49,16 @@ int vcpu_create(struct vcpu *v, struct machine *m, unsigned index,
 int vcpu_set_entry(struct vcpu *v, const struct boot_entry *entry,
 		   struct err *e) __must_check;
 
-/* Start the thread; it runs until the machine is asked to stop. */
+/* Start the thread; it passes the machine's gate before each KVM_RUN. */
 int vcpu_start(struct vcpu *v, struct err *e) __must_check;
 
-/* After the stop was asked for: get the thread out of KVM_RUN and join it. */
+/* The kernel's number of the thread, 0 before it runs. */
+pid_t vcpu_tid(const struct vcpu *v);
+
+/* Get the thread out of KVM_RUN, this time. */
+void vcpu_kick(struct vcpu *v);
+
+/* After gate_end(): join the thread, if it was started. */
 void vcpu_join(struct vcpu *v);
 
 /* Unmap and close; harmless on one that was never created. */

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Commands that only look.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "vmm/cpu/machtype.h"
+#include "vmm/machine.h"
+#include "vmm/qmp/command.h"
+#include "vmm/qmp/monitor.h"
+
+#define INFO(name)                                               \
+	static int name(struct qmp *q, struct json_object *args, \
+			struct json_object **ret, struct err *e)
+
+INFO(info_status)
+{
+	*ret = json_object_new_object();
+	json_put_bool(*ret, "running", q->control->state == RUN_RUNNING);
+	json_put_str(*ret, "status", control_state_name(q->control->state));
+	return 0;
+}
+
+INFO(info_version)
+{
+	*ret = qmp_version();
+	return 0;
+}
+
+INFO(info_commands)
+{
+	const struct qmp_command *c;
+	unsigned i;
+
+	*ret = json_object_new_array();
+	for (i = 0; (c = qmp_command_at(i)); i++)
+		json_put_str(json_add_object(*ret), "name", c->name);
+	return 0;
+}
+
+INFO(info_schema)
+{
+	*ret = qmp_schema();
+	return 0;
+}
+
+INFO(info_name)
+{
+	*ret = json_object_new_object();
+	if (q->config->name)
+		json_put_str(*ret, "name", q->config->name);
+	return 0;
+}
+
+INFO(info_uuid)
+{
+	*ret = json_object_new_object();
+	json_put_str(*ret, "UUID", q->config->uuid);
+	return 0;
+}
+
+/* Guests find a KVM whoever answers for it. */
+INFO(info_kvm)
+{
+	*ret = json_object_new_object();
+	json_put_bool(*ret, "enabled", true);
+	json_put_bool(*ret, "present", true);
+	return 0;
+}
+
+INFO(info_memory)
+{
+	*ret = json_object_new_object();
+	json_put_int(*ret, "base-memory", q->config->ram_size);
+	json_put_int(*ret, "plugged-memory", 0);
+	return 0;
+}
+
+INFO(info_chardev)
+{
+	const struct chardevs *d = monitors_ports(q->monitors);
+	const struct charconf_port *p;
+	struct json_object *o;
+	char text[200];
+	unsigned i;
+
+	*ret = json_object_new_array();
+	for (i = 0; i < d->conf->ports; i++) {
+		p = &d->conf->port[i];
+		o = json_add_object(*ret);
+		chardevs_describe(d, i, text, sizeof(text));
+		json_put_str(o, "label", p->id);
+		json_put_str(o, "filename", text);
+		json_put_bool(o, "frontend-open",
+			      p->has_port || p->has_monitor);
+	}
+	return 0;
+}
+
+/* There are none: devices have threads of their own. */
+INFO(info_iothreads)
+{
+	*ret = json_object_new_array();
+	return 0;
+}
+
+INFO(info_machines)
+{
+	struct json_object *o;
+	struct machtype m;
+	const char *alias;
+	unsigned n;
+
+	*ret = json_object_new_array();
+	for (n = 0; machtype_get(n, &m, &alias); n++) {
+		o = json_add_object(*ret);
+		json_put_str(o, "name", m.name);
+		if (alias)
+			json_put_str(o, "alias", alias);
+		if (alias && !strcmp(alias, "pc"))
+			json_put_bool(o, "is-default", true);
+		json_put_int(o, "cpu-max",
+			     MIN(m.smp.max_cpus, (unsigned)CONFIG_MAX_CPUS));
+		json_put_bool(o, "hotpluggable-cpus", false);
+		json_put_bool(o, "numa-mem-supported", false);
+		json_put_bool(o, "deprecated", false);
+		json_put_str(o, "default-cpu-type", "host-x86_64-cpu");
+		json_put_bool(o, "acpi", true);
+	}
+	return 0;
+}
+
+const struct qmp_command qmp_info_commands[] = {
+	{"query-status", "", false, "StatusInfo", "whether the guest runs",
+	 info_status},
+	{"query-version", "", false, "VersionInfo",
+	 "which QMP this is, and who answers", info_version},
+	{"query-commands", "", false, "[CommandInfo]", "all commands",
+	 info_commands},
+	{"query-qmp-schema", "", false, "[SchemaInfo]",
+	 "commands, events and their types", info_schema},
+	{"query-name", "", false, "NameInfo", "-name", info_name},
+	{"query-uuid", "", false, "UuidInfo", "-uuid", info_uuid},
+	{"query-kvm", "", false, "KvmInfo", "that there is a KVM", info_kvm},
+	{"query-memory-size-summary", "", false, "MemoryInfo", "-m",
+	 info_memory},
+	{"query-chardev", "", false, "[ChardevInfo]", "character ports",
+	 info_chardev},
+	{"query-iothreads", "", false, "[IOThreadInfo]", "none",
+	 info_iothreads},
+	{"query-machines", "", false, "[MachineInfo]", "machine types",
+	 info_machines},
+	{0},
+};

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Character ports and monitors an operator asked for: -chardev, -mon, and
+ * the short forms behind -serial, -monitor and -qmp. Names and grammar are
+ * QEMU's.
+ */
+#ifndef VMM_RUN_CHARCONF_H
+#define VMM_RUN_CHARCONF_H
+
+#include "lib/err.h"
+
+#define CHARCONF_MAX  16
+#define CHARCONF_NAME 64
+#define CHARCONF_PATH 256
+
+enum charconf_kind {
+	CHARCONF_STDIO,
+	CHARCONF_NULL,
+	CHARCONF_FILE,
+	CHARCONF_PTY,
+	CHARCONF_SOCKET,
+};
+
+struct charconf_port {
+	char id[CHARCONF_NAME];
+	enum charconf_kind kind;
+	char path[CHARCONF_PATH]; /* file, AF_UNIX; "": TCP */
+	char host[CHARCONF_NAME];
+	char port[32];
+	bool server;
+	bool wait; /* a server: no machine before somebody came */
+	bool nodelay;
+	bool mux;    /* Ctrl-A commands, and a monitor beside a port */
+	bool append; /* file */
+	bool signal; /* stdio: Ctrl-C interrupts */
+	bool has_port, has_monitor;
+};
+
+struct charconf_monitor {
+	char chardev[CHARCONF_NAME];
+	bool control; /* QMP, else for people */
+	bool pretty;
+};
+
+struct charconf {
+	unsigned ports;
+	unsigned monitors;
+	struct charconf_port port[CHARCONF_MAX];
+	struct charconf_monitor monitor[CHARCONF_MAX];
+};
+
+/* Each takes an option's value. 0, -errno, or 1 after help was printed. */
+int charconf_chardev(struct charconf *c, const char *arg, struct err *e);
+int charconf_mon(struct charconf *c, const char *arg, struct err *e);
+/* -monitor, -qmp, -qmp-pretty */
+int charconf_monitor(struct charconf *c, const char *arg, bool control,
+		     bool pretty, struct err *e);
+
+/*
+ * A short form, like "unix:PATH,server=on", as a port called @id. Returns its
+ * name in @name, "" for none, or that of "chardev:NAME". With "mon:" before
+ * it, there is a monitor as well.
+ */
+int charconf_short(struct charconf *c, const char *arg, const char *id,
+		   char *name, struct err *e);
+
+/* The number of the port of that name, or -ENOENT. */
+int charconf_find(const struct charconf *c, const char *id);
+
+/* Nobody uses any port, to check anew who does. */
+void charconf_release(struct charconf *c);
+/* A port of a device, -@option, is to be at @name, if that is not "". */
+int charconf_use(struct charconf *c, const char *option, const char *name,
+		 struct err *e);
+/* After all of those: monitors have what they name, the terminal one user. */
+int charconf_check(struct charconf *c, struct err *e);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ports from the configuration's rows.
+ */
+#include "vmm/run/chardev.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "host/console.h"
+#include "vmm/stop.h"
+
+#define LOOK_MS 100 /* between looks whether to go on waiting */
+
+static struct console *open_socket(const struct charconf_port *p,
+				   struct evloop *loop, struct err *e)
+{
+	const struct console_address a = {
+		.path = p->path[0] ? p->path : NULL,
+		.host = p->host,
+		.port = p->port,
+		.server = p->server,
+		.nodelay = p->nodelay,
+	};
+
+	return console_open_socket(loop, &a, p->mux, e);
+}
+
+static struct console *open_port(const struct charconf_port *p,
+				 struct evloop *loop, struct tty *tty,
+				 struct err *e)
+{
+	switch (p->kind) {
+	case CHARCONF_NULL: return console_open_null(e);
+	case CHARCONF_FILE: return console_open_file(p->path, p->append, e);
+	case CHARCONF_PTY: return console_open_pty(loop, p->mux, e);
+	case CHARCONF_SOCKET: return open_socket(p, loop, e);
+	case CHARCONF_STDIO:
+		return console_open_stdio(loop, tty, STDIN_FILENO,
+					  STDOUT_FILENO, p->mux, e);
+	}
+	return NULL;
+}
+
+/* Where somebody has to go to find it. */
+static void announce(const struct charconf_port *p, const struct console *c)
+{
+	if (p->kind == CHARCONF_PTY)
+		fprintf(stderr,
+			"lodge: char device redirected to %s (label "
+			"%s)\n",
+			console_peer(c), p->id);
+}
+
+int chardevs_open(struct chardevs *d, const struct charconf *c,
+		  struct evloop *loop, struct tty *tty, struct err *e)
+{
+	unsigned i;
+
+	d->conf = c;
+	for (i = 0; i < c->ports; i++) {
+		d->port[i] = open_port(&c->port[i], loop, tty, e);
+		if (!d->port[i])
+			return err_wrap(e, "chardev %s", c->port[i].id);
+		announce(&c->port[i], d->port[i]);
+	}
+	return 0;
+}
+
+void chardevs_wait(struct chardevs *d, struct stop *stop)
+{
+	const struct charconf_port *p;
+	unsigned i;
+
+	for (i = 0; i < d->conf->ports; i++) {
+		p = &d->conf->port[i];
+		if (p->kind != CHARCONF_SOCKET || !p->server || !p->wait ||
+		    console_await(d->port[i], 1))
+			continue;
+		fprintf(stderr, "lodge: waiting for a connection at %s\n",
+			console_peer(d->port[i]));
+		while (!stop_asked(stop) && !console_await(d->port[i], LOOK_MS))
+			;
+	}
+}
+
+void chardevs_close(struct chardevs *d)
+{
+	unsigned i;
+
+	for (i = 0; i < CHARCONF_MAX; i++) {
+		console_close(d->port[i]);
+		d->port[i] = NULL;
+	}
+}
+
+struct console *chardevs_find(const struct chardevs *d, const char *id)
+{
+	int n = charconf_find(d->conf, id);
+
+	return n < 0 ? NULL : d->port[n];
+}
+
+void chardevs_describe(const struct chardevs *d, unsigned i, char *buf,
+		       size_t size)
+{
+	const struct charconf_port *p = &d->conf->port[i];
+	const char *peer = console_peer(d->port[i]);
+
+	switch (p->kind) {
+	case CHARCONF_STDIO: snprintf(buf, size, "stdio"); break;
+	case CHARCONF_NULL: snprintf(buf, size, "null"); break;
+	case CHARCONF_FILE: snprintf(buf, size, "file"); break;
+	case CHARCONF_PTY: snprintf(buf, size, "pty:%s", peer); break;
+	case CHARCONF_SOCKET:
+		snprintf(buf, size, "%s%s%s",
+			 console_await(d->port[i], 0) ? "" : "disconnected:",
+			 peer, p->server ? ",server=on" : "");
+		break;
+	}
+}

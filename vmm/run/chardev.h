@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The character ports of a run, opened once and lent to one machine after
+ * the other.
+ */
+#ifndef VMM_RUN_CHARDEV_H
+#define VMM_RUN_CHARDEV_H
+
+#include "vmm/run/charconf.h"
+
+struct console;
+struct evloop;
+struct stop;
+struct tty;
+
+struct chardevs {
+	const struct charconf *conf;
+	struct console *port[CHARCONF_MAX];
+};
+
+/* Open all of @c; chardevs_close() in any case. */
+int chardevs_open(struct chardevs *d, const struct charconf *c,
+		  struct evloop *loop, struct tty *tty,
+		  struct err *e) __must_check;
+/* Sleep until those who are to be waited for came, or @stop is asked. */
+void chardevs_wait(struct chardevs *d, struct stop *stop);
+void chardevs_close(struct chardevs *d);
+
+/* NULL for "". */
+struct console *chardevs_find(const struct chardevs *d, const char *id);
+
+/* How QMP calls where port @i leads. */
+void chardevs_describe(const struct chardevs *d, unsigned i, char *buf,
+		       size_t size);
+
+#endif

@@ -35,7 +35,8 @@ static unsigned top_bit(const struct acpi_pm *pm)
 
 static void update_sci(struct acpi_pm *pm)
 {
-	bool on = (pm->cnt & ACPI_PM1_SCI_EN) && (pm->sts & pm->en);
+	bool on = (pm->cnt & ACPI_PM1_SCI_EN) &&
+		  ((pm->sts & pm->en) || (pm->gpe_sts & pm->gpe_en));
 
 	if (on == pm->level)
 		return;
@@ -105,6 +106,8 @@ void acpi_pm_reset(struct acpi_pm *pm, uint64_t now)
 {
 	pm->sts = 0;
 	pm->en = 0;
+	pm->gpe_sts = 0;
+	pm->gpe_en = 0;
 	pm->cnt = has_smi_cmd(pm) ? 0 : ACPI_PM1_SCI_EN;
 	pm->smi_cmd = 0;
 	pm->seen_ns = now;
@@ -132,6 +135,31 @@ void acpi_pm_write(struct acpi_pm *pm, unsigned offset, unsigned len,
 	acpi_pm_advance(pm, now);
 	for (i = 0; i < len && i < 4; i++)
 		write_byte(pm, offset + i, (uint8_t)(val >> 8 * i));
+	update_sci(pm);
+}
+
+uint32_t acpi_pm_gpe_read(const struct acpi_pm *pm, unsigned offset,
+			  unsigned len)
+{
+	uint64_t all = pm->gpe_sts | (uint64_t)pm->gpe_en << 16;
+
+	return (uint32_t)(all >> 8 * offset & (BIT64(8 * len) - 1));
+}
+
+void acpi_pm_gpe_write(struct acpi_pm *pm, unsigned offset, unsigned len,
+		       uint32_t val)
+{
+	uint64_t mask = (BIT64(8 * len) - 1) << 8 * offset;
+	uint64_t wide = (uint64_t)val << 8 * offset & mask;
+
+	pm->gpe_sts &= ~(uint16_t)wide; /* 1 clears */
+	pm->gpe_en = (uint16_t)((pm->gpe_en & ~(mask >> 16)) | wide >> 16);
+	update_sci(pm);
+}
+
+void acpi_pm_gpe_raise(struct acpi_pm *pm, unsigned n)
+{
+	pm->gpe_sts |= (uint16_t)BIT(n);
 	update_sci(pm);
 }
 

@@ -2,8 +2,10 @@
 /*
  * The fixed hardware of ACPI: PM1a event and control blocks, the power
  * management timer, and the SMI command port that switches ACPI mode.
- * Document: ACPI 6.5 "ACPI Fixed Hardware Register Definitions" (4.8.3).
- * Left out: GPE blocks, SMM itself, S1-S4 as anything but a callback.
+ * One block of general-purpose events shares their interrupt.
+ * Document: ACPI 6.5 "ACPI Fixed Hardware Register Definitions" (4.8.3) and
+ * "General-Purpose Event Register Blocks" (4.8.4.1).
+ * Left out: SMM itself, S1-S4 as anything but a callback.
  * The owner serializes all calls and passes the time.
  */
 #ifndef CHIP_ACPI_PM_H
@@ -18,6 +20,9 @@
 #define ACPI_PM_CNT  4
 #define ACPI_PM_TMR  8
 #define ACPI_PM_SIZE 12
+
+/* The block of events: status 2 bytes, enable 2 bytes. */
+#define ACPI_GPE_SIZE 4
 
 /* PM1 status and enable */
 #define ACPI_PM1_TMR    BIT(0)
@@ -44,9 +49,11 @@ struct acpi_pm_config {
 };
 
 struct acpi_pm {
-	uint16_t sts;      /* PM1_STS, up to seen_ns */
-	uint16_t en;       /* PM1_EN */
-	uint16_t cnt;      /* PM1_CNT without SLP_EN */
+	uint16_t sts;     /* PM1_STS, up to seen_ns */
+	uint16_t en;      /* PM1_EN */
+	uint16_t cnt;     /* PM1_CNT without SLP_EN */
+	uint16_t gpe_sts; /* general-purpose events 0 to 15 */
+	uint16_t gpe_en;
 	uint8_t smi_cmd;   /* last byte written to SMI_CMD */
 	uint64_t start_ns; /* when the timer was 0 */
 	uint64_t seen_ns;  /* TMR status is up to date to here */
@@ -69,6 +76,13 @@ uint32_t acpi_pm_read(struct acpi_pm *pm, unsigned offset, unsigned len,
 		      uint64_t now);
 void acpi_pm_write(struct acpi_pm *pm, unsigned offset, unsigned len,
 		   uint32_t val, uint64_t now);
+/* The same in the 4-byte block of events. */
+uint32_t acpi_pm_gpe_read(const struct acpi_pm *pm, unsigned offset,
+			  unsigned len);
+void acpi_pm_gpe_write(struct acpi_pm *pm, unsigned offset, unsigned len,
+		       uint32_t val);
+/* Event @n happened. */
+void acpi_pm_gpe_raise(struct acpi_pm *pm, unsigned n);
 /* SMI_CMD port (0xb2 on PCs). */
 uint8_t acpi_pm_smi_read(const struct acpi_pm *pm);
 void acpi_pm_smi_write(struct acpi_pm *pm, uint8_t val);

@@ -191,12 +191,39 @@ static void test_port92(void **state)
 	assert_false(b.hard);
 }
 
+/* Events share the interrupt, by bytes or at once; 1 clears. */
+static void test_gpe(void **state)
+{
+	struct board b;
+
+	setup(&b, false);
+	acpi_pm_smi_write(&b.pm, 0xf1);
+	acpi_pm_gpe_raise(&b.pm, 1);
+	assert_false(b.sci);
+	assert_int_equal(acpi_pm_gpe_read(&b.pm, 0, 4), 2);
+	acpi_pm_gpe_write(&b.pm, 2, 1, 0x02);
+	assert_true(b.sci);
+	assert_int_equal(acpi_pm_gpe_read(&b.pm, 2, 2), 2);
+	acpi_pm_gpe_write(&b.pm, 0, 1, 0xfd);
+	assert_true(b.sci);
+	acpi_pm_gpe_write(&b.pm, 0, 1, 0x02);
+	assert_false(b.sci);
+	acpi_pm_gpe_raise(&b.pm, 15);
+	assert_false(b.sci);
+	acpi_pm_gpe_write(&b.pm, 0, 4, 0x80000000);
+	assert_true(b.sci);
+	acpi_pm_reset(&b.pm, 2000);
+	assert_false(b.sci);
+	assert_int_equal(acpi_pm_gpe_read(&b.pm, 0, 4), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mode),  cmocka_unit_test(test_button),
 		cmocka_unit_test(test_sleep), cmocka_unit_test(test_timer),
 		cmocka_unit_test(test_cf9),   cmocka_unit_test(test_port92),
+		cmocka_unit_test(test_gpe),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

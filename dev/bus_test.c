@@ -15,6 +15,7 @@
 
 #include "dev/dma.h"
 #include "dev/pci.h"
+#include "dev/pcihp.h"
 #include "dev/pctestdev.h"
 #include "dev/testdev.h"
 
@@ -271,16 +272,41 @@ static void test_pctestdev(void **state)
 	assert_int_equal(pctestdev_init(&d, &pio, &mmio), -EEXIST);
 }
 
+static void on_eject(void *ctx, unsigned slot)
+{
+	*(uint32_t *)ctx |= BIT(slot);
+}
+
+/* Filled slots are told once, those to be emptied until they are. */
+static void test_pcihp(void **state)
+{
+	static struct bus pio;
+	uint32_t ejected = 0;
+	struct pcihp hp;
+
+	assert_int_equal(pcihp_init(&hp, &pio, on_eject, &ejected), 0);
+	hp.up = BIT(3);
+	hp.down = BIT(4) | BIT(31);
+	assert_int_equal(bus_read(&pio, PCIHP_PORT + PCIHP_UP, 4), BIT(3));
+	assert_int_equal(bus_read(&pio, PCIHP_PORT + PCIHP_UP, 4), 0);
+	assert_int_equal(bus_read(&pio, PCIHP_PORT + PCIHP_DOWN, 4),
+			 BIT(4) | BIT(31));
+	bus_write(&pio, PCIHP_PORT + PCIHP_EJECT, 2, BIT(4));
+	bus_write(&pio, PCIHP_PORT + PCIHP_DOWN, 4, BIT(4));
+	bus_write(&pio, PCIHP_PORT + PCIHP_EJECT, 4, BIT(0));
+	assert_int_equal(ejected, 0);
+	bus_write(&pio, PCIHP_PORT + PCIHP_EJECT, 4, BIT(4));
+	assert_int_equal(ejected, BIT(4));
+	assert_int_equal(bus_read(&pio, PCIHP_PORT + PCIHP_DOWN, 4), BIT(31));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_add),
-		cmocka_unit_test(test_pctestdev),
-		cmocka_unit_test(test_nobody),
-		cmocka_unit_test(test_split),
-		cmocka_unit_test(test_pci),
-		cmocka_unit_test(test_dma),
-		cmocka_unit_test(test_testdev),
+		cmocka_unit_test(test_add),    cmocka_unit_test(test_pctestdev),
+		cmocka_unit_test(test_nobody), cmocka_unit_test(test_split),
+		cmocka_unit_test(test_pci),    cmocka_unit_test(test_pcihp),
+		cmocka_unit_test(test_dma),    cmocka_unit_test(test_testdev),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -113,6 +113,21 @@ static void isa_pm_write(void *ctx, uint64_t offset, unsigned size,
 	rearm(isa);
 }
 
+static uint64_t isa_gpe_read(void *ctx, uint64_t offset, unsigned size)
+{
+	struct isa *isa = ctx;
+
+	return acpi_pm_gpe_read(&isa->pm, (unsigned)offset, size);
+}
+
+static void isa_gpe_write(void *ctx, uint64_t offset, unsigned size,
+			  uint64_t val)
+{
+	struct isa *isa = ctx;
+
+	acpi_pm_gpe_write(&isa->pm, (unsigned)offset, size, (uint32_t)val);
+}
+
 static uint64_t isa_post_read(void *ctx, uint64_t offset, unsigned size)
 {
 	return UINT64_MAX;
@@ -149,6 +164,7 @@ static const struct bus_ops kbc_data_ops = {isa_kbc_read, isa_kbc_write};
 static const struct bus_ops kbc_cmd_ops = {isa_kbc_status, isa_kbc_command};
 static const struct bus_ops port92_ops = {isa_port92_read, isa_port92_write};
 static const struct bus_ops pm_ops = {isa_pm_read, isa_pm_write};
+static const struct bus_ops gpe_ops = {isa_gpe_read, isa_gpe_write};
 static const struct bus_ops post_ops = {isa_post_read, isa_post_write};
 const struct bus_ops isa_reset_ops = {isa_cf9_read, isa_cf9_write};
 
@@ -173,6 +189,7 @@ int isa_init(struct isa *isa, struct bus *pio, const struct isa_board *board)
 		{0x92, 1, 1, &port92_ops, isa},
 		{0x80, 1, 1, &post_ops, isa},
 		{ISA_PORT_PM, ACPI_PM_SIZE, 4, &pm_ops, isa},
+		{ISA_PORT_GPE, ACPI_GPE_SIZE, 4, &gpe_ops, isa},
 	};
 	const struct acpi_pm_config pm_cfg = {.timer32 = true};
 	struct chip_pin kbd = line(board, ISA_IRQ_KBD);

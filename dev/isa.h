@@ -20,6 +20,7 @@
 #define ISA_PORT_RTC  0x70
 #define ISA_PORT_COM1 0x3f8
 #define ISA_PORT_PM   0x600 /* ACPI_PM_SIZE bytes */
+#define ISA_PORT_GPE  0x620 /* ACPI_GPE_SIZE bytes */
 #define ISA_PORT_CF9  0xcf9
 #define ISA_CF9_RESET 0x06 /* the value that resets */
 #define ISA_SLP_S5    5    /* SLP_TYP of soft-off */

@@ -14,6 +14,7 @@
 #include "host/consolepriv.h"
 
 #define BACKLOG_MAX (16U << 20) /* bytes a reader may be behind */
+#define WRITE_AHEAD (1U << 20)  /* bytes before console_write() waits */
 
 /* Lock held, as in all of these. Bytes written, or -errno. */
 static ssize_t write_some(struct console *c, const void *buf, size_t n)
@@ -135,11 +136,17 @@ static void append(struct console *c, const void *buf, size_t n)
 
 void console_queue(struct console *c, const void *buf, size_t n)
 {
+	bool drained;
+
 	pthread_mutex_lock(&c->out_lock);
+	drained = c->waiting;
 	append(c, buf, n);
 	flush(c);
 	want_out(c);
+	drained &= !c->waiting;
 	pthread_mutex_unlock(&c->out_lock);
+	if (drained)
+		console_room(c);
 }
 
 size_t console_backlog(struct console *c)
@@ -175,12 +182,17 @@ static size_t try_write(struct console *c, const uint8_t *buf, size_t n,
 
 	pthread_mutex_lock(&c->out_lock);
 	*fd = c->out;
-	if (c->waiting || c->out < 0) {
-		append(c, buf, n); /* behind what was queued */
+	if (c->out < 0) {
+		done = (ssize_t)n;
+	} else if (!c->out_watch) {
+		done = write_some(c, buf, n);
+	} else if (c->waiting > WRITE_AHEAD) {
+		done = -EAGAIN;
+	} else {
+		append(c, buf, n);
+		flush(c);
 		want_out(c);
 		done = (ssize_t)n;
-	} else {
-		done = write_some(c, buf, n);
 	}
 	pthread_mutex_unlock(&c->out_lock);
 	if (done == -EAGAIN || done == -EINTR)

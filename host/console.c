@@ -19,6 +19,7 @@
 
 #define QUEUE_SIZE (1U << 20) /* bytes held back for a slow machine */
 #define CTRL_A     1
+#define DRAIN_MS   2000 /* for a slow reader in the end */
 
 static const char help[] = "\r\n"
 			   "Ctrl-A x  leave: stop the machine\r\n"
@@ -483,6 +484,7 @@ void console_close(struct console *c)
 
 	if (!c)
 		return;
+	console_drain(c, DRAIN_MS);
 	out = c->out;
 	/* This order: who adds watches goes before what he adds. */
 	evloop_remove(c->listen_watch);

@@ -95,7 +95,8 @@ void console_attach(struct console *c, enum console_role role,
 void console_room(struct console *c);
 
 /*
- * Write all of @buf. A reader that is gone or a full disk loses output; it
+ * Write all of @buf, or queue it for a reader that is slow; one that is very
+ * slow is waited for. A reader that is gone or a full disk loses output; it
  * never stops the machine.
  */
 void console_write(struct console *c, const uint8_t *buf, size_t n);
@@ -113,7 +114,7 @@ void console_drain(struct console *c, unsigned ms);
 /* While @on, writers that wait for a slow reader give up when interrupted. */
 void console_hangup(struct console *c, bool on);
 
-/* Ends callbacks and frees; the terminal stays raw until tty_restore(). */
+/* Drains, ends callbacks and frees; the terminal stays raw until tty_restore(). */
 void console_close(struct console *c);
 
 #endif

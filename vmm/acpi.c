@@ -136,9 +136,12 @@ static void fadt_power(uint8_t *t)
 	t[88] = 4; /* PM1_EVT_LEN */
 	t[89] = 2; /* PM1_CNT_LEN */
 	t[91] = 4; /* PM_TMR_LEN */
+	put(t + 80, ISA_PORT_GPE, 4);
+	t[92] = ACPI_GPE_SIZE;
 	gas(t + 148, ISA_PORT_PM + ACPI_PM_EVT, 32);
 	gas(t + 172, ISA_PORT_PM + ACPI_PM_CNT, 16);
 	gas(t + 208, ISA_PORT_PM + ACPI_PM_TMR, 32);
+	gas(t + 220, ISA_PORT_GPE, 8 * ACPI_GPE_SIZE);
 	gas(t + 116, ISA_PORT_CF9, 8);
 	t[128] = ISA_CF9_RESET;
 }

@@ -2,8 +2,8 @@
 /*
  * The ACPI tables of our machines: RSDP, RSDT, XSDT, FADT, FACS, DSDT, MADT
  * and, with PCI, MCFG. Document: ACPI 6.5. Fixed hardware, not reduced: PM1a
- * and the PM timer are chip/acpi_pm.h's. Left out: GPEs, sleep states but S5,
- * HPET (there is none).
+ * and the PM timer are chip/acpi_pm.h's, a GPE says that PCI slots changed.
+ * Left out: sleep states but S5, HPET (there is none).
  */
 #ifndef VMM_ACPI_H
 #define VMM_ACPI_H

@@ -23,7 +23,13 @@ enum {
 	OP_PACKAGE = 0x12,
 	OP_METHOD = 0x14,
 	OP_DUAL_NAME = 0x2e,
+	OP_MULTI_NAME = 0x2f,
 	OP_EXT = 0x5b,
+	OP_LOCAL0 = 0x60,
+	OP_STORE = 0x70,
+	OP_AND = 0x7b,
+	OP_NOTIFY = 0x86,
+	OP_IF = 0xa0,
 	OP_EXT_REGION = 0x80,
 	OP_EXT_FIELD = 0x81,
 	OP_EXT_DEVICE = 0x82,
@@ -123,14 +129,21 @@ static const char *segment(struct aml *a, const char *path)
 
 void aml_path(struct aml *a, const char *path)
 {
+	unsigned segments = 1;
+	const char *p;
+
 	if (*path == '\\')
 		aml_u8(a, (uint8_t)*path++);
-	if (strchr(path, '.'))
+	for (p = path; *p; p++)
+		segments += *p == '.';
+	if (segments == 2) {
 		aml_u8(a, OP_DUAL_NAME);
-	path = segment(a, path);
-	if (*path == '.')
-		path = segment(a, path + 1);
-	ASSERT(!*path);
+	} else if (segments > 2) {
+		aml_u8(a, OP_MULTI_NAME);
+		aml_u8(a, (uint8_t)segments);
+	}
+	for (path = segment(a, path); *path; path = segment(a, path + 1))
+		;
 }
 
 void aml_scope(struct aml *a, const char *path)
@@ -204,6 +217,37 @@ void aml_integer(struct aml *a, uint64_t v)
 		aml_u8(a, OP_QWORD);
 		aml_u64(a, v);
 	}
+}
+
+void aml_if_bit(struct aml *a, unsigned n, uint64_t mask)
+{
+	aml_u8(a, OP_IF);
+	begin(a, false);
+	aml_u8(a, OP_AND);
+	aml_u8(a, (uint8_t)(OP_LOCAL0 + n));
+	aml_integer(a, mask);
+	aml_u8(a, OP_ZERO); /* the result goes nowhere else */
+}
+
+void aml_notify(struct aml *a, const char *path, uint64_t what)
+{
+	aml_u8(a, OP_NOTIFY);
+	aml_path(a, path);
+	aml_integer(a, what);
+}
+
+void aml_load(struct aml *a, const char *from, unsigned n)
+{
+	aml_u8(a, OP_STORE);
+	aml_path(a, from);
+	aml_u8(a, (uint8_t)(OP_LOCAL0 + n));
+}
+
+void aml_store_integer(struct aml *a, uint64_t v, const char *to)
+{
+	aml_u8(a, OP_STORE);
+	aml_integer(a, v);
+	aml_path(a, to);
 }
 
 void aml_string(struct aml *a, const char *s)

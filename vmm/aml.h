@@ -33,7 +33,7 @@ void aml_u64(struct aml *a, uint64_t v);
 
 /*
  * Everything between a begin and its aml_end() is the object's body. @path is
- * a name as AML source has it: "\\_SB", "PCI0", at most two segments.
+ * a name as AML source has it: "\\_SB", "PCI0.S01".
  */
 void aml_scope(struct aml *a, const char *path);
 void aml_device(struct aml *a, const char *path);
@@ -63,6 +63,15 @@ void aml_word_bus(struct aml *a, uint16_t min, uint16_t max);
 void aml_word_io(struct aml *a, uint16_t min, uint16_t max);
 void aml_dword_memory(struct aml *a, uint32_t min, uint32_t max);
 void aml_memory32(struct aml *a, uint32_t base, uint32_t len);
+
+/*
+ * Statements of methods. Locals 0 to 7. If (And (Local@n, @mask)) { ... } is
+ * ended by aml_end().
+ */
+void aml_if_bit(struct aml *a, unsigned n, uint64_t mask);
+void aml_notify(struct aml *a, const char *path, uint64_t what);
+void aml_load(struct aml *a, const char *from, unsigned n);
+void aml_store_integer(struct aml *a, uint64_t v, const char *to);
 
 /* OperationRegion (@name, SystemIO, @port, @len). */
 void aml_region_io(struct aml *a, const char *name, uint16_t port, uint8_t len);

@@ -18,6 +18,7 @@
 #include "vmm/hv.h"
 #include "vmm/layout.h"
 #include "vmm/machine.h"
+#include "vmm/run/hotplug.h"
 #include "vmm/stop.h"
 #include "vmm/virtio.h"
 
@@ -210,6 +211,12 @@ static int init_timer(struct machine *m, struct err *e)
 	return 0;
 }
 
+/* Lock held. */
+static void board_eject(void *ctx, unsigned slot)
+{
+	hotplug_eject(ctx, slot);
+}
+
 static int init_fixed(struct machine *m)
 {
 	struct isa_board wires = {
@@ -241,7 +248,8 @@ static int init_fixed(struct machine *m)
 	isa_set_memory(&m->isa, m->low_size, m->high_size);
 	if (!m->config->pci)
 		return bus_add(&m->pio, &cf9);
-	return pci_init(&m->pci, &m->pio, &m->mmio, &pci);
+	ret = pcihp_init(&m->pcihp, &m->pio, board_eject, m);
+	return ret ? ret : pci_init(&m->pci, &m->pio, &m->mmio, &pci);
 }
 
 static int init_com1(struct machine *m)

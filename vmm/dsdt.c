@@ -11,6 +11,7 @@
 #include "dev/fwcfg.h"
 #include "dev/isa.h"
 #include "dev/pci.h"
+#include "dev/pcihp.h"
 #include "vmm/layout.h"
 
 static void processors(struct aml *a, const struct acpi_machine *m)
@@ -122,8 +123,66 @@ static void pci_routing(struct aml *a)
 	aml_end(a);
 }
 
+/* The ports of dev/pcihp.h. */
+static void pci_hotplug_ports(struct aml *a)
+{
+	aml_region_io(a, "HPRG", PCIHP_PORT, PCIHP_SIZE);
+	aml_field(a, "HPRG", 3); /* double words */
+	aml_field_unit(a, "PCIU", 32);
+	aml_field_unit(a, "PCID", 32);
+	aml_field_unit(a, "EJCT", 32);
+	aml_end(a);
+}
+
+/* A slot, which may be empty, and can be emptied. */
+static void pci_slot(struct aml *a, unsigned slot)
+{
+	char name[8];
+
+	snprintf(name, sizeof(name), "S%02X", slot & 0xffU);
+	aml_device(a, name);
+	aml_name_integer(a, "_SUN", slot);
+	aml_name_integer(a, "_ADR", (uint64_t)slot << 16);
+	aml_method(a, "_EJ0", 1);
+	aml_store_integer(a, BIT(slot), "EJCT");
+	aml_end(a);
+	aml_end(a);
+}
+
+/* What the event of slots does: look at each. */
+static void pci_hotplug_event(struct aml *a)
+{
+	char path[8];
+	unsigned slot;
+
+	aml_method(a, "PCNT", 0);
+	aml_load(a, "PCIU", 0);
+	aml_load(a, "PCID", 1);
+	for (slot = 1; slot < PCI_SLOTS; slot++) {
+		snprintf(path, sizeof(path), "S%02X", slot & 0xffU);
+		aml_if_bit(a, 0, BIT(slot));
+		aml_notify(a, path, 1); /* device check */
+		aml_end(a);
+		aml_if_bit(a, 1, BIT(slot));
+		aml_notify(a, path, 3); /* eject request */
+		aml_end(a);
+	}
+	aml_end(a);
+}
+
+static void gpe(struct aml *a)
+{
+	aml_scope(a, "\\_GPE");
+	aml_method(a, "_E01", 0);
+	aml_path(a, "\\_SB.PCI0.PCNT");
+	aml_end(a);
+	aml_end(a);
+}
+
 static void pci_host(struct aml *a)
 {
+	unsigned slot;
+
 	begin_device(a, "PCI0", "PNP0A08");
 	aml_name_eisaid(a, "_CID", "PNP0A03");
 	aml_name_integer(a, "_UID", 0);
@@ -138,6 +197,9 @@ static void pci_host(struct aml *a)
 	aml_dword_memory(a, LAYOUT_PCI32_BASE, LAYOUT_PCI32_END - 1);
 	aml_end(a);
 	pci_routing(a);
+	for (slot = 1; slot < PCI_SLOTS; slot++)
+		pci_slot(a, slot);
+	pci_hotplug_event(a);
 	aml_end(a);
 }
 
@@ -165,10 +227,13 @@ static void board(struct aml *a, const struct acpi_machine *m)
 	begin_device(a, "MBRD", "PNP0C02");
 	aml_resources(a);
 	aml_io(a, ISA_PORT_PM, ACPI_PM_SIZE);
+	aml_io(a, ISA_PORT_GPE, ACPI_GPE_SIZE);
 	aml_io(a, 0x80, 1);
 	aml_io(a, 0x92, 1);
-	if (m->pci)
+	if (m->pci) {
+		aml_io(a, PCIHP_PORT, PCIHP_SIZE);
 		aml_memory32(a, LAYOUT_ECAM, LAYOUT_ECAM_SIZE);
+	}
 	aml_end(a);
 	aml_end(a);
 }
@@ -191,8 +256,10 @@ void dsdt_body(struct aml *a, const struct acpi_machine *m)
 
 	aml_scope(a, "\\_SB");
 	processors(a, m);
-	if (m->pci)
+	if (m->pci) {
+		pci_hotplug_ports(a);
 		pci_host(a);
+	}
 	board(a, m);
 	for (i = 0; i < m->virtio_mmio; i++)
 		virtio_mmio(a, i);
@@ -204,5 +271,7 @@ void dsdt_body(struct aml *a, const struct acpi_machine *m)
 	if (m->pvpanic_port)
 		pvpanic(a, m->pvpanic_port);
 	aml_end(a);
+	if (m->pci)
+		gpe(a);
 	soft_off(a);
 }

@@ -13,6 +13,7 @@
 #include "dev/doorbell.h"
 #include "dev/isa.h"
 #include "dev/pci.h"
+#include "dev/pcihp.h"
 #include "dev/power.h"
 #include "dev/serial.h"
 #include "dev/testdev.h"
@@ -27,6 +28,7 @@ struct control;
 struct evloop;
 struct evloop_watch;
 struct fwcfg;
+struct hotplug;
 struct pcitestdev;
 struct hv;
 struct stop;
@@ -41,6 +43,7 @@ struct machine_host {
 	struct console *debugcon; /* NULL: none */
 	struct stop *stop;
 	struct control *control;
+	struct hotplug *hotplug;   /* NULL: nothing comes or goes */
 	const struct cpu_def *cpu; /* every processor's */
 	const struct fwdata *fw;   /* NULL: no -fw_cfg */
 };
@@ -61,6 +64,7 @@ struct machine {
 	struct bus mmio;
 	struct isa isa;
 	struct pci pci;
+	struct pcihp pcihp;
 	struct serial com1;
 	struct debugcon debugcon;
 	struct pctestdev *testdev;  /* NULL without -device pc-testdev */

@@ -21,6 +21,7 @@
 #include "vmm/accel.h"
 #include "vmm/run/chardev.h"
 #include "vmm/run/control.h"
+#include "vmm/run/hotplug.h"
 #include "vmm/machine.h"
 #include "vmm/qmp/monitor.h"
 #include "vmm/stop.h"
@@ -38,6 +39,7 @@ struct session {
 	struct chardevs chardevs;
 	struct monitors *monitors;
 	struct machine_host host;
+	struct hotplug hotplug;
 	struct fwdata fw;
 	int signals; /* signalfd */
 };
@@ -159,9 +161,12 @@ static int open_monitors(struct session *s, struct err *e)
 		.debugcon = chardevs_find(&s->chardevs, c->debugcon),
 		.stop = &s->stop,
 		.control = &s->control,
+		.hotplug = &s->hotplug,
 		.cpu = &s->cpu,
 		.fw = &s->fw,
 	};
+	if (hotplug_init(&s->hotplug, &s->control, s->loop, e))
+		return e->code;
 	s->monitors = monitors_open(&c->chars, &s->chardevs, &qmp, e);
 	return s->monitors ? 0 : e->code;
 }
@@ -198,6 +203,7 @@ static void session_close(struct session *s)
 {
 	tty_restore(&main_tty);
 	monitors_close(s->monitors);
+	hotplug_exit(&s->hotplug);
 	chardevs_close(&s->chardevs);
 	backends_close(&s->config->dev.backends);
 	fwdata_free(&s->fw);

@@ -42,6 +42,17 @@ unsigned virtio_pci_addr(const struct devconf_device *d)
 	return p && p->pci ? p->vpci.fn.addr : 0;
 }
 
+void virtio_regs(const struct devconf_device *d, struct virtio_regs *regs)
+{
+	struct place *p = place_of(d);
+
+	pthread_mutex_lock(&p->dev->lock);
+	regs->isr = p->pci ? p->vpci.isr : (uint8_t)p->vmmio.cause;
+	regs->queue_select = p->pci ? p->vpci.queue_select
+				    : p->vmmio.queue_select;
+	pthread_mutex_unlock(&p->dev->lock);
+}
+
 static int plug_pci(struct machine *m, struct place *p,
 		    const struct virtio_conf *c, struct err *e)
 {

@@ -36,4 +36,13 @@ void virtio_unplug(struct machine *m, struct devconf_device *d);
 struct virtio_device *virtio_device(const struct devconf_device *d);
 unsigned virtio_pci_addr(const struct devconf_device *d);
 
+/* What the driver last saw of its transport. */
+struct virtio_regs {
+	uint8_t isr;
+	unsigned queue_select;
+};
+
+/* The machine's lock is not held. */
+void virtio_regs(const struct devconf_device *d, struct virtio_regs *regs);
+
 #endif

@@ -87,6 +87,16 @@ void features_settle(struct virtio_features *f, enum virtio_id id)
 		features_put(f, (unsigned)bit, false);
 }
 
+bool features_is_common(unsigned bit)
+{
+	const struct name *n;
+
+	for (n = names; n < names + ARRAY_SIZE(names); n++)
+		if (!n->id && n->bit == bit)
+			return true;
+	return false;
+}
+
 const char *features_name(enum virtio_id id, unsigned bit)
 {
 	const struct name *n;

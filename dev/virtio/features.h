@@ -65,6 +65,9 @@ void features_settle(struct virtio_features *f, enum virtio_id id);
 /* The first bit of @f whose needs are not met, or -1. */
 int features_broken(const struct virtio_features *f, enum virtio_id id);
 
+/* Whether a bit means the same for every device. */
+bool features_is_common(unsigned bit);
+
 /* The name of a bit as @id has it, NULL for one without a name. */
 const char *features_name(enum virtio_id id, unsigned bit);
 

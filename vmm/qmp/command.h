@@ -43,6 +43,9 @@ struct qmp_command {
 extern const struct qmp_command qmp_run_commands[];
 extern const struct qmp_command qmp_info_commands[];
 extern const struct qmp_command qmp_cpu_commands[];
+extern const struct qmp_command qmp_device_commands[];
+extern const struct qmp_command qmp_virtio_commands[];
+extern const struct qmp_command qmp_bus_commands[];
 
 /* Row @i of them all, or NULL. */
 const struct qmp_command *qmp_command_at(unsigned i);

@@ -32,6 +32,16 @@ static const struct hmp_command {
 	{"system_powerdown", "", "system_powerdown", "",
 	 "press the power button"},
 	{"system_wakeup", "", "system_wakeup", "", "wake a sleeping guest"},
+	{"device_add", "", "device_add", "driver*:str",
+	 "plug a device in, as -device has it"},
+	{"device_del", "", "device_del", "id:str",
+	 "have the guest let go of one"},
+	{"netdev_add", "", "netdev_add", "type*:str", "as -netdev has it"},
+	{"netdev_del", "", "netdev_del", "id:str", "one that nobody uses"},
+	{"set_link", "", "set_link", "name:str up:bool",
+	 "plug a card's cable in or pull it"},
+	{"screendump", "", "screendump", "filename:str",
+	 "refused: there is no display"},
 	{"quit", "q", "quit", "", "end the run"},
 };
 
@@ -171,7 +181,9 @@ void hmp_run(struct qmp *q, const char *line, FILE *out)
 	snprintf(copy, sizeof(copy), "%s", line);
 	name = word(&rest);
 	c = find(name);
-	if (c)
+	if (!q->control->machine)
+		fputs("the machine has ended\n", out);
+	else if (c)
 		run_qmp(q, c, rest, out);
 	else if (!strcmp(name, "info"))
 		hmp_info(q, word(&rest), out);

@@ -31,6 +31,11 @@ void hmp_type(struct hmp_line *l, struct qmp *q, struct console *c, char byte);
 /* Run @line and print what it says; the control's lock is held. */
 void hmp_run(struct qmp *q, const char *line, FILE *out);
 
+/* What QMP does not answer; inspect.c. */
+void inspect_registers(struct qmp *q, FILE *out);
+void inspect_memory(struct qmp *q, FILE *out);
+void inspect_network(struct qmp *q, FILE *out);
+
 /* `info @name`, or a list of what there is; info.c. */
 void hmp_info(struct qmp *q, const char *name, FILE *out);
 

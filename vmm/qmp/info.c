@@ -76,27 +76,116 @@ static void info_chardev(struct json_object *v, FILE *out)
 			json_get_str(element(v, i), "filename"));
 }
 
-static const struct {
+static void print_pci(struct json_object *d, FILE *out)
+{
+	struct json_object *class = json_object_object_get(d, "class_info");
+	struct json_object *id = json_object_object_get(d, "id");
+	struct json_object *regions = json_object_object_get(d, "regions");
+	const char *desc = json_get_str(class, "desc");
+	struct json_object *r;
+	size_t i;
+
+	fprintf(out, "  Bus %2d, device %3d, function %d:\n",
+		(int)json_get_int(d, "bus", 0), (int)json_get_int(d, "slot", 0),
+		(int)json_get_int(d, "function", 0));
+	fprintf(out, "    %s: PCI device %04x:%04x\n", desc ? desc : "Class",
+		(unsigned)json_get_int(id, "vendor", 0),
+		(unsigned)json_get_int(id, "device", 0));
+	for (i = 0; i < json_object_array_length(regions); i++) {
+		r = element(regions, i);
+		fprintf(out, "      BAR%d: %s at 0x%08llx, %lld bytes.\n",
+			(int)json_get_int(r, "bar", 0), json_get_str(r, "type"),
+			(unsigned long long)json_get_int(r, "address", 0),
+			(long long)json_get_int(r, "size", 0));
+	}
+	fprintf(out, "      id \"%s\"\n", json_get_str(d, "qdev_id"));
+}
+
+static void info_pci(struct json_object *v, FILE *out)
+{
+	struct json_object *devices;
+	size_t i;
+
+	if (!json_object_array_length(v)) {
+		fputs("no PCI\n", out);
+		return;
+	}
+	devices = json_object_object_get(element(v, 0), "devices");
+	for (i = 0; i < json_object_array_length(devices); i++)
+		print_pci(element(devices, i), out);
+}
+
+static void info_block(struct json_object *v, FILE *out)
+{
+	struct json_object *in, *image;
+	size_t i, n = json_object_array_length(v);
+
+	for (i = 0; i < n; i++) {
+		in = json_object_object_get(element(v, i), "inserted");
+		image = json_object_object_get(in, "image");
+		fprintf(out, "%s: %s (%s%s), %lld bytes\n",
+			json_get_str(element(v, i), "device"),
+			json_get_str(in, "file"), json_get_str(in, "drv"),
+			json_get_bool(in, "ro", false) ? ", read-only" : "",
+			(long long)json_get_int(image, "virtual-size", 0));
+	}
+	if (!n)
+		fputs("no disks\n", out);
+}
+
+static void info_virtio(struct json_object *v, FILE *out)
+{
+	size_t i;
+
+	for (i = 0; i < json_object_array_length(v); i++)
+		fprintf(out, "%s [%s]\n", json_get_str(element(v, i), "path"),
+			json_get_str(element(v, i), "name"));
+	if (!i)
+		fputs("no virtio devices\n", out);
+}
+
+/* Each either prints a query's answer or looks for itself. */
+static const struct info {
 	const char *name;
 	const char *qmp;
 	void (*print)(struct json_object *v, FILE *out);
+	void (*look)(struct qmp *q, FILE *out);
 	const char *help;
 } infos[] = {
-	{"status", "query-status", info_status, "whether the guest runs"},
-	{"version", "query-version", info_version, "which version this is"},
-	{"name", "query-name", info_name, "the guest's name"},
-	{"uuid", "query-uuid", info_uuid, "the guest's UUID"},
-	{"kvm", "query-kvm", info_kvm, "whether there is a KVM"},
-	{"cpus", "query-cpus-fast", info_cpus, "processors"},
-	{"memory_size_summary", "query-memory-size-summary", info_memory,
+	{"status", "query-status", info_status, NULL, "whether it runs"},
+	{"version", "query-version", info_version, NULL, "which version"},
+	{"name", "query-name", info_name, NULL, "the guest's name"},
+	{"uuid", "query-uuid", info_uuid, NULL, "the guest's UUID"},
+	{"kvm", "query-kvm", info_kvm, NULL, "whether there is a KVM"},
+	{"cpus", "query-cpus-fast", info_cpus, NULL, "processors"},
+	{"registers", NULL, NULL, inspect_registers, "their registers"},
+	{"memory_size_summary", "query-memory-size-summary", info_memory, NULL,
 	 "memory"},
-	{"chardev", "query-chardev", info_chardev, "character ports"},
+	{"mtree", NULL, NULL, inspect_memory, "memory and ports"},
+	{"pci", "query-pci", info_pci, NULL, "what is on PCI"},
+	{"virtio", "x-query-virtio", info_virtio, NULL, "virtio devices"},
+	{"block", "query-block", info_block, NULL, "disks"},
+	{"network", NULL, NULL, inspect_network, "networks"},
+	{"chardev", "query-chardev", info_chardev, NULL, "character ports"},
 };
 
-void hmp_info(struct qmp *q, const char *name, FILE *out)
+static void show(struct qmp *q, const struct info *info, FILE *out)
 {
 	struct json_object *args = json_object_new_object(), *v = NULL;
 	struct err e = {0};
+
+	if (info->look)
+		info->look(q, out);
+	else if (qmp_run(q, qmp_command_find(info->qmp), args, &v, &e))
+		fprintf(out, "Error: %s\n", e.msg);
+	else
+		info->print(v, out);
+	json_object_put(v);
+	json_object_put(args);
+}
+
+void hmp_info(struct qmp *q, const char *name, FILE *out)
+{
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(infos); i++) {
@@ -106,14 +195,8 @@ void hmp_info(struct qmp *q, const char *name, FILE *out)
 		else if (!strcmp(infos[i].name, name))
 			break;
 	}
-	if (i == ARRAY_SIZE(infos)) {
-		if (*name)
-			fprintf(out, "unknown command: 'info %s'\n", name);
-	} else if (qmp_run(q, qmp_command_find(infos[i].qmp), args, &v, &e)) {
-		fprintf(out, "Error: %s\n", e.msg);
-	} else {
-		infos[i].print(v, out);
-	}
-	json_object_put(v);
-	json_object_put(args);
+	if (i < ARRAY_SIZE(infos))
+		show(q, &infos[i], out);
+	else if (*name)
+		fprintf(out, "unknown command: 'info %s'\n", name);
 }

@@ -12,8 +12,7 @@
 #include "host/console.h"
 #include "vmm/qmp/hmp.h"
 
-#define BACKLOG  (1U << 20) /* bytes unread before requests wait */
-#define DRAIN_MS 500
+#define BACKLOG (1U << 20) /* bytes unread before requests wait */
 
 struct monitor {
 	struct monitors *all;
@@ -187,7 +186,6 @@ void monitors_close(struct monitors *m)
 		return;
 	for (i = 0; i < m->n; i++) {
 		console_attach(m->v[i].console, CONSOLE_MONITOR, NULL);
-		console_drain(m->v[i].console, DRAIN_MS);
 		json_stream_free(&m->v[i].stream);
 	}
 	m->qmp.control->event = NULL;

@@ -20,7 +20,7 @@ struct monitors *monitors_open(const struct charconf *c,
 			       const struct chardevs *d, const struct qmp *qmp,
 			       struct err *e) __must_check;
 
-/* Detach; what was not sent yet is, as far as somebody reads it. */
+/* Detach; what was not sent yet is sent by chardevs_close(). */
 void monitors_close(struct monitors *m);
 
 /* The ports, for query-chardev. */

@@ -42,11 +42,67 @@ const struct qmp_type qmp_types[] = {
 	 "name:str meta-type:str json-type?:str element-type?:str "
 	 "members?:any values?:[str] arg-type?:str ret-type?:str "
 	 "allow-oob?:bool"},
+	{"PciDeviceClass", QMP_OBJECT, "class:int desc?:str"},
+	{"PciDeviceId", QMP_OBJECT,
+	 "device:int vendor:int subsystem?:int subsystem-vendor?:int"},
+	{"PciMemoryRegion", QMP_OBJECT,
+	 "bar:int type:str address:int size:int prefetch?:bool "
+	 "mem_type_64?:bool"},
+	{"PciDeviceInfo", QMP_OBJECT,
+	 "bus:int slot:int function:int class_info:PciDeviceClass "
+	 "id:PciDeviceId irq?:int irq_pin:int qdev_id:str "
+	 "regions:[PciMemoryRegion]"},
+	{"PciInfo", QMP_OBJECT, "bus:int devices:[PciDeviceInfo]"},
+	{"ImageInfo", QMP_OBJECT, "filename:str format:str virtual-size:int"},
+	{"BlockdevCacheInfo", QMP_OBJECT,
+	 "writeback:bool direct:bool no-flush:bool"},
+	{"BlockDeviceInfo", QMP_OBJECT,
+	 "file:str node-name?:str ro:bool drv:str backing_file_depth:int "
+	 "encrypted:bool detect_zeroes:str bps:int bps_rd:int bps_wr:int "
+	 "iops:int iops_rd:int iops_wr:int image:ImageInfo "
+	 "cache:BlockdevCacheInfo write_threshold:int"},
+	{"BlockInfo", QMP_OBJECT,
+	 "device:str qdev?:str type:str removable:bool inserted?:"
+	 "BlockDeviceInfo locked:bool"},
+	{"BlockDeviceStats", QMP_OBJECT,
+	 "rd_bytes:int wr_bytes:int rd_operations:int "
+	 "wr_operations:int flush_operations:int unmap_operations:int "
+	 "failed_operations:int"},
+	{"BlockStats", QMP_OBJECT,
+	 "device?:str qdev?:str node-name?:str stats:BlockDeviceStats"},
+	{"VirtioInfo", QMP_OBJECT, "path:str name:str"},
+	{"VirtioDeviceStatus", QMP_OBJECT,
+	 "statuses:[str] unknown-statuses?:int"},
+	{"VirtioDeviceFeatures", QMP_OBJECT,
+	 "transports:[str] dev-features?:[str] unknown-dev-features?:int "
+	 "unknown-dev-features2?:int"},
+	{"VirtioStatus", QMP_OBJECT,
+	 "name:str device-id:int vhost-started:bool device-endian:str "
+	 "guest-features:VirtioDeviceFeatures "
+	 "host-features:VirtioDeviceFeatures "
+	 "backend-features:VirtioDeviceFeatures num-vqs:int "
+	 "status:VirtioDeviceStatus isr:int queue-sel:int vm-running:bool "
+	 "broken:bool disabled:bool use-started:bool started:bool "
+	 "start-on-kick:bool disable-legacy-check:bool bus-name:str "
+	 "use-guest-notifier-mask:bool"},
+	{"VirtQueueStatus", QMP_OBJECT,
+	 "name:str queue-index:int inuse:int vring-num:int "
+	 "vring-num-default:int vring-align:int vring-desc:int "
+	 "vring-avail:int vring-used:int last-avail-idx?:int "
+	 "shadow-avail-idx?:int used-idx:int signalled-used:int "
+	 "signalled-used-valid:bool"},
+	{"VirtioRingDesc", QMP_OBJECT, "addr:int len:int flags:[str]"},
+	{"VirtioRingAvail", QMP_OBJECT, "flags:int idx:int ring:int"},
+	{"VirtioRingUsed", QMP_OBJECT, "flags:int idx:int"},
+	{"VirtioQueueElement", QMP_OBJECT,
+	 "name:str index:int descs:[VirtioRingDesc] avail:VirtioRingAvail "
+	 "used:VirtioRingUsed"},
 	{"IOThreadInfo", QMP_OBJECT, "id:str thread-id:int"},
 	{0},
 };
 
 const struct qmp_event qmp_events[] = {
+	{"DEVICE_DELETED", "device?:str path:str"},
 	{"GUEST_PANICKED", "action:str"},
 	{"POWERDOWN", ""},
 	{"RESET", "guest:bool reason:str"},

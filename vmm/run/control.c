@@ -8,6 +8,7 @@
 #include <json-c/json.h>
 
 #include "vmm/machine.h"
+#include "vmm/run/hotplug.h"
 
 static const char *const names[RUN_STATES] = {
 	[RUN_PRELAUNCH] = "prelaunch",     [RUN_RUNNING] = "running",
@@ -125,6 +126,7 @@ static void tell_panic(struct control *c)
 static bool settle_reset(struct control *c, enum stop_reason reason)
 {
 	c->reset = reason;
+	hotplug_settle(c->machine);
 	if (c->state != RUN_RUNNING)
 		c->state = RUN_PRELAUNCH;
 	return false;

@@ -1,0 +1,520 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Controls a booted guest by QMP and asks the guest whether it came to pass.
+
+The guest starts stopped, is let go, stopped and let go again; devices are
+plugged in and taken out while it runs; what x-query-virtio-status says of
+each device is held against the guest's sysfs bit by bit; a reset keeps what
+was plugged in; the power button ends it.
+"""
+import argparse
+import json
+import os
+import re
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+from boot import ROOT, SKIP, Failed, Skipped, guest_file
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def check(what, truth):
+    if not truth:
+        raise Failed(what)
+
+
+class Qmp:
+    """A session: requests and their answers, events in the order they came."""
+
+    def __init__(self, path, seconds=20):
+        self.socket = socket.socket(socket.AF_UNIX)
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                self.socket.connect(path)
+                break
+            except OSError:
+                check("nobody listens at the QMP socket",
+                      time.monotonic() < deadline)
+                time.sleep(0.05)
+        self.socket.settimeout(30)
+        self.file = self.socket.makefile("r")
+        self.events = []
+        self.greeting = self.read()["QMP"]
+        self.ask("qmp_capabilities")
+
+    def read(self):
+        line = self.file.readline()
+        check("the QMP session ended", line)
+        return json.loads(line)
+
+    def send(self, text):
+        self.socket.sendall(text.encode())
+
+    def answer(self):
+        while True:
+            message = self.read()
+            if "event" not in message:
+                return message
+            self.events.append(message)
+
+    def ask(self, name, /, **arguments):
+        arguments = {k.replace("_", "-") if k in ("node_name", "command_line")
+                     else k: v for k, v in arguments.items()}
+        self.send(json.dumps({"execute": name, "arguments": arguments,
+                              "id": name}))
+        answer = self.answer()
+        check("%s: answered to another: %s" % (name, answer),
+              answer.get("id") == name)
+        check("%s: %s" % (name, answer), "return" in answer)
+        return answer["return"]
+
+    def refused(self, name, kind="GenericError", /, **arguments):
+        self.send(json.dumps({"execute": name, "arguments": arguments}))
+        answer = self.answer()
+        check("%s was not refused by %s: %s" % (name, kind, answer),
+              answer.get("error", {}).get("class") == kind)
+        return answer["error"]["desc"]
+
+    def wait(self, name, seconds=30):
+        """The first event of that name, which is taken out."""
+        deadline = time.monotonic() + seconds
+        while True:
+            for event in self.events:
+                if event["event"] == name:
+                    self.events.remove(event)
+                    check("an event without time: %s" % event,
+                          event["timestamp"]["seconds"] > 0)
+                    return event.get("data", {})
+            left = deadline - time.monotonic()
+            check("no event %s in %d s" % (name, seconds), left > 0)
+            if select.select([self.socket], [], [], left)[0]:
+                message = self.read()
+                check("an answer to nothing", "event" in message)
+                self.events.append(message)
+
+
+class Shell:
+    """The guest's shell, at a socket."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(path)
+        self.text = ""
+
+    def wait_for(self, pattern, seconds=60):
+        deadline = time.monotonic() + seconds
+        while True:
+            found = re.search(pattern, self.text)
+            if found:
+                self.text = self.text[found.end():]
+                return found
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self.socket], [], [], left)[0]:
+                raise Failed("'%s' was not seen in %d s; the last lines: %s" %
+                             (pattern, seconds, self.text[-600:]))
+            data = self.socket.recv(65536)
+            check("the serial port ended", data)
+            self.text += data.decode(errors="replace").replace("\r", "")
+
+    def run(self, line, seconds=30):
+        """What a line prints."""
+        self.socket.sendall(("{ %s\n} 2>&1; echo '<''>'\n" % line).encode())
+        return self.wait_for(r"(?s)(.*?)<>\n", seconds)[1].strip()
+
+    def until(self, line, wanted, seconds=30):
+        deadline = time.monotonic() + seconds
+        while True:
+            got = self.run(line)
+            if got == wanted:
+                return
+            check("'%s' prints '%s', not '%s'" % (line, got, wanted),
+                  time.monotonic() < deadline)
+            time.sleep(0.2)
+
+
+def make_initrd(folder, kernel):
+    tree = os.path.join(folder, "tree")
+    os.mkdir(tree)
+    shutil.copy(os.path.join(HERE, "qmp_init"), os.path.join(tree, "init"))
+    os.chmod(os.path.join(tree, "init"), 0o755)
+    own = subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], cwd=tree,
+                         input=b"init\n", stdout=subprocess.PIPE, check=True)
+    path = os.path.join(folder, "initrd")
+    with open(path, "wb") as out:
+        for part in (guest_file("--print-initrd", "test"),
+                     guest_file("--print-modules", kernel)):
+            with open(part, "rb") as f:
+                data = f.read()
+            out.write(data + bytes(-len(data) % 4))
+        out.write(own.stdout)
+    return path
+
+
+def start(opts, folder, *more):
+    """(process, session, shell), the guest stopped before its beginning."""
+    names = [os.path.join(folder, n) for n in ("qmp", "serial")]
+    argv = [opts.lodge, "run", "-accel", "lodge", "-m", "256", "-smp", "2",
+            "-machine", opts.machine, "-S", "-nographic", "-name", "guest",
+            "-kernel", guest_file("--print-kernel", opts.kernel),
+            "-initrd", make_initrd(folder, opts.kernel),
+            "-append", "console=ttyS0 quiet",
+            "-serial", "unix:%s,server=on,wait=off" % names[1],
+            "-qmp", "unix:%s,server=on,wait=off" % names[0], *more]
+    process = subprocess.Popen(argv)
+    try:
+        qmp = Qmp(names[0])
+        return process, qmp, Shell(names[1])
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+
+
+# ---- features, as two sides see them ----
+
+def header_names():
+    """Bit numbers by the names in the kernel's headers, and ours' newer."""
+    names = {}
+    for header in ("config", "ring", "net", "blk", "console", "balloon",
+                   "vsock", "fs", "9p"):
+        path = "/usr/include/linux/virtio_%s.h" % header
+        if not os.path.exists(path):
+            continue
+        with open(path) as f:
+            for name, bit in re.findall(
+                    r"#define\s+(VIRTIO_(?:\w+_)?F_\w+)\s+(\d+)", f.read()):
+                names[name] = int(bit)
+    names.update(VIRTIO_NET_F_GUEST_UDP_TUNNEL_GSO=65,
+                 VIRTIO_NET_F_GUEST_UDP_TUNNEL_GSO_CSUM=66,
+                 VIRTIO_NET_F_HOST_UDP_TUNNEL_GSO=67,
+                 VIRTIO_NET_F_HOST_UDP_TUNNEL_GSO_CSUM=68,
+                 VIRTIO_F_NOTIFICATION_DATA=38, VIRTIO_F_RING_RESET=40,
+                 VIRTIO_F_IN_ORDER=35, VIRTIO_F_RING_PACKED=34,
+                 VIRTIO_NET_F_GUEST_USO4=54, VIRTIO_NET_F_GUEST_USO6=55,
+                 VIRTIO_NET_F_HOST_USO=56, VIRTIO_NET_F_GUEST_HDRLEN=59)
+    return names
+
+
+def bits_of(features, names):
+    bits = set()
+    for text in features["transports"] + features.get("dev-features", []):
+        name = text.split(":")[0]
+        check("'%s' is no feature the headers know" % name, name in names)
+        bits.add(names[name])
+    for key, first in (("unknown-dev-features", 0),
+                       ("unknown-dev-features2", 64)):
+        word = features.get(key, 0)
+        bits.update(first + i for i in range(64) if word >> i & 1)
+    return bits
+
+
+def check_features(qmp, shell):
+    """Every device: agreed bits are those of sysfs, and were offered."""
+    rows = shell.run("for d in /sys/bus/virtio/devices/*; do echo "
+                     "$(cat $d/device) $(cat $d/features); done").split("\n")
+    seen = sorted((int(kind, 16), features) for kind, features in
+                  (row.split() for row in rows))
+    names, told = header_names(), []
+    for device in qmp.ask("x-query-virtio"):
+        status = qmp.ask("x-query-virtio-status", path=device["path"])
+        check("another name: %s" % status, status["name"] == device["name"])
+        agreed = bits_of(status["guest-features"], names)
+        check("%s: agreed on what was not offered" % device["path"],
+              agreed <= bits_of(status["host-features"], names))
+        check("%s: not up: %s" % (device["path"], status["status"]),
+              status["started"] and not status["broken"])
+        told.append((status["device-id"], agreed))
+        for queue in range(status["num-vqs"]):
+            check_queue(qmp, device["path"], queue)
+        qmp.refused("x-query-virtio-queue-status", path=device["path"],
+                    queue=status["num-vqs"])
+        qmp.refused("x-query-virtio-vhost-queue-status", path=device["path"],
+                    queue=0)
+    for (kind, features), (told_kind, agreed) in zip(
+            seen, sorted(told, key=lambda row: row[0])):
+        in_guest = {i for i, c in enumerate(features) if c == "1"}
+        check("device %d: the guest has bits %s, QMP says %s" %
+              (kind, sorted(in_guest), sorted(agreed)),
+              kind == told_kind and in_guest == agreed)
+    check("%d devices in the guest, %d here" % (len(seen), len(told)),
+          len(seen) == len(told))
+    qmp.refused("x-query-virtio-status", path="/machine/nothing")
+
+
+def check_queue(qmp, path, queue):
+    status = qmp.ask("x-query-virtio-queue-status", path=path, queue=queue)
+    if not status["vring-desc"]:
+        return
+    check("queue %d of %s: %s" % (queue, path, status),
+          status["vring-desc"] % 16 == 0 and status["vring-num"] > 0)
+    element = qmp.ask("x-query-virtio-queue-element", path=path, queue=queue)
+    check("an element of another size: %s" % element,
+          element["index"] < status["vring-num"] and element["avail"] and
+          len(element["descs"]) <= 1024)
+
+
+# ---- the checks ----
+
+def check_queries(qmp):
+    """Everything that only looks answers; the schema describes it."""
+    schema = {e["name"]: e for e in qmp.ask("query-qmp-schema")}
+    for command in qmp.ask("query-commands"):
+        name = command["name"]
+        entry = schema[name]
+        members = schema[entry["arg-type"]]["members"]
+        if name.startswith("query-") and all("default" in m for m in members):
+            qmp.ask(name)
+    models = {m["name"] for m in qmp.ask("query-cpu-definitions")}
+    check("models are missing", {"max", "Skylake-Server-v2", "EPYC"} <= models)
+    model = qmp.ask("query-cpu-model-expansion", type="full",
+                    model={"name": "Conroe", "props": {"ssse3": False}})
+    check("ssse3 is on", model["model"]["props"]["ssse3"] is False and
+          model["model"]["props"]["sse2"] is True)
+    cpus = qmp.ask("query-cpus-fast")
+    check("not two CPUs: %s" % cpus, [c["cpu-index"] for c in cpus] == [0, 1])
+    for cpu in cpus:
+        check("no such thread", os.path.isdir(
+            "/proc/self/../%d" % cpu["thread-id"]))
+    check("another name", qmp.ask("query-name") == {"name": "guest"})
+    for line in ("status", "version", "cpus", "pci", "block", "network",
+                 "chardev", "kvm", "registers", "mtree", "virtio"):
+        text = qmp.ask("human-monitor-command", command_line="info " + line)
+        check("info %s: %s" % (line, text),
+              text and "unknown" not in text and "Error" not in text)
+
+
+def check_stop(qmp, shell):
+    """Stopped: nothing moves, and the guest's clock has not gone on."""
+    clock = shell.run("cat /sys/devices/system/clocksource/clocksource0/"
+                      "current_clocksource").split()[-1]
+    before = float(shell.run("cut -d' ' -f1 /proc/uptime"))
+    qmp.ask("stop")
+    qmp.wait("STOP")
+    check("it is not stopped", qmp.ask("query-status") ==
+          {"running": False, "status": "paused"})
+    shell.socket.sendall(b"echo alive\n")
+    began = time.monotonic()
+    time.sleep(3)
+    check("the guest goes on", not select.select([shell.socket], [], [], 0)[0])
+    qmp.ask("cont")
+    qmp.wait("RESUME")
+    stood = time.monotonic() - began
+    shell.wait_for("alive")
+    after = float(shell.run("cut -d' ' -f1 /proc/uptime"))
+    print("  clock %s: %.2f s in %.2f s stopped" %
+          (clock, after - before, stood))
+    if clock == "kvm-clock":
+        check("the guest's clock went on while it was stopped",
+              after - before < stood)
+    for _ in range(20):
+        qmp.ask("stop")
+        qmp.ask("cont")
+    qmp.events.clear()
+    check("the guest is gone", shell.run("echo still here") == "still here")
+
+
+def check_refusals(qmp):
+    qmp.refused("device_add", driver="virtio-net-pci", netdev="none")
+    qmp.refused("device_add", driver="no-such-device")
+    qmp.refused("device_add", driver="virtio-rng-pci", nonsense="1")
+    qmp.refused("device_del", "DeviceNotFound", id="none")
+    qmp.refused("netdev_del", "DeviceNotFound", id="none")
+    qmp.refused("netdev_add", type="nonsense", id="x")
+    qmp.refused("set_link", "DeviceNotFound", name="none", up=True)
+    qmp.refused("system_wakeup")
+    qmp.refused("screendump", filename="/tmp/x")
+    qmp.refused("no-such", "CommandNotFound")
+
+
+def remove(qmp, name):
+    qmp.ask("device_del", id=name)
+    data = qmp.wait("DEVICE_DELETED")
+    check("another device: %s" % data, data["device"] == name and
+          data["path"] == "/machine/peripheral/" + name)
+
+
+def plug_all(qmp, shell, folder):
+    image = os.path.join(folder, "hot,disk")
+    with open(image, "wb") as f:
+        f.write(b"hello from the host".ljust(1 << 20, b"\0"))
+    cards = int(shell.run("ls -d /sys/class/net/eth* 2>/dev/null | wc -l"))
+    qmp.ask("netdev_add", type="user", id="hotnet",
+            hostfwd=[{"str": "tcp:127.0.0.1:0-:7"}])
+    qmp.ask("device_add", driver="virtio-net-pci", id="card",
+            netdev="hotnet", mac="52:54:00:00:00:99")
+    qmp.refused("netdev_del", id="hotnet")
+    qmp.refused("device_add", driver="virtio-rng-pci", id="card")
+    shell.until("ls -d /sys/class/net/eth* | wc -l", str(cards + 1))
+    shell.until("cat /sys/class/net/eth*/address | grep -c 00:99", "1")
+    qmp.ask("blockdev-add", driver="raw", node_name="hotdisk",
+            file={"driver": "file", "filename": image})
+    qmp.ask("device_add", driver="virtio-blk-pci", id="disk",
+            drive="hotdisk", addr="1d")
+    shell.until("head -c 19 /dev/vda", "hello from the host")
+    qmp.ask("device_add", driver="virtio-rng-pci", id="rng")
+    shell.until("cat /sys/class/misc/hw_random/rng_available | wc -w", "1")
+
+
+def unplug_all(qmp, shell):
+    for name in ("card", "disk", "rng"):
+        remove(qmp, name)
+    qmp.ask("netdev_del", id="hotnet")
+    qmp.ask("blockdev-del", **{"node-name": "hotdisk"})
+    shell.until("ls -d /sys/bus/virtio/devices/* 2>/dev/null | wc -l", "0")
+    shell.until("ls /sys/bus/pci/devices | wc -l", "1")
+
+
+def check_link(qmp, shell):
+    shell.run("ip link set $(ls -d /sys/class/net/eth* | tail -n 1 | "
+              "sed 's,.*/,,') up")
+    for up in (True, False, True):
+        qmp.ask("set_link", name="card", up=up)
+        shell.until("cat /sys/class/net/eth*/carrier | tail -n 1",
+                    str(int(up)))
+
+
+def check_views(qmp):
+    """PCI and disks as the host sees them."""
+    devices = {d["qdev_id"]: d for d in qmp.ask("query-pci")[0]["devices"]}
+    check("PCI: %s" % sorted(devices), {"card", "disk", "rng"} <= set(devices))
+    check("another slot", devices["disk"]["slot"] == 0x1d)
+    check("another vendor", devices["card"]["id"]["vendor"] == 0x1af4)
+    disk = [b for b in qmp.ask("query-block") if b["device"] == "hotdisk"][0]
+    check("disk: %s" % disk, disk["qdev"].endswith("/disk") and
+          disk["inserted"]["image"]["virtual-size"] == 1 << 20)
+    stats = [b for b in qmp.ask("query-blockstats")
+             if b["device"] == "hotdisk"][0]["stats"]
+    check("nothing was read: %s" % stats, stats["rd_operations"] > 0 and
+          stats["rd_bytes"] >= 512)
+
+
+def check_reset(qmp, shell):
+    """What was plugged in is there again, what was to go is gone."""
+    qmp.ask("system_reset")
+    data = qmp.wait("RESET")
+    check("another reason: %s" % data, data ==
+          {"guest": False, "reason": "host-qmp-system-reset"})
+    shell.wait_for("lodge: ready")
+    shell.until("ls -d /sys/bus/virtio/devices/* | wc -l", "3")
+    qmp.ask("stop")
+    qmp.ask("device_del", id="rng")
+    qmp.refused("device_del", id="rng")
+    qmp.ask("system_reset")
+    qmp.wait("DEVICE_DELETED")
+    qmp.wait("RESET")
+    check("it runs after a reset while stopped",
+          qmp.ask("query-status")["status"] == "prelaunch")
+    qmp.ask("cont")
+    shell.wait_for("lodge: ready")
+    shell.until("ls -d /sys/bus/virtio/devices/* | wc -l", "2")
+    qmp.ask("device_add", driver="virtio-rng-pci", id="rng")
+
+
+def check_garbage(path):
+    """A second session that is not spoken to nicely."""
+    qmp = Qmp(path)
+    for text in ("}", "nonsense ", "[1,2", "]", '{"execute":', "}",
+                 '{"execute": "query-status", "x": 1}',
+                 '{"execute": {}}', "[" * 300 + "]" * 300,
+                 '"' + "x" * (1 << 20)):
+        qmp.send(text + "\n")
+    qmp.send('"\n{"execute": "query-status", "id": "end"}\n')
+    while True:
+        answer = qmp.answer()
+        if answer.get("id") == "end":
+            break
+        check("garbage was answered with %s" % answer, "error" in answer)
+    qmp.socket.close()
+
+
+def press_power(process, qmp):
+    qmp.ask("system_powerdown")
+    qmp.wait("POWERDOWN")
+    data = qmp.wait("SHUTDOWN")
+    check("another reason: %s" % data,
+          data == {"guest": True, "reason": "guest-shutdown"})
+    return process.wait(20)
+
+
+def session(opts, folder):
+    process, qmp, shell = start(
+        opts, folder, "-chardev",
+        "socket,id=second,path=%s,server=on,wait=off" %
+        os.path.join(folder, "second"),
+        "-mon", "chardev=second,mode=control,pretty=off")
+    try:
+        check("it runs", qmp.ask("query-status")["status"] == "prelaunch")
+        qmp.ask("cont")
+        shell.wait_for("lodge: ready", opts.timeout)
+        check_queries(qmp)
+        check_stop(qmp, shell)
+        check_refusals(qmp)
+        check_garbage(os.path.join(folder, "second"))
+        for _ in range(2):
+            plug_all(qmp, shell, folder)
+            check_features(qmp, shell)
+            check_link(qmp, shell)
+            check_views(qmp)
+            unplug_all(qmp, shell)
+        plug_all(qmp, shell, folder)
+        check_reset(qmp, shell)
+        status = press_power(process, qmp)
+        check("exit status %d" % status, status == 0)
+        check("the socket was left behind",
+              not os.path.exists(os.path.join(folder, "qmp")))
+    finally:
+        process.kill()
+        process.wait()
+
+
+def held(opts, folder):
+    """-no-shutdown keeps a guest that ended, until quit."""
+    process, qmp, shell = start(opts, folder, "-no-shutdown")
+    try:
+        qmp.ask("cont")
+        shell.wait_for("lodge: ready", opts.timeout)
+        shell.socket.sendall(b"poweroff -f\n")
+        qmp.wait("SHUTDOWN")
+        qmp.wait("STOP")
+        check("it is not held",
+              qmp.ask("query-status")["status"] == "shutdown")
+        qmp.refused("cont")
+        qmp.ask("quit")
+        data = qmp.wait("SHUTDOWN")
+        check("another reason: %s" % data, data["reason"] == "host-qmp-quit")
+        check("exit status", process.wait(20) == 0)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    ap.add_argument("--lodge", default=os.path.join(ROOT, "build", "lodge"))
+    ap.add_argument("--kernel", default="cloud",
+                    choices=("cloud", "generic", "next"))
+    ap.add_argument("--machine", default="pc")
+    ap.add_argument("--timeout", type=int, default=120)
+    opts = ap.parse_args()
+    try:
+        for part in (session, held):
+            with tempfile.TemporaryDirectory() as folder:
+                part(opts, folder)
+    except Failed as e:
+        print("failed: %s" % e)
+        return 1
+    except Skipped as e:
+        print("skipped: %s" % e)
+        return SKIP
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

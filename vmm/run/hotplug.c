@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A slot is emptied by a vCPU, under the machine's lock; the list of devices
+ * is the control's, whose lock comes first. So the vCPU unplugs, and the
+ * event loop's thread forgets the device and tells who asked.
+ */
+#include "vmm/run/hotplug.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "host/evloop.h"
+#include "lib/check.h"
+#include "vmm/machine.h"
+#include "vmm/qmp/json.h"
+#include "vmm/run/control.h"
+#include "vmm/virtio.h"
+
+static unsigned slot_of(const struct devconf_device *d)
+{
+	return virtio_pci_addr(d) / PCI_FUNCTIONS;
+}
+
+/* Nth without a name counts among its like only. */
+static unsigned nth_anonymous(const struct machine *m,
+			      const struct devconf_device *d)
+{
+	const struct devconf_device *i;
+	unsigned n = 0;
+
+	for (i = m->dev->devices; i != d; i = i->next)
+		n += !i->conf->id[0];
+	return n;
+}
+
+char *hotplug_path(const struct machine *m, const struct devconf_device *d,
+		   char *buf, size_t size)
+{
+	if (d->conf->id[0])
+		snprintf(buf, size, "/machine/peripheral/%s", d->conf->id);
+	else
+		snprintf(buf, size, "/machine/peripheral-anon/device[%u]",
+			 nth_anonymous(m, d));
+	return buf;
+}
+
+/* @d is unplugged: forget it, with its parts. */
+static void forget(struct machine *m, struct devconf_device *d)
+{
+	struct json_object *data = json_object_new_object();
+	char path[128];
+
+	if (d->conf->id[0])
+		json_put_str(data, "device", d->conf->id);
+	json_put_str(data, "path", hotplug_path(m, d, path, sizeof(path)));
+	ASSERT(!devconf_remove(m->dev, d, NULL));
+	control_event(m->host->control, "DEVICE_DELETED", data);
+}
+
+/* Parts first: they go with what they are parts of. */
+static void forget_unplugged(struct machine *m)
+{
+	struct devconf_device *d, *next;
+	unsigned parts;
+
+	pthread_mutex_lock(&m->lock);
+	for (parts = 2; parts--;)
+		for (d = m->dev->devices; d; d = next) {
+			next = d->next;
+			if (!d->place && !d->conf->type->part_of == !parts)
+				forget(m, d);
+		}
+	pthread_mutex_unlock(&m->lock);
+}
+
+static void on_wake(void *opaque, int revents)
+{
+	struct hotplug *h = opaque;
+	uint64_t n;
+
+	if (read(h->wake, &n, sizeof(n)) < 0)
+		return;
+	pthread_mutex_lock(&h->control->lock);
+	if (h->control->machine)
+		forget_unplugged(h->control->machine);
+	pthread_mutex_unlock(&h->control->lock);
+}
+
+int hotplug_init(struct hotplug *h, struct control *control,
+		 struct evloop *loop, struct err *e)
+{
+	h->control = control;
+	h->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (h->wake >= 0)
+		h->watch = evloop_add(loop, h->wake, POLLIN, on_wake, h);
+	return h->watch ? 0 : err_set(e, -ENOMEM, "cannot watch for devices");
+}
+
+void hotplug_exit(struct hotplug *h)
+{
+	evloop_remove(h->watch);
+	if (h->control && h->wake >= 0)
+		close(h->wake);
+}
+
+/* Lock of the machine held. */
+static void unplug_slot(struct machine *m, unsigned slot)
+{
+	struct devconf_device *d;
+	unsigned parts;
+
+	for (parts = 2; parts--;)
+		for (d = m->dev->devices; d; d = d->next)
+			if (d->place && !d->conf->type->part_of == !parts &&
+			    slot_of(parts ? d->parent : d) == slot)
+				virtio_unplug(m, d);
+}
+
+void hotplug_eject(struct machine *m, unsigned slot)
+{
+	uint64_t one = 1;
+
+	unplug_slot(m, slot);
+	while (write(m->host->hotplug->wake, &one, sizeof(one)) < 0 &&
+	       errno == EINTR)
+		;
+}
+
+static void tell_guest(struct machine *m)
+{
+	acpi_pm_gpe_raise(&m->isa.pm, PCIHP_GPE);
+}
+
+/* Machine's lock held. */
+static int plug(struct machine *m, struct devconf_device *d, struct err *e)
+{
+	int ret = devconf_connect(m->dev, d, e);
+
+	if (!ret)
+		ret = virtio_plug(m, d, e);
+	if (ret || d->conf->type->part_of)
+		return ret;
+	m->pcihp.down &= ~BIT(slot_of(d));
+	m->pcihp.up |= BIT(slot_of(d));
+	tell_guest(m);
+	return 0;
+}
+
+int hotplug_add(struct machine *m, struct devconf_device *d, struct err *e)
+{
+	int ret;
+
+	if (!m->config->pci && !d->conf->type->part_of) {
+		devconf_free(d);
+		return err_set(e, -ENOTSUP,
+			       "Bus 'virtio-mmio-bus' does not support "
+			       "hotplugging");
+	}
+	pthread_mutex_lock(&m->lock);
+	ret = devconf_add(m->dev, d, e);
+	if (ret) {
+		devconf_free(d);
+	} else {
+		ret = plug(m, d, e);
+		if (ret)
+			ASSERT(!devconf_remove(m->dev, d, NULL));
+	}
+	pthread_mutex_unlock(&m->lock);
+	return ret;
+}
+
+static int ask(struct machine *m, struct devconf_device *d, struct err *e)
+{
+	unsigned bit = BIT(slot_of(d));
+
+	if (!m->config->pci)
+		return err_set(e, -ENOTSUP,
+			       "Bus 'virtio-mmio-bus' does not support "
+			       "hotplugging");
+	if (m->pcihp.down & bit)
+		return err_set(e, -EBUSY,
+			       "Device %s is already in the process of unplug",
+			       d->conf->id);
+	m->pcihp.down |= bit;
+	tell_guest(m);
+	return 0;
+}
+
+int hotplug_remove(struct machine *m, struct devconf_device *d, struct err *e)
+{
+	bool part = d->conf->type->part_of;
+	int ret = 0;
+
+	pthread_mutex_lock(&m->lock);
+	if (part && d->place)
+		virtio_unplug(m, d);
+	else if (!part)
+		ret = ask(m, d, e);
+	pthread_mutex_unlock(&m->lock);
+	if (part)
+		forget_unplugged(m);
+	return ret;
+}
+
+void hotplug_settle(struct machine *m)
+{
+	unsigned slot;
+
+	if (!m->host->hotplug)
+		return;
+	pthread_mutex_lock(&m->lock);
+	for (slot = 1; slot < PCI_SLOTS; slot++)
+		if (m->pcihp.down & BIT(slot))
+			unplug_slot(m, slot);
+	pthread_mutex_unlock(&m->lock);
+	forget_unplugged(m);
+}

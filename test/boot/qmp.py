@@ -43,15 +43,22 @@ class Qmp:
                 check("nobody listens at the QMP socket",
                       time.monotonic() < deadline)
                 time.sleep(0.05)
-        self.socket.settimeout(30)
-        self.file = self.socket.makefile("r")
+        self.buffer = b""
         self.events = []
         self.greeting = self.read()["QMP"]
         self.ask("qmp_capabilities")
 
-    def read(self):
-        line = self.file.readline()
-        check("the QMP session ended", line)
+    def read(self, seconds=30):
+        """The next message."""
+        deadline = time.monotonic() + seconds
+        while b"\n" not in self.buffer:
+            left = deadline - time.monotonic()
+            check("QMP says nothing for %d s" % seconds, left > 0 and
+                  select.select([self.socket], [], [], left)[0])
+            data = self.socket.recv(65536)
+            check("the QMP session ended", data)
+            self.buffer += data
+        line, self.buffer = self.buffer.split(b"\n", 1)
         return json.loads(line)
 
     def send(self, text):
@@ -92,12 +99,9 @@ class Qmp:
                     check("an event without time: %s" % event,
                           event["timestamp"]["seconds"] > 0)
                     return event.get("data", {})
-            left = deadline - time.monotonic()
-            check("no event %s in %d s" % (name, seconds), left > 0)
-            if select.select([self.socket], [], [], left)[0]:
-                message = self.read()
-                check("an answer to nothing", "event" in message)
-                self.events.append(message)
+            message = self.read(max(deadline - time.monotonic(), 0.1))
+            check("an answer to nothing", "event" in message)
+            self.events.append(message)
 
 
 class Shell:

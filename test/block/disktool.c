@@ -23,9 +23,10 @@
 #include "host/block/block.h"
 #include "host/block/dict.h"
 
-#define SLOTS    8
-#define PIECE    (192U << 10)
-#define TICK_LEN 4096U
+#define SLOTS     8
+#define PIECE     (192U << 10)
+#define TICK_LEN  4096U
+#define MODEL_MAX (256U << 20)
 
 static struct block *disk;
 static uint8_t *model; /* the disk's bytes */
@@ -85,6 +86,8 @@ static int request(enum block_op op, uint64_t at, uint64_t len, void *p)
 	struct iovec iov = {p, len};
 	struct wait w;
 
+	if (at > block_size(disk) || len > block_size(disk) - at)
+		return -EINVAL;
 	begin(&w, op, at, len, &iov, p ? 1 : 0);
 	return await(&w);
 }
@@ -221,6 +224,8 @@ static int random_requests(uint64_t n, uint64_t seed)
 	struct slot *s;
 	int ret = 0;
 
+	if (!size || size > MODEL_MAX)
+		return -EFBIG;
 	seed = seed * 2 + 1;
 	for (i = 0; i < SLOTS; i++)
 		slot[i].buf = aligned_alloc(4096, PIECE);

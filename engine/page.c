@@ -490,11 +490,14 @@ static bool holds_code(const struct codepage *p)
 
 bool page_holds_code(struct engine *engine, const uint8_t *hva, uint64_t size)
 {
-	uint64_t at = (uintptr_t)hva & PAGE_MASK, end = (uintptr_t)hva + size;
+	uint64_t at = (uintptr_t)hva & PAGE_MASK;
+	uint64_t n = (((uintptr_t)hva & ~PAGE_MASK) + size + PAGE_SIZE - 1) /
+		     PAGE_SIZE;
 
 	if (by_table(size))
 		return true;
-	for (; at < end; at += PAGE_SIZE)
+	/* by number: the last page's end may be no address */
+	for (; n; n--, at += PAGE_SIZE)
 		if (holds_code(page_lookup(engine, (uint8_t *)at)))
 			return true;
 	return false;

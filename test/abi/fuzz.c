@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fuzz [SECONDS [SEED]]: random requests with random arguments on system, VM,
- * vCPU and memory handles, the vCPUs running meanwhile on two threads. There
- * is nothing to compare: it must end by itself, with no report of a sanitizer.
- * Host addresses that requests may write to, or guests, lie in an arena.
+ * fuzz [SECONDS [SEED [CORPUS]]]: random requests with random arguments on
+ * system, VM, vCPU and memory handles, the vCPUs running meanwhile on two
+ * threads. There is nothing to compare: it must end by itself, with no report
+ * of a sanitizer. Host addresses that requests may write to, or guests, lie in
+ * an arena.
+ *
+ * Each round tells its seed and how many answers it was the first to get: an
+ * answer is a request with an error or none. Seeds with many of them make a
+ * corpus, a file of one seed a line, whose rounds are run before all others.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -44,6 +49,11 @@ static const struct request requests[] = {
 #include "kvm/ioctl.def"
 #undef IOCTL
 };
+
+#define ERRORS 134u /* 0: none */
+
+static bool answered[sizeof(requests) / sizeof(requests[0])][ERRORS];
+static uint32_t answers; /* of this round that are new */
 
 struct machine {
 	int sys, vm, vcpu[VCPUS], gmem[FILES], event[FILES];
@@ -135,6 +145,15 @@ static void fix(uint32_t number, uint8_t *buf)
 	}
 }
 
+static void note(const struct request *r, int ret)
+{
+	uint32_t e = ret < 0 ? (uint32_t)-ret : 0;
+	bool *was = &answered[r - requests][e < ERRORS ? e : ERRORS - 1];
+
+	answers += !*was;
+	*was = true;
+}
+
 static void call(struct machine *m, int fd, const struct request *r)
 {
 	static uint8_t buf[BUFFER];
@@ -161,9 +180,10 @@ static void call(struct machine *m, int fd, const struct request *r)
 			lodge_close(m->gmem[n]);
 		if (made >= 0)
 			m->gmem[n] = made;
+		note(r, made);
 		return;
 	}
-	lodge_ioctl(fd, r->number, arg);
+	note(r, lodge_ioctl(fd, r->number, arg));
 }
 
 static void *run(void *arg)
@@ -279,20 +299,62 @@ static void round_of(uint32_t count)
 	close_machine(&m);
 }
 
+/* @from: the seed, 0 to go on with the last round's. */
+static void one_round(uint64_t from)
+{
+	uint64_t at;
+
+	if (from)
+		seed = from;
+	at = seed;
+	answers = 0;
+	printf("seed %#lx", at);
+	fflush(stdout);
+	round_of(ROUND);
+	printf(" %u\n", answers);
+}
+
+/* The rounds of a corpus; how many, or none when it is not one. */
+static uint32_t corpus(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	uint32_t rounds = 0;
+	char line[128];
+	uint64_t from;
+
+	if (!f)
+		return 0;
+	while (fgets(line, sizeof(line), f)) {
+		if (line[0] == '#')
+			continue;
+		from = strtoull(line, NULL, 0);
+		if (from)
+			one_round(from);
+		rounds += from != 0;
+	}
+	fclose(f);
+	return rounds;
+}
+
 int main(int argc, char **argv)
 {
 	time_t end = time(NULL) + (argc > 1 ? atoi(argv[1]) : 3);
 	uint32_t rounds = 0;
+	uint64_t first;
 
-	seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 0x5eed0001;
+	first = seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 0x5eed0001;
 	arena = mmap(NULL, ARENA, PROT_READ | PROT_WRITE,
 		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (arena == MAP_FAILED || !seed)
 		return 1;
+	if (argc > 3) {
+		rounds = corpus(argv[3]);
+		if (!rounds)
+			return 1;
+		seed = first;
+	}
 	do {
-		printf("seed %#lx\n", seed);
-		fflush(stdout);
-		round_of(ROUND);
+		one_round(0);
 		rounds++;
 	} while (time(NULL) < end);
 	printf("%u rounds of %u requests\n", rounds, ROUND);

@@ -149,6 +149,10 @@ static void test_errors(void **state)
 	OK(a.vm, LODGE_WRITES, r);
 	r[0] = 1;
 	FAILS(a.vm, LODGE_WRITES, 8, EFAULT);
+	/* in the last page there is, behind which addresses begin anew */
+	r[1] = UINT64_MAX - 0x6cb;
+	r[2] = 256;
+	OK(a.vm, LODGE_WRITES, r);
 	r[2] = 0;
 	OK(a.vm, LODGE_WRITES, r); /* nobody's memory */
 	FAILS(a.vcpu, LODGE_WRITES, r, EINVAL);

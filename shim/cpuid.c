@@ -64,7 +64,7 @@ void cpuid_init(void)
 	if (cpuid_traps()) {
 		signal_take_faults();
 		/* Whoever started us may have had them blocked. */
-		signal_enter_thread(thread_self());
+		signal_open_faults(thread_self());
 	}
 	if (cpuid_patches())
 		cpuid_look();

@@ -52,7 +52,7 @@ struct thread *thread_self(void)
 	return NULL;
 }
 
-void signal_enter_thread(struct thread *t)
+void signal_open_faults(struct thread *t)
 {
 	assert_null(t);
 }

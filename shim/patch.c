@@ -47,7 +47,6 @@ struct pass {
 };
 
 struct object {
-	const struct dl_phdr_info *info;
 	const void *unwind;
 	unsigned int replaced, left;
 };
@@ -176,7 +175,7 @@ static void scan(struct pass *pass, struct object *o, const uint8_t *p,
 static int visit(struct dl_phdr_info *info, size_t size, void *arg)
 {
 	struct pass *pass = arg;
-	struct object o = {.info = info, .unwind = unwind_table(info)};
+	struct object o = {.unwind = unwind_table(info)};
 
 	if (pass->object++ < pass->skip || is_left_alone(info))
 		return 0;
@@ -209,32 +208,29 @@ static int forget(struct dl_phdr_info *info, size_t size, void *arg)
 	return 0;
 }
 
-/* Called for the first object: what has come and gone since. */
-static int compare(struct dl_phdr_info *info, size_t size, void *arg)
+/* Where to begin: new objects come last, unless some have gone since. */
+static void begin(struct pass *pass, const struct dl_phdr_info *info)
 {
-	struct pass *pass = arg;
 	bool there[SITES] = {false};
 
+	pass->object = pass->skip = 0;
 	if (info->dlpi_subs == seen_subs) {
 		pass->skip = seen;
-		return 1;
+		return;
 	}
-	pass->skip = 0;
 	seen_subs = info->dlpi_subs;
 	dl_iterate_phdr(forget, there);
 	for (uint32_t i = 0; i < used; i++)
 		if (!there[i])
 			__atomic_store_n(&sites[i], 0, __ATOMIC_RELAXED);
-	return 1;
 }
 
+/* Called for the first object only: the loader's lock is ours meanwhile. */
 static int look(struct dl_phdr_info *info, size_t size, void *arg)
 {
 	struct pass *pass = arg;
 
-	/* The lock is ours for the whole of both. */
-	compare(info, size, pass);
-	pass->object = 0;
+	begin(pass, info);
 	dl_iterate_phdr(visit, pass);
 	if (!pass->dry || !pass->any)
 		seen = pass->object;

@@ -134,6 +134,7 @@ void signal_take_wake(void);
 struct thread {
 	void *volatile token; /* of lodge_kick() while KVM_RUN is going on */
 	bool faults_open;     /* some signals are never blocked here */
+	bool runs_guests;     /* one more of them: it ends KVM_RUN */
 	uint64_t hidden;      /* of those, what the client thinks blocked */
 	volatile uint32_t ndeferred;
 	siginfo_t deferred[SIGNAL_DEFER];
@@ -141,6 +142,9 @@ struct thread {
 
 /* The calling thread's. */
 struct thread *thread_self(void);
+
+/* Unblock the signals of faults, which a thread may have inherited so. */
+void signal_open_faults(struct thread *t);
 
 /* Before a thread's first KVM_RUN. */
 void signal_enter_thread(struct thread *t);

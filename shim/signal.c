@@ -31,10 +31,6 @@ static const int fault_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
  */
 #define WAKE 64
 
-/* Never blocked in threads that run guests. */
-static const int open_signals[] = {SIGSEGV, SIGBUS,  SIGFPE,
-				   SIGILL,  SIGTRAP, WAKE};
-
 /*
  * The client's actions. Two places for each, so that a handler that looks
  * while another thread writes still finds a whole one.
@@ -66,20 +62,37 @@ static uint64_t bit_of(int sig)
 	return BIT64(sig - 1);
 }
 
-static uint64_t open_bits(const sigset_t *set)
+/* Never blocked: faults, and WAKE in threads that run guests. */
+static void get_open(const struct thread *t, sigset_t *set)
+{
+	sigemptyset(set);
+	for (size_t i = 0; i < ARRAY_SIZE(fault_signals); i++)
+		sigaddset(set, fault_signals[i]);
+	if (t->runs_guests)
+		sigaddset(set, WAKE);
+}
+
+/* Those of them in @set. */
+static uint64_t open_bits(const struct thread *t, const sigset_t *set)
 {
 	uint64_t bits = 0;
+	sigset_t open;
 
-	for (size_t i = 0; i < ARRAY_SIZE(open_signals); i++)
-		if (sigismember(set, open_signals[i]) == 1)
-			bits |= bit_of(open_signals[i]);
+	get_open(t, &open);
+	for (int sig = 1; sig < NR_SIGNALS; sig++)
+		if (sigismember(&open, sig) == 1 && sigismember(set, sig) == 1)
+			bits |= bit_of(sig);
 	return bits;
 }
 
-static void remove_open(sigset_t *set)
+static void remove_open(const struct thread *t, sigset_t *set)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(open_signals); i++)
-		sigdelset(set, open_signals[i]);
+	sigset_t open;
+
+	get_open(t, &open);
+	for (int sig = 1; sig < NR_SIGNALS; sig++)
+		if (sigismember(&open, sig) == 1)
+			sigdelset(set, sig);
 }
 
 static void remove_faults(sigset_t *set)
@@ -434,29 +447,34 @@ SHIM_API __sighandler_t sigset(int sig, __sighandler_t handler)
 
 /* ---- masks ---- */
 
-void signal_enter_thread(struct thread *t)
+/* What has been blocked so far stays so for the client only. */
+void signal_open_faults(struct thread *t)
 {
 	sigset_t set, old;
 
-	sigemptyset(&set);
-	for (size_t i = 0; i < ARRAY_SIZE(open_signals); i++)
-		sigaddset(&set, open_signals[i]);
+	get_open(t, &set);
 	if (!real()->pthread_sigmask(SIG_UNBLOCK, &set, &old))
-		t->hidden |= open_bits(&old);
+		t->hidden |= open_bits(t, &old);
 	t->faults_open = true;
+}
+
+void signal_enter_thread(struct thread *t)
+{
+	t->runs_guests = true;
+	signal_open_faults(t);
 }
 
 /* What the client believes is kept apart from what is true. */
 static void filter(struct thread *t, int how, sigset_t *set)
 {
-	uint64_t bits = open_bits(set);
+	uint64_t bits = open_bits(t, set);
 
 	if (how == SIG_UNBLOCK)
 		t->hidden &= ~bits;
 	else
 		t->hidden = bits | (how == SIG_BLOCK ? t->hidden : 0);
 	if (how != SIG_UNBLOCK)
-		remove_open(set);
+		remove_open(t, set);
 }
 
 static int change_mask(int how, const sigset_t *set, sigset_t *old,

@@ -141,6 +141,18 @@ static int set_qmp_pretty(struct config *c, const char *arg, struct err *e)
 	return charconf_monitor(&c->chars, arg, true, true, e);
 }
 
+static int set_pidfile(struct config *c, const char *arg, struct err *e)
+{
+	c->pidfile = arg;
+	return arg[0] ? 0 : err_set(e, -EINVAL, "the file name is empty");
+}
+
+static int set_daemonize(struct config *c, const char *arg, struct err *e)
+{
+	c->daemonize = true;
+	return 0;
+}
+
 static const struct option options[] = {
 	{"kernel", "FILE",
 	 "kernel to boot: a bzImage, an ELF file with a PVH entry, or an "
@@ -251,6 +263,14 @@ static const struct option options[] = {
 	 "reboot=reset|shutdown, shutdown=poweroff|pause,\n"
 	 "panic=shutdown|pause|exit-failure|none",
 	 config_action},
+	{"daemonize", NULL, "leave the terminal once the guest runs",
+	 set_daemonize},
+	{"pidfile", "FILE", "write our process number there", set_pidfile},
+	{"rtc", "CLOCK",
+	 "base=utc|localtime|DATE, clock=host|vm: the guest's calendar (utc,\n"
+	 "host)",
+	 config_rtc},
+	{"uuid", "UUID", "an identity for monitors to ask for", config_uuid},
 	{"name", "NAME", "a name for this guest, put into messages", set_name},
 };
 

@@ -18,6 +18,7 @@
 #include "vmm/hv.h"
 #include "vmm/layout.h"
 #include "vmm/machine.h"
+#include "vmm/run/control.h"
 #include "vmm/run/hotplug.h"
 #include "vmm/stop.h"
 #include "vmm/virtio.h"
@@ -150,8 +151,8 @@ void board_thaw(struct machine *m)
 	stood = read_clock(CLOCK_MONOTONIC) - m->lost - m->frozen;
 	m->lost += stood;
 	m->frozen = 0;
-	/* The calendar is the host's: it went on. */
-	m->isa.rtc.offset_ns += (int64_t)stood;
+	if (!m->config->rtc_stops) /* the calendar is the host's */
+		m->isa.rtc.offset_ns += (int64_t)stood;
 	m->armed = 0;
 	board_rearm(m);
 	pthread_mutex_unlock(&m->lock);
@@ -167,6 +168,8 @@ static void board_power(void *ctx, enum power_event event, int code)
 	};
 	struct machine *m = ctx;
 
+	if (event == POWER_PANIC && control_ignores_panic(m->host->control))
+		return;
 	stop_request(m->stop, reasons[event], code);
 }
 
@@ -223,7 +226,8 @@ static int init_fixed(struct machine *m)
 		.irq = {.set = machine_irq, .ctx = m},
 		.clock = {.now_ns = board_now, .ctx = m},
 		.utc_offset_ns = (int64_t)(read_clock(CLOCK_REALTIME) -
-					   read_clock(CLOCK_MONOTONIC)),
+					   read_clock(CLOCK_MONOTONIC)) +
+				 m->config->rtc_offset * (int64_t)NS_PER_SEC,
 		.power = &m->power,
 		.rearm = board_rearm,
 		.ctx = m,

@@ -5,9 +5,11 @@
  */
 #include "vmm/config.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/keyval.h"
 
@@ -327,6 +329,82 @@ int config_debugcon(struct config *c, const char *arg, struct err *e)
 	return charconf_short(&c->chars, arg, "debugcon", c->debugcon, e);
 }
 
+/* 8-4-4-4-12 hexadecimal digits. */
+int config_uuid(struct config *c, const char *arg, struct err *e)
+{
+	static const char shape[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+	size_t i;
+
+	for (i = 0; shape[i] && arg[i]; i++)
+		if (shape[i] == '-' ? arg[i] != '-'
+				    : !isxdigit((unsigned char)arg[i]))
+			break;
+	if (shape[i] || arg[i])
+		return err_set(e, -EINVAL, "'%s' is not of the form %s", arg,
+			       shape);
+	for (i = 0; i < sizeof(shape); i++)
+		c->uuid[i] = (char)tolower((unsigned char)arg[i]);
+	return 0;
+}
+
+static int rtc_base(struct config *c, const char *text, struct err *e)
+{
+	time_t now = time(NULL);
+	struct tm tm = {0};
+	const char *end;
+
+	c->rtc_offset = 0;
+	if (!strcmp(text, "utc"))
+		return 0;
+	if (!strcmp(text, "localtime")) {
+		localtime_r(&now, &tm);
+		c->rtc_offset = tm.tm_gmtoff;
+		return 0;
+	}
+	end = strptime(text, "%Y-%m-%d", &tm);
+	if (end && *end == 'T')
+		end = strptime(end, "T%H:%M:%S", &tm);
+	if (!end || *end)
+		return err_set(e, -EINVAL,
+			       "base=%s is not utc, localtime or a date like "
+			       "2030-12-31T23:59:59",
+			       text);
+	c->rtc_offset = (int64_t)timegm(&tm) - (int64_t)now;
+	return 0;
+}
+
+static int rtc_clock(struct config *c, const char *text, struct err *e)
+{
+	c->rtc_stops = !strcmp(text, "vm");
+	if (c->rtc_stops || !strcmp(text, "host") || !strcmp(text, "rt"))
+		return 0;
+	return err_set(e, -EINVAL, "clock=%s is not one of host, rt, vm", text);
+}
+
+int config_rtc(struct config *c, const char *arg, struct err *e)
+{
+	struct keyval kv;
+	int ret;
+
+	while ((ret = keyval_next(&arg, &kv, e)) > 0) {
+		if (!strcmp(kv.key, "base"))
+			ret = rtc_base(c, kv.value, e);
+		else if (!strcmp(kv.key, "clock"))
+			ret = rtc_clock(c, kv.value, e);
+		else if (!strcmp(kv.key, "driftfix") &&
+			 !strcmp(kv.value, "none"))
+			ret = 0;
+		else
+			ret = err_set(e, -EINVAL,
+				      "'%s' is not one of base=, clock=, "
+				      "driftfix=none",
+				      kv.bare ? kv.value : kv.key);
+		if (ret)
+			return ret;
+	}
+	return ret;
+}
+
 /* What may be done about an event, as -action has it; by number. */
 static const struct {
 	const char *event;
@@ -424,13 +502,20 @@ static int check_chars(struct config *c, struct err *e)
 	int ret = 0;
 
 	if (!c->nodefaults && !c->serial_given)
-		ret = config_serial(
-			c, terminal_is_taken(c) ? "null" : "mon:stdio", e);
+		ret = config_serial(c,
+				    c->daemonize || terminal_is_taken(c)
+					    ? "null"
+					    : "mon:stdio",
+				    e);
 	charconf_release(&c->chars);
 	if (!ret)
 		ret = charconf_use(&c->chars, "serial", c->serial, e);
 	if (!ret)
 		ret = charconf_use(&c->chars, "debugcon", c->debugcon, e);
+	if (!ret && c->daemonize && terminal_is_taken(c))
+		return err_set(e, -EINVAL,
+			       "-daemonize leaves this terminal, which a port "
+			       "is to use");
 	return ret ? ret : charconf_check(&c->chars, e);
 }
 

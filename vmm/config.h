@@ -31,8 +31,12 @@ struct config {
 	struct request cpu; /* the processors, and the machine's type */
 	enum config_accel accel;
 	bool pci;
-	bool pit;     /* the 8254 and what hangs on it */
-	bool stopped; /* -S: wait for a monitor's cont */
+	bool pit;            /* the 8254 and what hangs on it */
+	const char *pidfile; /* may be NULL */
+	bool daemonize;
+	int64_t rtc_offset; /* s that the calendar is ahead of UTC */
+	bool rtc_stops;     /* ... and it stands while the machine does */
+	bool stopped;       /* -S: wait for a monitor's cont */
 	struct config_action action;
 	bool snapshot; /* of disks: forget what is written */
 	bool nodefaults;
@@ -74,6 +78,8 @@ int config_blockdev(struct config *c, const char *arg, struct err *e);
 int config_fw_cfg(struct config *c, const char *arg, struct err *e);
 int config_serial(struct config *c, const char *arg, struct err *e);
 int config_debugcon(struct config *c, const char *arg, struct err *e);
+int config_uuid(struct config *c, const char *arg, struct err *e);
+int config_rtc(struct config *c, const char *arg, struct err *e);
 int config_action(struct config *c, const char *arg, struct err *e);
 
 /* What no single option can check; completes c->cpu. */

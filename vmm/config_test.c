@@ -333,6 +333,26 @@ static void test_chardevs(void **state)
 	assert_non_null(strstr(e.msg, "mux=on"));
 }
 
+static void test_identity(void **state)
+{
+	struct config c = ok(config_uuid,
+			     "12345678-9ABC-def0-1234-56789abcdef0");
+
+	assert_string_equal(c.uuid, "12345678-9abc-def0-1234-56789abcdef0");
+	no(config_uuid, "12345678", "form");
+	no(config_uuid, "12345678-9ABC-def0-1234-56789abcdefg", "form");
+	no(config_uuid, "12345678-9ABC-def0-1234-56789abcdef01", "form");
+	assert_int_equal(ok(config_rtc, "base=utc").rtc_offset, 0);
+	assert_true(
+		ok(config_rtc, "clock=vm,base=2100-01-02T03:04:05").rtc_offset >
+		86400);
+	assert_true(ok(config_rtc, "clock=vm").rtc_stops);
+	assert_true(ok(config_rtc, "base=1999-12-31").rtc_offset < -86400);
+	no(config_rtc, "base=tomorrow", "localtime");
+	no(config_rtc, "clock=wall", "host");
+	no(config_rtc, "driftfix=slew", "driftfix=none");
+}
+
 static void test_actions(void **state)
 {
 	struct config c = ok(config_action, "panic=pause,shutdown=pause");
@@ -406,12 +426,19 @@ static void test_apic_ids(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_memory),   cmocka_unit_test(test_smp),
-		cmocka_unit_test(test_names),    cmocka_unit_test(test_devices),
-		cmocka_unit_test(test_ports),    cmocka_unit_test(test_sockets),
-		cmocka_unit_test(test_chardevs), cmocka_unit_test(test_actions),
-		cmocka_unit_test(test_check),    cmocka_unit_test(test_keyval),
-		cmocka_unit_test(test_apic_ids), cmocka_unit_test(test_fw_cfg),
+		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_smp),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_ports),
+		cmocka_unit_test(test_sockets),
+		cmocka_unit_test(test_chardevs),
+		cmocka_unit_test(test_identity),
+		cmocka_unit_test(test_actions),
+		cmocka_unit_test(test_check),
+		cmocka_unit_test(test_keyval),
+		cmocka_unit_test(test_apic_ids),
+		cmocka_unit_test(test_fw_cfg),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,7 +26,10 @@ struct devconf {
 	struct devconf_device *devices;
 	struct backends backends;
 	struct node_list nodes; /* of disks, that have names */
-	struct virtio_env env;  /* the machine's, since devconf_check() */
+	/* A drive failed and stops the machine; any thread, NULL: nobody. */
+	void (*io_error)(void *ctx, const char *id, bool write, int code);
+	void *io_ctx;
+	struct virtio_env env; /* the machine's, since devconf_check() */
 };
 
 /* Frees all, and closes what is open. */

@@ -40,6 +40,14 @@ struct key {
 
 /* ---- the backend ---- */
 
+static void drive_stop(void *ctx, bool write, int code)
+{
+	const struct drive_backend *d = ctx;
+
+	if (d->conf->io_error)
+		d->conf->io_error(d->conf->io_ctx, d->base.id, write, code);
+}
+
 /* Opened once; what is in the options is used up. */
 static int drive_open(struct backend *base, struct err *e)
 {
@@ -50,6 +58,8 @@ static int drive_open(struct backend *base, struct err *e)
 	d->drive.block = block_open(&d->options, e);
 	if (!d->drive.block)
 		return e->code;
+	d->drive.stop = drive_stop;
+	d->drive.ctx = d;
 	base->object = &d->drive;
 	return 0;
 }

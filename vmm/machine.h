@@ -28,7 +28,6 @@ struct control;
 struct evloop;
 struct evloop_watch;
 struct fwcfg;
-struct hotplug;
 struct pcitestdev;
 struct hv;
 struct stop;
@@ -43,7 +42,6 @@ struct machine_host {
 	struct console *debugcon; /* NULL: none */
 	struct stop *stop;
 	struct control *control;
-	struct hotplug *hotplug;   /* NULL: nothing comes or goes */
 	const struct cpu_def *cpu; /* every processor's */
 	const struct fwdata *fw;   /* NULL: no -fw_cfg */
 };

@@ -21,7 +21,7 @@
 #include "vmm/accel.h"
 #include "vmm/run/chardev.h"
 #include "vmm/run/control.h"
-#include "vmm/run/hotplug.h"
+#include "vmm/run/daemon.h"
 #include "vmm/machine.h"
 #include "vmm/qmp/monitor.h"
 #include "vmm/stop.h"
@@ -39,9 +39,10 @@ struct session {
 	struct chardevs chardevs;
 	struct monitors *monitors;
 	struct machine_host host;
-	struct hotplug hotplug;
 	struct fwdata fw;
 	int signals; /* signalfd */
+	int parent;  /* who waits until the guest runs, -1: nobody */
+	int pidfile; /* -1: none */
 };
 
 /* One line for the operator, with the guest's name when it has one. */
@@ -161,11 +162,12 @@ static int open_monitors(struct session *s, struct err *e)
 		.debugcon = chardevs_find(&s->chardevs, c->debugcon),
 		.stop = &s->stop,
 		.control = &s->control,
-		.hotplug = &s->hotplug,
 		.cpu = &s->cpu,
 		.fw = &s->fw,
 	};
-	if (hotplug_init(&s->hotplug, &s->control, s->loop, e))
+	c->dev.io_error = control_io_error;
+	c->dev.io_ctx = &s->control;
+	if (control_watch(&s->control, s->loop, e))
 		return e->code;
 	s->monitors = monitors_open(&c->chars, &s->chardevs, &qmp, e);
 	return s->monitors ? 0 : e->code;
@@ -203,7 +205,7 @@ static void session_close(struct session *s)
 {
 	tty_restore(&main_tty);
 	monitors_close(s->monitors);
-	hotplug_exit(&s->hotplug);
+	control_unwatch(&s->control);
 	chardevs_close(&s->chardevs);
 	backends_close(&s->config->dev.backends);
 	fwdata_free(&s->fw);
@@ -211,6 +213,10 @@ static void session_close(struct session *s)
 	table_drop(&s->accel);
 	if (s->signals >= 0)
 		close(s->signals);
+	if (s->pidfile >= 0) {
+		unlink(s->config->pidfile);
+		close(s->pidfile);
+	}
 	hv_close(&s->hv);
 }
 
@@ -227,9 +233,15 @@ static int session_run(struct session *s, struct err *e)
 {
 	int ret;
 
+	if (s->config->pidfile) {
+		s->pidfile = pidfile_create(s->config->pidfile, e);
+		if (s->pidfile < 0)
+			return s->pidfile;
+	}
 	chardevs_wait(&s->chardevs, &s->stop);
 	if (stop_asked(&s->stop))
 		return 0;
+	s->control.parent = s->parent;
 	do {
 		ret = machine_run(&s->host, e);
 	} while (!ret && reboots(s));
@@ -257,12 +269,14 @@ static int exit_status(const struct session *s)
 	}
 }
 
-int vmm_main(struct config *config)
+static int session(struct config *config, int parent)
 {
 	struct session s = {
 		.config = config,
 		.hv = {.fd = -1},
 		.signals = -1,
+		.parent = parent,
+		.pidfile = -1,
 	};
 	struct err e = {0};
 	int ret;
@@ -282,4 +296,19 @@ int vmm_main(struct config *config)
 	control_destroy(&s.control);
 	stop_destroy(&s.stop);
 	return ret;
+}
+
+int vmm_main(struct config *config)
+{
+	struct err e = {0};
+	int parent = -1, status, ret;
+
+	ret = config->daemonize ? daemon_split(&parent, &status, &e) : 0;
+	if (ret > 0)
+		return status;
+	if (ret < 0) {
+		say(config, "%s", e.msg);
+		return EXITCODE_START;
+	}
+	return session(config, parent);
 }

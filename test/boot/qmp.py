@@ -499,6 +499,42 @@ def held(opts, folder):
         process.wait()
 
 
+def left_alone(opts, folder):
+    """-daemonize comes back once the guest runs; socat is client enough."""
+    qmp, pid = os.path.join(folder, "qmp"), os.path.join(folder, "pid")
+    argv = [opts.lodge, "run", "-accel", "lodge", "-m", "128", "-daemonize",
+            "-pidfile", pid, "-uuid", "12345678-1234-1234-1234-123456789ABC",
+            "-action", "panic=none",
+            "-kernel", guest_file("--print-kernel", opts.kernel),
+            "-qmp", "unix:%s,server=on,wait=off" % qmp]
+    check("-daemonize fails", subprocess.run(argv, check=False).returncode
+          == 0)
+    with open(pid) as f:
+        number = int(f.read())
+    check("the pid file names nobody", os.path.exists("/proc/%d" % number))
+    again = subprocess.run(argv[:-1] + ["none"], stderr=subprocess.PIPE,
+                           text=True, check=False)
+    check("a second one took the pid file: " + again.stderr,
+          again.returncode and "another process has it" in again.stderr)
+    session = Qmp(qmp)
+    check("another UUID", session.ask("query-uuid") ==
+          {"UUID": "12345678-1234-1234-1234-123456789abc"})
+    session.socket.close()
+    if shutil.which("socat"):
+        talk = "".join('{"execute": "%s"}\n' % name for name in
+                       ("qmp_capabilities", "query-version", "quit"))
+        out = subprocess.run(["socat", "-t5", "-", "UNIX-CONNECT:" + qmp],
+                             input=talk, stdout=subprocess.PIPE, text=True,
+                             timeout=30, check=True).stdout
+        check("socat: " + out, out.count('"return"') == 3)
+    else:
+        Qmp(qmp).ask("quit")
+    deadline = time.monotonic() + 10
+    while os.path.exists(pid):
+        check("the pid file stays", time.monotonic() < deadline)
+        time.sleep(0.1)
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     ap.add_argument("--lodge", default=os.path.join(ROOT, "build", "lodge"))
@@ -508,7 +544,7 @@ def main():
     ap.add_argument("--timeout", type=int, default=120)
     opts = ap.parse_args()
     try:
-        for part in (session, held):
+        for part in (session, held, left_alone):
             with tempfile.TemporaryDirectory() as folder:
                 part(opts, folder)
     except Failed as e:

@@ -102,6 +102,9 @@ const struct qmp_type qmp_types[] = {
 };
 
 const struct qmp_event qmp_events[] = {
+	{"BLOCK_IO_ERROR",
+	 "device:str node-name?:str operation:str action:str nospace?:bool "
+	 "reason:str"},
 	{"DEVICE_DELETED", "device?:str path:str"},
 	{"GUEST_PANICKED", "action:str"},
 	{"POWERDOWN", ""},

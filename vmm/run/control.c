@@ -6,8 +6,15 @@
 
 #include <errno.h>
 #include <json-c/json.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
+#include "host/evloop.h"
 #include "vmm/machine.h"
+#include "vmm/qmp/json.h"
+#include "vmm/run/daemon.h"
 #include "vmm/run/hotplug.h"
 
 static const char *const names[RUN_STATES] = {
@@ -28,6 +35,8 @@ void control_init(struct control *c, const struct config_action *action,
 		.action = action,
 		.stop = stop,
 		.state = stopped ? RUN_PRELAUNCH : RUN_RUNNING,
+		.parent = -1,
+		.wake = -1,
 	};
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_mutex_lock(&c->lock);
@@ -56,14 +65,16 @@ static void event_of(struct control *c, const char *name,
 	bool guest;
 
 	cause = stop_cause(reason, &guest);
-	json_object_object_add(data, "guest", json_object_new_boolean(guest));
-	json_object_object_add(data, "reason", json_object_new_string(cause));
+	json_put_bool(data, "guest", guest);
+	json_put_str(data, "reason", cause);
 	control_event(c, name, data);
 }
 
 void control_begin(struct control *c, struct machine *m)
 {
 	c->machine = m;
+	daemon_ready(c->parent);
+	c->parent = -1;
 	if (c->reset != STOP_NONE)
 		event_of(c, "RESET", c->reset);
 	c->reset = STOP_NONE;
@@ -111,15 +122,20 @@ static bool hold(struct control *c, enum stop_reason reason,
 	return true;
 }
 
-static void tell_panic(struct control *c)
+static void tell_panic(struct control *c, const char *action)
 {
-	bool pauses = c->action->panic == PANIC_PAUSE;
 	struct json_object *data = json_object_new_object();
 
-	json_object_object_add(
-		data, "action",
-		json_object_new_string(pauses ? "pause" : "poweroff"));
+	json_put_str(data, "action", action);
 	control_event(c, "GUEST_PANICKED", data);
+}
+
+bool control_ignores_panic(struct control *c)
+{
+	if (c->action->panic != PANIC_NONE)
+		return false;
+	tell_panic(c, "run");
+	return true;
 }
 
 /* A new machine runs if this one did. */
@@ -139,7 +155,7 @@ bool control_settle(struct control *c, enum stop_reason reason)
 	pthread_mutex_lock(&c->lock);
 	machine_park(c->machine);
 	if (reason == STOP_PANIC) {
-		tell_panic(c);
+		tell_panic(c, a->panic == PANIC_PAUSE ? "pause" : "poweroff");
 		if (a->panic == PANIC_PAUSE)
 			return hold(c, reason, RUN_PANICKED);
 	}
@@ -157,4 +173,63 @@ void control_end(struct control *c)
 {
 	c->machine = NULL;
 	pthread_mutex_unlock(&c->lock);
+}
+
+/* ---- notes ---- */
+
+static void on_wake(void *opaque, int revents)
+{
+	struct control *c = opaque;
+	unsigned notes;
+	uint64_t n;
+
+	if (read(c->wake, &n, sizeof(n)) < 0)
+		return;
+	pthread_mutex_lock(&c->lock);
+	notes = __atomic_exchange_n(&c->notes, 0, __ATOMIC_SEQ_CST);
+	if (c->machine && notes & NOTE_EJECTED)
+		hotplug_forget(c->machine);
+	if (c->machine && notes & NOTE_IO_ERROR)
+		control_stop(c, RUN_IO_ERROR);
+	pthread_mutex_unlock(&c->lock);
+}
+
+int control_watch(struct control *c, struct evloop *loop, struct err *e)
+{
+	c->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (c->wake >= 0)
+		c->watch = evloop_add(loop, c->wake, POLLIN, on_wake, c);
+	return c->watch ? 0 : err_set(e, -ENOMEM, "cannot take notes");
+}
+
+void control_unwatch(struct control *c)
+{
+	evloop_remove(c->watch);
+	c->watch = NULL;
+	if (c->wake >= 0)
+		close(c->wake);
+	c->wake = -1;
+}
+
+void control_note(struct control *c, enum control_note note)
+{
+	uint64_t one = 1;
+
+	__atomic_fetch_or(&c->notes, note, __ATOMIC_SEQ_CST);
+	while (write(c->wake, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
+
+void control_io_error(void *ctx, const char *id, bool write, int code)
+{
+	struct json_object *data = json_object_new_object();
+
+	json_put_str(data, "device", id);
+	json_put_str(data, "node-name", id);
+	json_put_str(data, "operation", write ? "write" : "read");
+	json_put_str(data, "action", "stop");
+	json_put_bool(data, "nospace", code == -ENOSPC);
+	json_put_str(data, "reason", strerror(code < 0 ? -code : code));
+	control_event(ctx, "BLOCK_IO_ERROR", data);
+	control_note(ctx, NOTE_IO_ERROR);
 }

@@ -18,6 +18,8 @@
 #include "vmm/stop.h"
 
 struct config;
+struct evloop;
+struct evloop_watch;
 struct json_object;
 struct machine;
 struct machine_host;
@@ -41,6 +43,9 @@ struct config_action {
 	unsigned panic;          /* enum panic_action */
 };
 
+/* What any thread may note, to be dealt with under the lock later. */
+enum control_note { NOTE_EJECTED = BIT(0), NOTE_IO_ERROR = BIT(1) };
+
 struct control {
 	pthread_mutex_t lock;
 	struct machine *machine; /* NULL: over */
@@ -49,6 +54,10 @@ struct control {
 	/* ---- set up once ---- */
 	const struct config_action *action;
 	struct stop *stop;
+	int parent;     /* for daemon_ready() once a machine began, or -1 */
+	int wake;       /* eventfd: there are notes */
+	unsigned notes; /* atomic: bits of enum control_note */
+	struct evloop_watch *watch;
 	/* Takes @data over; any thread, any lock held. */
 	void (*event)(void *ctx, const char *name, struct json_object *data);
 	void *ctx;
@@ -58,6 +67,16 @@ struct control {
 void control_init(struct control *c, const struct config_action *action,
 		  struct stop *stop, bool stopped);
 void control_destroy(struct control *c);
+
+/* Have notes seen to on @loop; no lock held. 0 or -errno. */
+int control_watch(struct control *c, struct evloop *loop,
+		  struct err *e) __must_check;
+/* Before the loop ends; harmless without control_watch(). */
+void control_unwatch(struct control *c);
+/* Any thread, any lock held. */
+void control_note(struct control *c, enum control_note note);
+/* The drive @id failed, which is to stop the machine; the same. */
+void control_io_error(void *ctx, const char *id, bool write, int code);
 
 /*
  * ---- the thread that makes machines ----
@@ -81,6 +100,9 @@ void control_stop(struct control *c, enum run_state state);
 int control_cont(struct control *c, struct err *e);
 void control_power_button(struct control *c);
 const char *control_state_name(enum run_state state);
+
+/* Whether a panic is only told of, which it then is; any thread. */
+bool control_ignores_panic(struct control *c);
 
 /* Tell the monitors; any thread, any lock held. @data may be NULL. */
 void control_event(struct control *c, const char *name,

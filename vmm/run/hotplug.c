@@ -7,13 +7,9 @@
 #include "vmm/run/hotplug.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
-#include "host/evloop.h"
 #include "lib/check.h"
 #include "vmm/machine.h"
 #include "vmm/qmp/json.h"
@@ -62,7 +58,7 @@ static void forget(struct machine *m, struct devconf_device *d)
 }
 
 /* Parts first: they go with what they are parts of. */
-static void forget_unplugged(struct machine *m)
+void hotplug_forget(struct machine *m)
 {
 	struct devconf_device *d, *next;
 	unsigned parts;
@@ -75,36 +71,6 @@ static void forget_unplugged(struct machine *m)
 				forget(m, d);
 		}
 	pthread_mutex_unlock(&m->lock);
-}
-
-static void on_wake(void *opaque, int revents)
-{
-	struct hotplug *h = opaque;
-	uint64_t n;
-
-	if (read(h->wake, &n, sizeof(n)) < 0)
-		return;
-	pthread_mutex_lock(&h->control->lock);
-	if (h->control->machine)
-		forget_unplugged(h->control->machine);
-	pthread_mutex_unlock(&h->control->lock);
-}
-
-int hotplug_init(struct hotplug *h, struct control *control,
-		 struct evloop *loop, struct err *e)
-{
-	h->control = control;
-	h->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (h->wake >= 0)
-		h->watch = evloop_add(loop, h->wake, POLLIN, on_wake, h);
-	return h->watch ? 0 : err_set(e, -ENOMEM, "cannot watch for devices");
-}
-
-void hotplug_exit(struct hotplug *h)
-{
-	evloop_remove(h->watch);
-	if (h->control && h->wake >= 0)
-		close(h->wake);
 }
 
 /* Lock of the machine held. */
@@ -122,12 +88,8 @@ static void unplug_slot(struct machine *m, unsigned slot)
 
 void hotplug_eject(struct machine *m, unsigned slot)
 {
-	uint64_t one = 1;
-
 	unplug_slot(m, slot);
-	while (write(m->host->hotplug->wake, &one, sizeof(one)) < 0 &&
-	       errno == EINTR)
-		;
+	control_note(m->host->control, NOTE_EJECTED);
 }
 
 static void tell_guest(struct machine *m)
@@ -202,7 +164,7 @@ int hotplug_remove(struct machine *m, struct devconf_device *d, struct err *e)
 		ret = ask(m, d, e);
 	pthread_mutex_unlock(&m->lock);
 	if (part)
-		forget_unplugged(m);
+		hotplug_forget(m);
 	return ret;
 }
 
@@ -210,12 +172,10 @@ void hotplug_settle(struct machine *m)
 {
 	unsigned slot;
 
-	if (!m->host->hotplug)
-		return;
 	pthread_mutex_lock(&m->lock);
 	for (slot = 1; slot < PCI_SLOTS; slot++)
 		if (m->pcihp.down & BIT(slot))
 			unplug_slot(m, slot);
 	pthread_mutex_unlock(&m->lock);
-	forget_unplugged(m);
+	hotplug_forget(m);
 }

@@ -3,32 +3,21 @@
  * Devices that come and go while a machine runs. A device is plugged in at
  * once and the guest told; it is taken out when the guest has let go of its
  * slot, or with the next reset. The control's lock is held in all of these
- * but where it says otherwise.
+ * but hotplug_eject().
  */
 #ifndef VMM_RUN_HOTPLUG_H
 #define VMM_RUN_HOTPLUG_H
 
 #include "lib/err.h"
 
-struct control;
 struct devconf_device;
-struct evloop;
-struct evloop_watch;
 struct machine;
-
-struct hotplug {
-	struct control *control;
-	int wake; /* eventfd: a guest let go of something */
-	struct evloop_watch *watch;
-};
-
-/* No lock held. 0 or -errno; hotplug_exit() in any case. */
-int hotplug_init(struct hotplug *h, struct control *control,
-		 struct evloop *loop, struct err *e) __must_check;
-void hotplug_exit(struct hotplug *h);
 
 /* The guest emptied @slot; with the machine's lock only. */
 void hotplug_eject(struct machine *m, unsigned slot);
+
+/* Forget what was ejected, and tell the monitors. */
+void hotplug_forget(struct machine *m);
 
 /* Plug in @d, which is the list's from then on, or freed on failure. */
 int hotplug_add(struct machine *m, struct devconf_device *d,

@@ -10,6 +10,7 @@
 #include "vmm/hv.h"
 #include "vmm/machine.h"
 #include "vmm/stop.h"
+#include "vmm/virtio.h"
 
 #define KICK_MS  10
 #define PATIENCE 100 /* kicks before a blocked console gives up */
@@ -88,12 +89,23 @@ static void set_clock(struct machine *m)
 	tell_guests(m);
 }
 
+/* What they were stopped for is tried again. */
+static void resume_devices(struct machine *m)
+{
+	const struct devconf_device *d;
+
+	for (d = m->dev->devices; d; d = d->next)
+		if (virtio_device(d))
+			virtio_resume(virtio_device(d));
+}
+
 void machine_resume(struct machine *m)
 {
 	if (m->paused) {
 		m->paused = false;
 		set_clock(m);
 		board_thaw(m);
+		resume_devices(m);
 	}
 	gate_open(&m->gate);
 }

@@ -77,6 +77,8 @@ int main(int argc, char **argv)
 		return check_feature(argv[2], argv[3], argv[4]);
 	if (argc == 5 && !strcmp(argv[1], "send"))
 		return check_send(argv[2], argv[3], argv[4]);
+	if (argc == 3 && !strcmp(argv[1], "code"))
+		return check_code(argv[2]);
 	if (argc == 4 && !strcmp(argv[1], "receive"))
 		return check_receive(argv[2], argv[3]);
 	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)

@@ -32,7 +32,8 @@ int cpu_count(void);
 		return 1;                                       \
 	} while (0)
 
-/* Not checks by name: bytes of a file to a TCP port, and the reverse. */
+/* Not checks by name: code off a disk; a file to a TCP port and back. */
+int check_code(const char *path);
 int check_receive(const char *port, const char *path);
 int check_feature(const char *name, const char *feature, const char *set);
 int check_send(const char *address, const char *port, const char *path);

@@ -406,7 +406,9 @@ void block_insert(struct engine *engine, struct block *b)
 
 void page_revalidate(struct engine *engine, struct codepage *p)
 {
-	for (unsigned int i = 0; i < 64 && p->granules; i++) {
+	for (uint64_t left = p->granules; left; left &= left - 1) {
+		unsigned int i = __builtin_ctzll(left);
+
 		if (!(p->granules & BIT64(i)) ||
 		    !memcmp(p->copy + i * 64, p->hva + i * 64, 64))
 			continue;

@@ -736,7 +736,9 @@ bool slow_needs_vectors(const struct cpu *cpu)
 
 	if (s->phase == PHASE_WRITE || s->phase == PHASE_DRAIN)
 		return false;
-	return s->phase == PHASE_EXEC || !(s->string || s->bc->general);
+	if (s->phase == PHASE_EXEC || !s->bc)
+		return true;
+	return !s->string && !s->bc->general;
 }
 
 const struct insn_call *slow_resume(struct cpu *cpu)

@@ -264,7 +264,7 @@ bool lapic_local_irq(struct lapic *l, unsigned lvt)
 	if (!hw_enabled(l) || (v & LVT_MASKED))
 		return false;
 	/* The performance counter's entry closes itself. */
-	if (lvt == LAPIC_LVTPC)
+	if (lvt == LAPIC_LVTPC && !l->feat.pmi_unmasked)
 		reg_set(l, lvt, v | LVT_MASKED);
 	switch (delivery) {
 	case IRQ_FIXED:

@@ -91,6 +91,7 @@ struct lapic_features {
 	bool tsc_deadline;     /* CPUID.1:ECX[24] */
 	bool cmci;             /* MCG_CAP.CMCI_P: LVT CMCI exists */
 	bool directed_eoi;     /* version bit 24, SVR bit 12 */
+	bool pmi_unmasked;     /* AMD: a PMI leaves LVTPC's mask alone */
 	bool no_ff_broadcast;  /* device dest 0xff is no x2APIC broadcast */
 	bool lint0_extint;     /* BSP resets with LINT0 open for ExtINT */
 	uint8_t maxphyaddr;    /* bits of APIC_BASE, 0 = 36 */
@@ -169,7 +170,7 @@ void lapic_set_cr8(struct lapic *l, uint8_t cr8);
 
 /*
  * A local source fires through the LVT register at offset @lvt: LINT0,
- * LINT1, LVTPC (which masks itself), thermal, CMCI. True when it was
+ * LINT1, LVTPC (which masks itself, but AMD's), thermal, CMCI. True when it was
  * delivered, false when masked or disabled.
  */
 bool lapic_local_irq(struct lapic *l, unsigned lvt);

@@ -161,6 +161,10 @@ static void test_lint(void **state)
 	assert_true(lapic_local_irq(&f.l, LAPIC_LVTPC));
 	assert_int_equal(fake_get(&f, LAPIC_LVTPC), 0x10400);
 	assert_false(lapic_local_irq(&f.l, LAPIC_LVTPC));
+	f.l.feat.pmi_unmasked = true;
+	fake_put(&f, LAPIC_LVTPC, 0x400);
+	assert_true(lapic_local_irq(&f.l, LAPIC_LVTPC));
+	assert_int_equal(fake_get(&f, LAPIC_LVTPC), 0x400);
 	fake_put(&f, LAPIC_LVT0, 0x700);
 	assert_true(lapic_accepts_pic(&f.l));
 	/* Software disable masks all and they stay so. */

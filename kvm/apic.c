@@ -151,6 +151,7 @@ void apic_update_features(struct vcpu *vcpu)
 		.x2apic = ecx & CPUID1_X2APIC,
 		.tsc_deadline = ecx & CPUID1_TSC_DEADLINE,
 		.cmci = vcpu->mcg_cap & MCG_CMCI_P,
+		.pmi_unmasked = vcpu->cpu->vendor_amd,
 		.no_ff_broadcast = vcpu->vm->x2apic_no_bcast,
 		.lint0_extint = !(vcpu->vm->disabled_quirks &
 				  KVM_X86_QUIRK_LINT0_REENABLED),

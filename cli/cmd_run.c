@@ -31,6 +31,14 @@ static int set_initrd(struct config *c, const char *arg, struct err *e)
 	return 0;
 }
 
+static int set_root(struct config *c, const char *arg, struct err *e)
+{
+	if (!arg[0])
+		return err_set(e, -EINVAL, "no directory given");
+	c->root_path = arg;
+	return 0;
+}
+
 static int set_append(struct config *c, const char *arg, struct err *e)
 {
 	c->append = arg;
@@ -160,6 +168,10 @@ static const struct option options[] = {
 	 "with a Multiboot header",
 	 set_kernel},
 	{"initrd", "FILE", "initial RAM disk", set_initrd},
+	{"root", "DIR",
+	 "run the command after -- in a guest whose root file system is DIR\n"
+	 "of this host (/), which nothing changes; its exit status is ours",
+	 set_root},
 	{"append", "TEXT", "kernel command line", set_append},
 	{"m", "SIZE",
 	 "memory: MiB, or a number with K, M, G, T; also size=SIZE (128M)",
@@ -306,7 +318,8 @@ static void print_help(void)
 	char left[32];
 	size_t i;
 
-	puts("usage: lodge run -kernel FILE [OPTION]...\n\n"
+	puts("usage: lodge run -kernel FILE [OPTION]...\n"
+	     "       lodge run --root / [OPTION]... -- COMMAND [ARG]...\n\n"
 	     "Options take one dash or two; defaults are in parentheses.\n");
 	for (o = options; o < options + ARRAY_SIZE(options); o++) {
 		snprintf(left, sizeof(left), "-%s %s", o->name,
@@ -358,6 +371,10 @@ static int parse(struct config *c, int argc, char **argv, bool *done)
 	*done = true;
 	for (i = 0; i < argc; i++) {
 		name = argv[i];
+		if (!strcmp(name, "--")) {
+			c->command = argv + i + 1;
+			break;
+		}
 		if (wants_help(name)) {
 			print_help();
 			return EXITCODE_OK;
@@ -379,6 +396,8 @@ static int parse(struct config *c, int argc, char **argv, bool *done)
 			return EXITCODE_USAGE;
 		}
 	}
+	if (c->command && !c->root_path)
+		return usage("'--' and a command go with --root%s%s", "", "");
 	if (config_check(c, &e))
 		return usage("%s%s", e.msg, "");
 	*done = false;

@@ -29,8 +29,8 @@ enum prop_type {
 enum prop_link_kind {
 	LINK_DRIVE,   /* struct drive */
 	LINK_NET,     /* struct net */
-	LINK_CHARDEV, /* struct chardev */
-	LINK_FS,      /* struct fsdir */
+	LINK_CHARDEV, /* struct port_end */
+	LINK_FS,      /* struct p9_export */
 	LINK_ENTROPY, /* struct entropy */
 };
 

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "lib/keyval.h"
+#include "vmm/root/root.h"
 
 #define MIB           (1ULL << 20)
 #define RAM_MIN       (2 * MIB)
@@ -37,6 +38,8 @@ void config_init(struct config *c)
 void config_exit(struct config *c)
 {
 	devconf_exit(&c->dev);
+	root_free(c->root);
+	c->root = NULL;
 }
 
 int config_memory(struct config *c, const char *arg, struct err *e)
@@ -65,6 +68,7 @@ int config_memory(struct config *c, const char *arg, struct err *e)
 	if (!size)
 		return err_set(e, -EINVAL, "no size given");
 	c->ram_size = ALIGN_UP(size, (uint64_t)4096);
+	c->ram_given = true;
 	return 0;
 }
 
@@ -523,6 +527,8 @@ int config_check(struct config *c, struct err *e)
 {
 	const struct virtio_env env = {c->cpu.cpu.machine.version, c->pci};
 
+	if (c->root_path && root_configure(c, e))
+		return e->code;
 	if (!c->kernel)
 		return err_set(e, -EINVAL, "-kernel is required");
 	if (c->initrd && !c->initrd[0])

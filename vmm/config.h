@@ -19,6 +19,22 @@
 
 enum config_accel { ACCEL_AUTO, ACCEL_LODGE, ACCEL_KVM };
 
+enum config_char {
+	CHAR_MON_STDIO, /* raw terminal with Ctrl-A commands */
+	CHAR_STDIO,     /* raw terminal, but Ctrl-C interrupts */
+	CHAR_NULL,
+	CHAR_FILE,
+	CHAR_NONE, /* no such port */
+};
+
+/* Where a character port leads. */
+struct config_chardev {
+	enum config_char kind;
+	const char *path; /* CHAR_FILE: points into argv */
+};
+
+struct root;
+
 struct config {
 	const char *name; /* may be NULL */
 	char uuid[37];
@@ -26,7 +42,8 @@ struct config {
 	const char *initrd; /* may be NULL */
 	const char *append; /* may be NULL */
 	uint64_t ram_size;  /* bytes, a multiple of 4 KiB */
-	bool prealloc;      /* have all of it before the guest starts */
+	bool ram_given;
+	bool prealloc; /* have all of it before the guest starts */
 	const struct progress *progress; /* of that; may be NULL */
 	struct request cpu; /* the processors, and the machine's type */
 	enum config_accel accel;
@@ -53,6 +70,9 @@ struct config {
 	char debugcon[CHARCONF_NAME];
 	uint16_t debugcon_port;
 	struct devconf dev;
+	const char *root_path; /* --root; NULL: without */
+	char *const *command;  /* what it runs */
+	struct root *root;     /* since config_check() */
 	struct fwconf fw;
 };
 

@@ -24,6 +24,7 @@
 #include "vmm/run/daemon.h"
 #include "vmm/machine.h"
 #include "vmm/qmp/monitor.h"
+#include "vmm/root/root.h"
 #include "vmm/stop.h"
 
 static struct tty main_tty;
@@ -90,14 +91,15 @@ static void on_signal(void *opaque, int revents)
 		return;
 	if (info.ssi_signo == SIGCONT)
 		tty_resume(&main_tty);
-	else
+	else if (!root_signal(s->config->root, (int)info.ssi_signo) &&
+		 info.ssi_signo != SIGWINCH)
 		stop_request(&s->stop, STOP_SIGNAL, (int)info.ssi_signo);
 }
 
 /* Signals that end the session, but those it was started to ignore. */
 static int catch_signals(struct session *s, struct err *e)
 {
-	static const int ours[] = {SIGINT, SIGTERM, SIGHUP, SIGCONT};
+	static const int ours[] = {SIGINT, SIGTERM, SIGHUP, SIGCONT, SIGWINCH};
 	struct sigaction old;
 	sigset_t set;
 	size_t i;
@@ -197,12 +199,15 @@ static int session_open(struct session *s, struct err *e)
 	if (!ret)
 		ret = backends_open(&s->config->dev.backends, e);
 	if (!ret)
+		ret = root_start(c->root, &s->stop, &main_tty, e);
+	if (!ret)
 		ret = fwdata_read(&s->fw, &c->fw, e);
 	return ret ? ret : open_monitors(s, e);
 }
 
 static void session_close(struct session *s)
 {
+	root_stop(s->config->root);
 	tty_restore(&main_tty);
 	monitors_close(s->monitors);
 	control_unwatch(&s->control);
@@ -248,11 +253,29 @@ static int session_run(struct session *s, struct err *e)
 	return ret;
 }
 
+/* The command's, or what kept it from ending. */
+static int root_status(const struct session *s)
+{
+	const char *why = root_complaint(s->config->root);
+
+	if (s->stop.reason == STOP_COMMAND && !why[0])
+		return s->stop.code;
+	if (why[0])
+		say(s->config, "the guest did not come to the command: %s",
+		    why);
+	else
+		say(s->config, "the guest ended before the command did; "
+			       "-serial stdio shows what it says");
+	return ROOT_FAILED;
+}
+
 /* Nobody else is running any more. */
 static int exit_status(const struct session *s)
 {
 	const struct stop *stop = &s->stop;
 
+	if (s->config->root && stop->reason != STOP_SIGNAL)
+		return root_status(s);
 	switch (stop->reason) {
 	case STOP_DEBUG_EXIT: return stop->code & 0xff;
 	case STOP_SIGNAL: return EXITCODE_SIGNAL + stop->code;

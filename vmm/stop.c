@@ -33,6 +33,7 @@ static const struct {
 	[STOP_TRIPLE_FAULT] = {"guest-reset", GUEST | RESETS},
 	[STOP_PANIC] = {"guest-panic", GUEST},
 	[STOP_DEBUG_EXIT] = {"guest-shutdown", GUEST},
+	[STOP_COMMAND] = {"guest-shutdown", GUEST},
 	[STOP_QUIT] = {"host-ui", LEAVES},
 	[STOP_HOST_QUIT] = {"host-qmp-quit", LEAVES},
 	[STOP_SIGNAL] = {"host-signal", LEAVES},

@@ -19,6 +19,7 @@ enum stop_reason {
 	STOP_TRIPLE_FAULT,
 	STOP_PANIC,
 	STOP_DEBUG_EXIT, /* code: the exit status */
+	STOP_COMMAND,    /* code: the exit status of --root's command */
 	STOP_QUIT,       /* Ctrl-A x */
 	STOP_HOST_QUIT,  /* a monitor's command */
 	STOP_SIGNAL,     /* code: the signal's number */

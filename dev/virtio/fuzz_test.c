@@ -110,6 +110,7 @@ static const struct port_end_ops end_ops = {end_attach, end_room, end_write,
 struct host {
 	char folder[32];
 	char disk[48];
+	char socket[48];
 	struct drive drive;
 	struct net net;
 	struct p9_export *fs;
@@ -130,6 +131,7 @@ static void open_host(struct host *h)
 	memset(&h->net.can, 1, sizeof(h->net.can));
 	assert_non_null(mkdtemp(h->folder));
 	snprintf(h->disk, sizeof(h->disk), "%s/disk", h->folder);
+	snprintf(h->socket, sizeof(h->socket), "%s/socket", h->folder);
 	f = fopen(h->disk, "w");
 	assert_non_null(f);
 	assert_int_equal(ftruncate(fileno(f), 1 << 20), 0);
@@ -164,7 +166,9 @@ static void *object_for(struct host *h, enum prop_link_kind kind)
 
 static struct virtio_conf *new_conf(struct host *h, const struct virtio_type *t)
 {
-	static const char *const texts[][2] = {
+	const char *const texts[][2] = {
+		{"guest-cid", "3"},
+		{"uds_path", h->socket},
 		{"mount_tag", "tag"},
 		{"free-page-reporting", "on"},
 		{"packed", "on"},

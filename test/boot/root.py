@@ -2,17 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs commands by `lodge run --root /`: their words, input, outputs, working
 directory, exit status and signals are as if they ran here, and what they
-write is gone afterwards. Once as an ordinary user, when we are root.
+write is gone afterwards. Once as an ordinary user, when we are root; and with
+devices whose drivers the command loads.
 """
 import argparse
 import hashlib
 import os
 import pwd
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 from boot import ROOT, SKIP, Failed, Skipped, guest_file
 
@@ -32,9 +36,9 @@ exit 42
 """
 
 
-def start(opts, words, **more):
+def start(opts, words, options=(), **more):
     argv = [opts.lodge, "run", "-accel", "lodge", "--root", "/", "-kernel",
-            opts.kernel, "--"] + words
+            opts.kernel, *options, "--"] + words
     return subprocess.Popen(argv, stdin=subprocess.PIPE,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                             **more)
@@ -96,8 +100,101 @@ def test_user(opts, folder):
     expect("status", proc.returncode, 127)
 
 
+VSOCK = """
+import socket
+s = socket.socket(socket.AF_VSOCK)
+s.connect((2, 52))
+s.sendall(b"from the guest" * 100000)
+s.shutdown(socket.SHUT_WR)
+print(sum(len(x) for x in iter(lambda: s.recv(65536), b"")))
+t = socket.socket(socket.AF_VSOCK)
+t.bind((socket.VMADDR_CID_ANY, 1234))
+t.listen()
+print("listening", flush=True)
+c = t.accept()[0]
+while True:
+    data = c.recv(65536)
+    if not data:
+        break
+    c.sendall(data)
+"""
+
+
+def load(opts, *names):
+    """A shell's words that load drivers the first program does not."""
+    folder = os.path.join(os.path.dirname(opts.kernel), "modules")
+    # finit_module(2), as not every host has insmod.
+    return "python3 -c 'import ctypes, os, sys; sys.exit(any(" \
+        "ctypes.CDLL(None).syscall(313, os.open(f, 0), b\"\", 0) " \
+        "for f in sys.argv[1:]))' " + \
+        " ".join("%s/%s.ko" % (folder, n) for n in names)
+
+
+def read_all(s):
+    return b"".join(iter(lambda: s.recv(65536), b""))
+
+
+def test_vsock(opts, folder):
+    """A megabyte each way, from either side, and both halves' ends."""
+    path = os.path.join(folder, "vsock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path + "_52")
+        listener.listen()
+        listener.settimeout(WAIT)
+        proc = start(opts, ["sh", "-c", load(
+            opts, "vsock", "vmw_vsock_virtio_transport_common",
+            "vmw_vsock_virtio_transport") + " && exec python3 -c '%s'" %
+            VSOCK], options=["-device", "virtio-vsock-pci,guest-cid=3,"
+                             "uds_path=" + path])
+        conn = listener.accept()[0]
+        conn.settimeout(WAIT)
+        expect("from the guest", read_all(conn), b"from the guest" * 100000)
+        conn.sendall(b"x" * 1000000)
+        conn.close()
+    expect("to the guest", proc.stdout.readline(), b"1000000\n")
+    expect("listening", proc.stdout.readline(), b"listening\n")
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(WAIT)
+        s.connect(path)
+        s.sendall(b"CONNECT 1234\n")
+        first = s.recv(64)
+        if not first.startswith(b"OK "):
+            raise Failed("the answer is %r" % first)
+        data = os.urandom(100000)
+        s.sendall(data)
+        s.shutdown(socket.SHUT_WR)
+        expect("echo", read_all(s), data)
+    expect("status", (proc.wait(WAIT), proc.stderr.read()), (0, b""))
+
+
+def rss_mib(pid):
+    with open("/proc/%d/status" % pid, encoding="ascii") as f:
+        return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1]) // 1024
+
+
+def test_balloon(opts, folder):
+    """What the guest frees is free here."""
+    proc = start(opts, ["sh", "-c", load(opts, "virtio_balloon") +
+                        " && python3 -c 'x = bytearray(400 << 20); "
+                        "x[::4096] = bytes(len(x[::4096])); "
+                        "print(len(x), flush=True)' && cat"],
+                 options=["-device",
+                          "virtio-balloon-pci,free-page-reporting=on"])
+    expect("allocated", proc.stdout.readline(), b"419430400\n")
+    most = rss_mib(proc.pid)
+    for _ in range(WAIT):
+        if rss_mib(proc.pid) < most - 300:
+            break
+        time.sleep(1)
+    print("  %d MiB, then %d" % (most, rss_mib(proc.pid)))
+    if rss_mib(proc.pid) >= most - 300:
+        raise Failed("nothing comes back")
+    proc.communicate(b"", WAIT)
+    expect("status", proc.returncode, 0)
+
+
 TESTS = {"streams": test_streams, "signal": test_signal, "pipe": test_pipe,
-         "user": test_user}
+         "user": test_user, "vsock": test_vsock, "balloon": test_balloon}
 
 
 def lend_kernel(folder):

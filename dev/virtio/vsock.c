@@ -1,0 +1,705 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sockets between guest and host. Document: Virtual I/O Device 1.4 "Socket
+ * Device" (5.10). On the host they are AF_UNIX, by Firecracker's convention:
+ * who connects to PATH and says "CONNECT PORT\n" is led to that port of the
+ * guest and reads "OK NUMBER\n"; a connection of the guest to port PORT of
+ * the host leads to the socket PATH_PORT. Left out: seqpacket sockets.
+ *
+ * All is done by one thread under dev.lock; no descriptor ever blocks.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "dev/virtio/type.h"
+#include "dev/virtio/worker.h"
+#include "host/evloop.h"
+
+#define F_STREAM   0
+#define QUEUE_SIZE 128
+#define CONNS      1024
+#define RESETS     64
+#define BUFFER     (256U << 10) /* bytes of the guest a connection holds */
+#define PIECE      (64U << 10)  /* bytes of a packet */
+#define HOST_CID   2
+#define FIRST_PORT (1U << 30) /* of the host's own connections */
+#define HELLO_MAX  32
+#define PATH_SIZE  96 /* with "_" and a port it still is a socket's */
+
+#define PCI_CLASS_COMM 0x078000
+
+enum { Q_RX, Q_TX, Q_EVENT, QUEUES };
+enum { TYPE_STREAM = 1 };
+enum {
+	OP_REQUEST = 1,
+	OP_RESPONSE,
+	OP_RST,
+	OP_SHUTDOWN,
+	OP_RW,
+	OP_CREDIT_UPDATE,
+	OP_CREDIT_REQUEST,
+	OPS,
+};
+#define SHUT_RECEIVE BIT(0)
+#define SHUT_SEND    BIT(1)
+
+struct header {
+	uint64_t src_cid, dst_cid;
+	uint32_t src_port, dst_port;
+	uint32_t len;
+	uint16_t type, op;
+	uint32_t flags;
+	uint32_t buf_alloc, fwd_cnt;
+} __attribute__((packed));
+
+_Static_assert(sizeof(struct header) == 44, "as the specification has it");
+
+enum conn_state {
+	CONN_HELLO, /* the host's program has not named a port yet */
+	CONN_ASKED, /* the guest has not answered */
+	CONN_OPEN,
+};
+
+struct conn {
+	struct conn *next;
+	int fd;
+	enum conn_state state;
+	uint32_t host_port, guest_port;
+	char hello[HELLO_MAX];
+	unsigned hello_len;
+	uint32_t news;  /* bits: operations to be sent */
+	uint32_t flags; /* of a shutdown to be sent */
+	uint32_t watched;
+	bool eof;    /* the host's program sends no more */
+	bool dead;   /* to be dropped */
+	bool closed; /* fd's way out is shut */
+	uint32_t peer_shut;
+	/* What the guest takes, and has taken; what we have sent. */
+	uint32_t peer_alloc, peer_fwd, sent;
+	/* What came for the host's program: written so far, and told of. */
+	uint32_t written, told;
+	size_t at, len; /* of out: a ring */
+	uint8_t out[BUFFER];
+};
+
+struct reset {
+	uint32_t host_port, guest_port;
+};
+
+struct vsock_conf {
+	struct virtio_conf base;
+	uint64_t cid;
+	char path[PATH_SIZE];
+};
+
+struct vsock {
+	struct virtio_device dev;
+	uint64_t cid;
+	char path[PATH_SIZE];
+	struct worker worker;
+	int listener;
+	int epoll;
+	/* ---- under dev.lock ---- */
+	struct conn *conns;
+	unsigned count;
+	uint32_t next_port;
+	bool starved; /* the guest has no buffer for us */
+	unsigned resets;
+	struct reset reset[RESETS];
+	uint8_t piece[PIECE];
+};
+
+/* ---- connections ---- */
+
+static struct conn *find_conn(struct vsock *v, uint32_t host, uint32_t guest)
+{
+	struct conn *c = v->conns;
+
+	while (c && (c->state == CONN_HELLO || c->dead ||
+		     c->host_port != host || c->guest_port != guest))
+		c = c->next;
+	return c;
+}
+
+/* Takes @fd; NULL: it is closed. */
+static struct conn *new_conn(struct vsock *v, int fd, enum conn_state state)
+{
+	struct epoll_event ev = {.events = EPOLLIN};
+	struct conn *c = v->count < CONNS ? malloc(sizeof(*c)) : NULL;
+
+	if (!c) {
+		close(fd);
+		return NULL;
+	}
+	memset(c, 0, offsetof(struct conn, out));
+	c->fd = fd;
+	c->state = state;
+	c->watched = EPOLLIN;
+	ev.data.ptr = c;
+	if (epoll_ctl(v->epoll, EPOLL_CTL_ADD, fd, &ev)) {
+		close(fd);
+		free(c);
+		return NULL;
+	}
+	c->next = v->conns;
+	v->conns = c;
+	v->count++;
+	return c;
+}
+
+static void drop_dead(struct vsock *v, bool all)
+{
+	struct conn **at = &v->conns, *c;
+
+	while ((c = *at)) {
+		if (!all && !c->dead) {
+			at = &c->next;
+			continue;
+		}
+		*at = c->next;
+		close(c->fd);
+		free(c);
+		v->count--;
+	}
+}
+
+static void queue_reset(struct vsock *v, uint32_t host, uint32_t guest)
+{
+	/* A driver that sends nonsense faster than it reads loses some. */
+	if (v->resets < RESETS)
+		v->reset[v->resets++] = (struct reset){host, guest};
+}
+
+/* The guest is told, then it is over. */
+static void reset_conn(struct vsock *v, struct conn *c)
+{
+	queue_reset(v, c->host_port, c->guest_port);
+	c->dead = true;
+}
+
+/* ---- to the guest ---- */
+
+static uint32_t credit(const struct conn *c)
+{
+	uint32_t flying = c->sent - c->peer_fwd;
+
+	return flying < c->peer_alloc ? c->peer_alloc - flying : 0;
+}
+
+/* NULL: there is no buffer; v->starved then. */
+static struct vq_elem *rx_buffer(struct vsock *v)
+{
+	struct vq *vq = &v->dev.vq[Q_RX];
+	struct vq_elem *e = vq_pop(vq);
+
+	if (e && e->in_len < sizeof(struct header)) {
+		virtio_break(&v->dev);
+		free(e);
+		e = NULL;
+	}
+	v->starved = !e;
+	return e;
+}
+
+static void put_packet(struct vsock *v, struct vq_elem *e, struct header *h,
+		       const uint8_t *data)
+{
+	const struct iovec *iov = e->iov + e->out_n;
+
+	h->src_cid = HOST_CID;
+	h->dst_cid = v->cid;
+	h->type = TYPE_STREAM;
+	iov_write(iov, e->in_n, 0, h, sizeof(*h));
+	iov_write(iov, e->in_n, sizeof(*h), data, h->len);
+	vq_push(&v->dev.vq[Q_RX], e, (uint32_t)sizeof(*h) + h->len);
+	free(e);
+}
+
+static struct header header_of(struct conn *c, uint16_t op)
+{
+	c->told = c->written;
+	return (struct header){
+		.src_port = c->host_port,
+		.dst_port = c->guest_port,
+		.op = op,
+		.flags = op == OP_SHUTDOWN ? c->flags : 0,
+		.buf_alloc = BUFFER,
+		.fwd_cnt = c->written,
+	};
+}
+
+static void send_resets(struct vsock *v)
+{
+	struct header h = {.op = OP_RST};
+	struct vq_elem *e;
+
+	while (v->resets && (e = rx_buffer(v))) {
+		v->resets--;
+		h.src_port = v->reset[v->resets].host_port;
+		h.dst_port = v->reset[v->resets].guest_port;
+		put_packet(v, e, &h, NULL);
+	}
+}
+
+static void send_news(struct vsock *v, struct conn *c)
+{
+	struct vq_elem *e;
+	struct header h;
+	uint16_t op;
+
+	for (op = 1; op < OPS && c->news; op++) {
+		if (!(c->news & BIT(op)))
+			continue;
+		e = rx_buffer(v);
+		if (!e)
+			return;
+		c->news &= ~BIT(op);
+		h = header_of(c, op);
+		put_packet(v, e, &h, NULL);
+	}
+}
+
+/* The host's program said its last word, or is gone. */
+static void end_of_input(struct conn *c, bool gone)
+{
+	c->eof = true;
+	c->flags |= SHUT_SEND | (gone ? SHUT_RECEIVE : 0);
+	c->news |= BIT(OP_SHUTDOWN);
+}
+
+/* One piece; false when there is none, or no way for it. */
+static bool send_piece(struct vsock *v, struct conn *c)
+{
+	size_t max = MIN(credit(c), PIECE);
+	struct vq_elem *e;
+	struct header h;
+	ssize_t n;
+
+	if (c->state != CONN_OPEN || c->eof || c->dead || !max)
+		return false;
+	e = rx_buffer(v);
+	if (!e)
+		return false;
+	max = MIN(max, e->in_len - sizeof(h));
+	n = max ? recv(c->fd, v->piece, max, 0) : -1;
+	if (n > 0) {
+		h = header_of(c, OP_RW);
+		h.len = (uint32_t)n;
+		c->sent += (uint32_t)n;
+		put_packet(v, e, &h, v->piece);
+		return true;
+	}
+	vq_unpop(&v->dev.vq[Q_RX], e);
+	if (!n)
+		end_of_input(c, false);
+	else if (errno != EAGAIN && errno != EINTR)
+		end_of_input(c, true);
+	return false;
+}
+
+/* ---- from the host's programs ---- */
+
+/* "CONNECT PORT\n", byte by byte: what follows is the guest's. */
+static void read_hello(struct vsock *v, struct conn *c)
+{
+	unsigned port;
+	char end;
+	ssize_t n;
+
+	while ((n = recv(c->fd, c->hello + c->hello_len, 1, 0)) == 1) {
+		if (c->hello[c->hello_len] == '\n')
+			break;
+		if (++c->hello_len == HELLO_MAX - 1) {
+			c->dead = true;
+			return;
+		}
+	}
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	c->hello[c->hello_len] = '\0';
+	if (n != 1 || sscanf(c->hello, "CONNECT %u%c", &port, &end) != 1) {
+		c->dead = true;
+		return;
+	}
+	do {
+		v->next_port = MAX(v->next_port + 1, FIRST_PORT);
+	} while (find_conn(v, v->next_port, port));
+	c->host_port = v->next_port;
+	c->guest_port = port;
+	c->state = CONN_ASKED;
+	c->news = BIT(OP_REQUEST);
+}
+
+static void accept_some(struct vsock *v)
+{
+	int fd;
+
+	while ((fd = accept4(v->listener, NULL, NULL,
+			     SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+		new_conn(v, fd, CONN_HELLO);
+}
+
+/* ---- from the guest ---- */
+
+static void write_out(struct vsock *v, struct conn *c)
+{
+	size_t part;
+	ssize_t n;
+
+	while (c->len && !c->dead) {
+		part = MIN(c->len, BUFFER - c->at);
+		n = send(c->fd, c->out + c->at, part, MSG_NOSIGNAL);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (n < 0) {
+			reset_conn(v, c);
+			return;
+		}
+		c->at = (c->at + (size_t)n) % BUFFER;
+		c->len -= (size_t)n;
+		c->written += (uint32_t)n;
+	}
+	/* Told soon enough, the guest never stops. */
+	if (c->written - c->told >= BUFFER / 4)
+		c->news |= BIT(OP_CREDIT_UPDATE);
+	if (c->peer_shut & SHUT_SEND && !c->closed) {
+		shutdown(c->fd, SHUT_WR);
+		c->closed = true;
+	}
+	if (c->peer_shut == (SHUT_SEND | SHUT_RECEIVE))
+		reset_conn(v, c);
+}
+
+/* @skip: what is before the data in @e. False: more than we had room for. */
+static bool take_data(struct conn *c, const struct vq_elem *e, size_t len)
+{
+	size_t skip = sizeof(struct header), at, part;
+
+	if (len > BUFFER - c->len)
+		return false;
+	while (len) {
+		at = (c->at + c->len) % BUFFER;
+		part = MIN(len, BUFFER - at);
+		iov_read(e->iov, e->out_n, skip, c->out + at, part);
+		c->len += part;
+		skip += part;
+		len -= part;
+	}
+	return true;
+}
+
+static bool connect_out(struct vsock *v, const struct header *h)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct conn *c;
+	int n;
+
+	if (fd < 0)
+		return false;
+	n = snprintf(sun.sun_path, sizeof(sun.sun_path), "%s_%u", v->path,
+		     h->dst_port);
+	if (n >= (int)sizeof(sun.sun_path) ||
+	    connect(fd, (struct sockaddr *)&sun, sizeof(sun))) {
+		close(fd);
+		return false;
+	}
+	c = new_conn(v, fd, CONN_OPEN);
+	if (!c)
+		return false;
+	c->host_port = h->dst_port;
+	c->guest_port = h->src_port;
+	c->peer_alloc = h->buf_alloc;
+	c->news = BIT(OP_RESPONSE);
+	return true;
+}
+
+static void answered(struct vsock *v, struct conn *c)
+{
+	char text[32];
+	int n = snprintf(text, sizeof(text), "OK %u\n", c->host_port);
+
+	if (c->state != CONN_ASKED ||
+	    send(c->fd, text, (size_t)n, MSG_NOSIGNAL) != n)
+		reset_conn(v, c);
+	else
+		c->state = CONN_OPEN;
+}
+
+static void obey(struct vsock *v, struct conn *c, const struct header *h,
+		 const struct vq_elem *e)
+{
+	c->peer_alloc = h->buf_alloc;
+	c->peer_fwd = h->fwd_cnt;
+	switch (h->op) {
+	case OP_RESPONSE: answered(v, c); break;
+	case OP_RST: c->dead = true; break;
+	case OP_SHUTDOWN:
+		c->peer_shut |= h->flags & (SHUT_SEND | SHUT_RECEIVE);
+		break;
+	case OP_RW:
+		if (c->state != CONN_OPEN || !take_data(c, e, h->len))
+			reset_conn(v, c);
+		break;
+	case OP_CREDIT_UPDATE: break;
+	case OP_CREDIT_REQUEST: c->news |= BIT(OP_CREDIT_UPDATE); break;
+	default: reset_conn(v, c);
+	}
+	if (!c->dead)
+		write_out(v, c);
+}
+
+static void take_packet(struct vsock *v, const struct vq_elem *e)
+{
+	struct header h;
+	struct conn *c;
+
+	if (iov_read(e->iov, e->out_n, 0, &h, sizeof(h)) != sizeof(h) ||
+	    h.len > e->out_len - sizeof(h)) {
+		virtio_break(&v->dev);
+		return;
+	}
+	if (h.src_cid != v->cid || h.dst_cid != HOST_CID)
+		return;
+	c = h.type == TYPE_STREAM ? find_conn(v, h.dst_port, h.src_port) : NULL;
+	if (c && h.op != OP_REQUEST)
+		obey(v, c, &h, e);
+	else if (c)
+		reset_conn(v, c);
+	else if (h.op == OP_RST)
+		;
+	else if (h.op != OP_REQUEST || h.type != TYPE_STREAM ||
+		 !connect_out(v, &h))
+		queue_reset(v, h.dst_port, h.src_port);
+}
+
+static void take_packets(struct vsock *v)
+{
+	struct vq *vq = &v->dev.vq[Q_TX];
+	struct vq_elem *e;
+
+	/* What cannot be answered is not heard. */
+	while (v->resets < RESETS && (e = vq_pop(vq))) {
+		take_packet(v, e);
+		vq_push(vq, e, 0);
+		free(e);
+	}
+	virtio_flush(&v->dev, Q_TX);
+}
+
+/* ---- the loop ---- */
+
+static void watch(struct vsock *v, struct conn *c)
+{
+	struct epoll_event ev = {.data.ptr = c};
+
+	if (c->state == CONN_HELLO ||
+	    (c->state == CONN_OPEN && !c->eof && !v->starved && credit(c)))
+		ev.events |= EPOLLIN;
+	if (c->len)
+		ev.events |= EPOLLOUT;
+	if (ev.events == c->watched)
+		return;
+	c->watched = ev.events;
+	/* Not watched for anything, a hangup would still wake us. */
+	if (!ev.events)
+		epoll_ctl(v->epoll, EPOLL_CTL_DEL, c->fd, &ev);
+	else if (epoll_ctl(v->epoll, EPOLL_CTL_MOD, c->fd, &ev))
+		epoll_ctl(v->epoll, EPOLL_CTL_ADD, c->fd, &ev);
+}
+
+static void serve(struct vsock *v, struct conn *c)
+{
+	if (c->state == CONN_HELLO)
+		read_hello(v, c);
+	if (c->state != CONN_HELLO && !c->dead)
+		write_out(v, c);
+	while (!c->dead && !v->starved && send_piece(v, c))
+		;
+	if (!c->dead && c->state != CONN_HELLO)
+		send_news(v, c);
+	watch(v, c);
+}
+
+static void vsock_run(void *opaque)
+{
+	struct vsock *v = opaque;
+	struct conn *c;
+
+	pthread_mutex_lock(&v->dev.lock);
+	if (virtio_running(&v->dev) && v->dev.vq[Q_RX].ready &&
+	    v->dev.vq[Q_TX].ready) {
+		v->starved = false;
+		accept_some(v);
+		take_packets(v);
+		for (c = v->conns; c; c = c->next)
+			serve(v, c);
+		send_resets(v);
+		drop_dead(v, false);
+		vq_want_kick(&v->dev.vq[Q_RX], true);
+		vq_want_kick(&v->dev.vq[Q_TX], true);
+		virtio_flush(&v->dev, Q_RX);
+		/* Again, when something came before kicks were wanted. */
+		if ((v->resets < RESETS && !vq_empty(&v->dev.vq[Q_TX])) ||
+		    (v->starved && !vq_empty(&v->dev.vq[Q_RX])))
+			worker_kick(&v->worker);
+	}
+	pthread_mutex_unlock(&v->dev.lock);
+}
+
+static void vsock_ready(void *opaque, int revents)
+{
+	struct vsock *v = opaque;
+	struct epoll_event ev;
+
+	vsock_run(v);
+	/* Nobody to serve them: let them wait without keeping us awake. */
+	pthread_mutex_lock(&v->dev.lock);
+	if (!virtio_running(&v->dev) && epoll_wait(v->epoll, &ev, 1, 0) > 0) {
+		accept_some(v);
+		drop_dead(v, true);
+	}
+	pthread_mutex_unlock(&v->dev.lock);
+}
+
+static void vsock_notify(struct virtio_device *dev, unsigned q)
+{
+	worker_kick(&((struct vsock *)dev)->worker);
+}
+
+static void vsock_config_read(struct virtio_device *dev, void *buf)
+{
+	memcpy(buf, &((struct vsock *)dev)->cid, 8);
+}
+
+static void vsock_reset(struct virtio_device *dev)
+{
+	struct vsock *v = (struct vsock *)dev;
+
+	drop_dead(v, true);
+	v->resets = 0;
+}
+
+static void vsock_destroy(struct virtio_device *dev)
+{
+	struct vsock *v = (struct vsock *)dev;
+
+	worker_stop(&v->worker);
+	drop_dead(v, true);
+	if (v->listener >= 0) {
+		close(v->listener);
+		unlink(v->path);
+	}
+	if (v->epoll >= 0)
+		close(v->epoll);
+}
+
+static const struct virtio_class vsock_class = {
+	.name = "virtio-vsock",
+	.id = VIRTIO_ID_VSOCK,
+	.pci_class = PCI_CLASS_COMM,
+	.notify = vsock_notify,
+	.config_read = vsock_config_read,
+	.reset = vsock_reset,
+	.destroy = vsock_destroy,
+};
+
+/* ---- its making ---- */
+
+static int vsock_check(struct virtio_conf *base, const struct virtio_env *env,
+		       struct err *e)
+{
+	const struct vsock_conf *c = (const struct vsock_conf *)base;
+
+	if (c->cid < 3)
+		return err_set(e, -EINVAL,
+			       "guest-cid= is missing, or not "
+			       "from 3 on");
+	if (!c->path[0])
+		return err_set(e, -EINVAL, "uds_path= is missing");
+	return 0;
+}
+
+static int listen_at(struct vsock *v, struct err *e)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	struct epoll_event ev = {.events = EPOLLIN};
+	struct stat st;
+
+	v->epoll = epoll_create1(EPOLL_CLOEXEC);
+	v->listener = socket(AF_UNIX,
+			     SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (v->epoll < 0 || v->listener < 0)
+		return err_set(e, -errno, "no descriptors are left");
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", v->path);
+	/* One that a run before left behind. */
+	if (!lstat(v->path, &st) && S_ISSOCK(st.st_mode))
+		unlink(v->path);
+	if (bind(v->listener, (struct sockaddr *)&sun, sizeof(sun)) ||
+	    listen(v->listener, 128)) {
+		err_set(e, -errno, "uds_path %s: %s", v->path, strerror(errno));
+		close(v->listener);
+		v->listener = -1;
+		return e->code;
+	}
+	if (epoll_ctl(v->epoll, EPOLL_CTL_ADD, v->listener, &ev))
+		return err_set(e, -errno, "cannot wait for connections");
+	return 0;
+}
+
+static struct virtio_device *vsock_create(const struct virtio_conf *base,
+					  const struct dma *dma, struct err *e)
+{
+	const struct vsock_conf *c = (const struct vsock_conf *)base;
+	struct vsock *v = calloc(1, sizeof(*v));
+
+	if (!v || virtio_init(&v->dev, &vsock_class, dma, QUEUES, QUEUE_SIZE)) {
+		free(v);
+		err_set(e, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	v->cid = c->cid;
+	strcpy(v->path, c->path);
+	v->listener = v->epoll = -1;
+	v->dev.config_size = 8;
+	v->dev.offered.w[0] = base->want.w[0] &
+			      (VIRTIO_COMMON_FEATURES | VIRTIO_EXTRA_FEATURES);
+	features_put(&v->dev.offered, F_STREAM, true);
+	virtio_settle(&v->dev);
+	if (!worker_start(&v->worker, vsock_run, v, e) && !listen_at(v, e) &&
+	    evloop_add(v->worker.loop, v->epoll, POLLIN, vsock_ready, v))
+		return &v->dev;
+	err_set(e, -ENOMEM, "cannot watch its sockets");
+	virtio_exit(&v->dev);
+	return NULL;
+}
+
+#define FIELD(f) offsetof(struct vsock_conf, f)
+
+static const struct prop vsock_props[] = {
+	{"guest-cid", PROP_NUMBER, FIELD(cid), 0, UINT32_MAX - 1, "0",
+	 "the guest's address, from 3 on"},
+	{"uds_path", PROP_TEXT, FIELD(path), 0, PATH_SIZE, "",
+	 "AF_UNIX socket for connections to the guest; PATH_PORT of it"},
+	{0},
+};
+
+const struct virtio_type virtio_vsock_types[] = {
+	{
+		.name = "virtio-vsock",
+		.instead = "vhost-vsock",
+		.conf_size = sizeof(struct vsock_conf),
+		.props = vsock_props,
+		.check = vsock_check,
+		.create = vsock_create,
+	},
+	{0},
+};

@@ -26,9 +26,15 @@ ABI_GUEST(pmi, "mov $0xfee000f0, %edi; movl $0x1ff, (%rdi);"
 ABI_GUEST(handler, "mov (%rsp), %rsi; mov %rcx, %r8; out %al, $0x99");
 
 /* All filters are of this size or smaller. */
-struct events {
+union events {
 	struct kvm_pmu_event_filter f;
-	uint64_t list[301];
+	uint64_t room[sizeof(struct kvm_pmu_event_filter) / 8 + 301];
+};
+
+/* One register for GET_MSRS and SET_MSRS. */
+union one_msr {
+	struct kvm_msrs m;
+	uint8_t room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
 };
 
 #define BRANCHES  0x4300c4 /* user and kernel, enabled */
@@ -77,23 +83,19 @@ static uint64_t count(struct abi *a, uint64_t sel)
 
 static void set_msr(struct abi *a, uint32_t index, uint64_t val)
 {
-	struct {
-		struct kvm_msrs m;
-		struct kvm_msr_entry e;
-	} m = {.m = {.nmsrs = 1}, .e = {.index = index, .data = val}};
+	union one_msr u = {.m = {.nmsrs = 1}};
 
-	assert_int_equal(CALL(a->vcpu, KVM_SET_MSRS, &m), 1);
+	u.m.entries[0] = (struct kvm_msr_entry){.index = index, .data = val};
+	assert_int_equal(CALL(a->vcpu, KVM_SET_MSRS, &u), 1);
 }
 
 static uint64_t get_msr(struct abi *a, uint32_t index)
 {
-	struct {
-		struct kvm_msrs m;
-		struct kvm_msr_entry e;
-	} m = {.m = {.nmsrs = 1}, .e = {.index = index}};
+	union one_msr u = {.m = {.nmsrs = 1}};
 
-	assert_int_equal(CALL(a->vcpu, KVM_GET_MSRS, &m), 1);
-	return m.e.data;
+	u.m.entries[0] = (struct kvm_msr_entry){.index = index};
+	assert_int_equal(CALL(a->vcpu, KVM_GET_MSRS, &u), 1);
+	return u.m.entries[0].data;
 }
 
 static void test_counts(void **state)
@@ -134,7 +136,7 @@ static void test_disable(void **state)
 
 static void test_filter_errno(void **state)
 {
-	static struct events e;
+	static union events e;
 	struct abi a;
 
 	(void)state;
@@ -152,7 +154,7 @@ static void test_filter_errno(void **state)
 	OK(a.vm, KVM_SET_PMU_EVENT_FILTER, &e);
 	/* raw entries that no event can be are skipped, masked ones refused */
 	e.f.nevents = 1;
-	e.list[0] = 1ull << 40;
+	e.f.events[0] = 1ull << 40;
 	OK(a.vm, KVM_SET_PMU_EVENT_FILTER, &e);
 	e.f.flags = KVM_PMU_EVENT_FLAG_MASKED_EVENTS;
 	FAILS(a.vm, KVM_SET_PMU_EVENT_FILTER, &e, EINVAL);
@@ -161,7 +163,7 @@ static void test_filter_errno(void **state)
 
 static void test_filter(void **state)
 {
-	static struct events e;
+	static union events e;
 	struct abi a;
 
 	(void)state;
@@ -169,10 +171,10 @@ static void test_filter(void **state)
 	set_intel(&a);
 	e.f.action = KVM_PMU_EVENT_DENY;
 	e.f.nevents = 1;
-	e.list[0] = 0xc4;
+	e.f.events[0] = 0xc4;
 	OK(a.vm, KVM_SET_PMU_EVENT_FILTER, &e);
 	assert_int_equal(count(&a, BRANCHES), 0);
-	e.list[0] = 0xc0;
+	e.f.events[0] = 0xc0;
 	OK(a.vm, KVM_SET_PMU_EVENT_FILTER, &e);
 	assert_int_equal(count(&a, BRANCHES), LOOPS);
 	set_msr(&a, PMC, 0);
@@ -180,7 +182,7 @@ static void test_filter(void **state)
 	OK(a.vm, KVM_SET_PMU_EVENT_FILTER, &e);
 	assert_int_equal(count(&a, BRANCHES), 0);
 	e.f.flags = KVM_PMU_EVENT_FLAG_MASKED_EVENTS;
-	e.list[0] = 0xc4; /* mask 0: any unit mask */
+	e.f.events[0] = 0xc4; /* mask 0: any unit mask */
 	OK(a.vm, KVM_SET_PMU_EVENT_FILTER, &e);
 	assert_int_equal(count(&a, BRANCHES), LOOPS);
 	abi_close(&a);

@@ -13,6 +13,7 @@
 
 #include "lib/keyval.h"
 #include "vmm/root/root.h"
+#include "vmm/run/charport.h"
 
 #define MIB           (1ULL << 20)
 #define RAM_MIN       (2 * MIB)
@@ -541,7 +542,9 @@ int config_check(struct config *c, struct err *e)
 			       "bus");
 	if (c->snapshot)
 		devconf_snapshot(&c->dev);
-	if (devconf_check(&c->dev, &env, e))
+	if (charports_declare(&c->dev.backends, &c->chars, e) ||
+	    devconf_check(&c->dev, &env, e) ||
+	    charports_use(&c->dev.backends, &c->chars, e))
 		return e->code;
 	return check_cpu(c, e);
 }

@@ -383,6 +383,30 @@ static void test_check(void **state)
 	assert_int_not_equal(config_check(&c, &e), 0);
 }
 
+/* A port of a device has its -chardev for itself. */
+static void test_charports(void **state)
+{
+	static const char *const serial[] = {"null", "chardev:x"};
+	struct config c;
+	struct err e;
+	unsigned i;
+
+	for (i = 0; i < 2; i++) {
+		config_init(&c);
+		e = (struct err){0};
+		c.kernel = "k";
+		assert_int_equal(charconf_chardev(&c.chars, "null,id=x", &e),
+				 0);
+		assert_int_equal(config_serial(&c, serial[i], &e), 0);
+		assert_int_equal(config_device(&c, "virtio-serial", &e), 0);
+		assert_int_equal(
+			config_device(&c, "virtserialport,chardev=x", &e), 0);
+		assert_int_equal(!config_check(&c, &e), !i);
+		config_exit(&c);
+	}
+	assert_non_null(strstr(e.msg, "'x' is used already"));
+}
+
 static void test_keyval(void **state)
 {
 	const char *text = "a,,b,k=v,,w=x,";
@@ -436,6 +460,7 @@ int main(void)
 		cmocka_unit_test(test_identity),
 		cmocka_unit_test(test_actions),
 		cmocka_unit_test(test_check),
+		cmocka_unit_test(test_charports),
 		cmocka_unit_test(test_keyval),
 		cmocka_unit_test(test_apic_ids),
 		cmocka_unit_test(test_fw_cfg),

@@ -20,6 +20,7 @@
 #include "host/tty.h"
 #include "vmm/accel.h"
 #include "vmm/run/chardev.h"
+#include "vmm/run/charport.h"
 #include "vmm/run/control.h"
 #include "vmm/run/daemon.h"
 #include "vmm/machine.h"
@@ -196,6 +197,7 @@ static int session_open(struct session *s, struct err *e)
 	if (!ret)
 		ret = chardevs_open(&s->chardevs, &c->chars, s->loop, &main_tty,
 				    e);
+	charports_connect(&s->config->dev.backends, &s->chardevs);
 	if (!ret)
 		ret = backends_open(&s->config->dev.backends, e);
 	if (!ret)

@@ -167,6 +167,36 @@ def test_vsock(opts, folder):
     expect("status", (proc.wait(WAIT), proc.stderr.read()), (0, b""))
 
 
+CHARDEV = """
+for d in /sys/class/virtio-ports/*; do
+	[ "$(cat $d/name)" != org.example ] || port=/dev/${d##*/}
+done
+exec 3<>$port
+echo from the guest >&3
+read -r line <&3
+echo "$line"
+"""
+
+
+def test_chardev(opts, folder):
+    """A -chardev is what a port of the guest leads to."""
+    path = os.path.join(folder, "port")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        listener.settimeout(WAIT)
+        proc = start(opts, ["sh", "-c", CHARDEV], options=[
+            "-chardev", "socket,id=c,path=" + path, "-device",
+            "virtserialport,chardev=c,name=org.example"])
+        conn = listener.accept()[0]
+    conn.settimeout(WAIT)
+    expect("from the guest", conn.recv(64), b"from the guest\n")
+    conn.sendall(b"from the host\n")
+    out, err = proc.communicate(b"", WAIT)
+    expect("to the guest", (out, err, proc.returncode),
+           (b"from the host\n", b"", 0))
+
+
 def rss_mib(pid):
     with open("/proc/%d/status" % pid, encoding="ascii") as f:
         return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1]) // 1024
@@ -194,7 +224,7 @@ def test_balloon(opts, folder):
 
 
 TESTS = {"streams": test_streams, "signal": test_signal, "pipe": test_pipe,
-         "user": test_user, "vsock": test_vsock, "balloon": test_balloon}
+         "user": test_user, "vsock": test_vsock, "balloon": test_balloon, "chardev": test_chardev}
 
 
 def lend_kernel(folder):

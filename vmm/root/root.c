@@ -307,6 +307,9 @@ int root_configure(struct config *c, struct err *e)
 		return err_set(e, -EINVAL, "--root makes its own -initrd");
 	if (!c->pci)
 		return err_set(e, -EINVAL, "--root needs a machine with PCI");
+	if (c->daemonize)
+		return err_set(e, -EINVAL,
+			       "--root does not go with -daemonize");
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, r->control))
 		return err_set(e, -errno, "no socket is left");
 	if (!c->ram_given)

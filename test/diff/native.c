@@ -37,6 +37,7 @@ static struct {
 	uint8_t *code;
 	struct outcome *out; /* of the block now running */
 	bool faulted;
+	bool quick;
 	struct sigaction old[ARRAY_SIZE(signals)];
 } self;
 
@@ -173,6 +174,11 @@ void native_fault(int sig, siginfo_t *info, void *ctx)
 	self.faulted = true;
 }
 
+void native_quick(bool on)
+{
+	self.quick = on;
+}
+
 /* Setting a base by the kernel is dear, and few blocks use one. */
 static unsigned int bases_used(uint64_t rip)
 {
@@ -183,6 +189,8 @@ static unsigned int bases_used(uint64_t rip)
 
 	if (native_fsgsbase())
 		return BASES_OWN;
+	if (!self.quick)
+		return BASES_FS | BASES_GS;
 	for (; p < end; p++) {
 		use |= *p == 0x64 ? BASES_FS : *p == 0x65 ? BASES_GS : 0;
 		memcpy(&rel, p + 1, 4);

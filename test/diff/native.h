@@ -39,6 +39,13 @@ struct memory_view {
  */
 void native_signals(bool take);
 
+/*
+ * Where the kernel has to set the bases of fs and gs, set them for blocks only
+ * that use them, themselves. A block that overwrites its return address may
+ * come into one that does: what differs is run again without this.
+ */
+void native_quick(bool on);
+
 /* Run from out->st and out->mem; both are replaced by what came of it. */
 void native_run(struct outcome *out);
 

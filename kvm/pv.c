@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <linux/kvm_para.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,24 +154,33 @@ static bool clock_stale(const struct vcpu *vcpu)
 
 /* ---- steal time ---- */
 
+/* Asked at every exit: its number would be a system call. */
+static uintptr_t this_thread(void)
+{
+	return (uintptr_t)pthread_self();
+}
+
 /* Time the calling thread waited for a processor, from schedstat. */
 static bool read_run_delay(struct pv *pv, uint64_t *ns)
 {
-	int tid = gettid();
+	uintptr_t thread = this_thread();
 	char buf[96];
 	ssize_t n;
 
-	if (pv->sched_tid != tid) {
+	if (pv->sched_thread != thread || pv->sched_fd < 0) {
 		if (pv->sched_fd >= 0)
 			close(pv->sched_fd);
 		pv->sched_fd = open("/proc/thread-self/schedstat",
 				    O_RDONLY | O_CLOEXEC);
-		pv->sched_tid = tid;
+		pv->sched_thread = thread;
 		pv->run_delay = UINT64_MAX;
 	}
 	n = pread(pv->sched_fd, buf, sizeof(buf) - 1, 0);
-	if (n <= 0)
+	if (n <= 0) { /* of a thread that is no more, another has its name */
+		close(pv->sched_fd);
+		pv->sched_fd = -1;
 		return false;
+	}
 	buf[n] = 0;
 	return sscanf(buf, "%*u %lu", ns) == 1;
 }
@@ -183,7 +193,7 @@ static void write_steal(struct vcpu *vcpu, uint64_t now)
 	uint64_t delay = pv->run_delay;
 
 	pv->steal_due = false;
-	if (now >= pv->steal_next_ns || pv->sched_tid != gettid()) {
+	if (now >= pv->steal_next_ns || pv->sched_thread != this_thread()) {
 		pv->steal_next_ns = now + STEAL_PERIOD_NS;
 		if (!read_run_delay(pv, &delay))
 			return;
@@ -332,7 +342,7 @@ int pv_msr_set(struct vcpu *vcpu, uint32_t index, uint64_t val, bool host)
 		if (val & KVM_STEAL_RESERVED_MASK)
 			return -EINVAL;
 		pv->steal_next_ns = 0;
-		pv->sched_tid = 0;
+		pv->sched_thread = 0;
 		break;
 	case MSR_KVM_POLL_CONTROL:
 		if (val & ~1ull)

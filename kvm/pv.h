@@ -27,8 +27,8 @@ struct pv {
 	uint64_t run_delay;     /* ns, already told */
 	uint64_t steal_next_ns; /* when to look again */
 	bool steal_due;         /* KVM_RUN was entered since the last write */
-	int sched_fd;           /* schedstat of thread sched_tid, or -1 */
-	int sched_tid;
+	int sched_fd;           /* schedstat of sched_thread, or -1 */
+	uintptr_t sched_thread;
 	bool enforce; /* KVM_CAP_ENFORCE_PV_FEATURE_CPUID */
 };
 

@@ -68,7 +68,7 @@ refuses '-smp: .*two' run -kernel k -smp two
 refuses '-accel: .*warp' run -kernel k -accel warp
 refuses '-cpu: .*Z80' run -kernel k -cpu Z80
 refuses '-device: .*e1000' run -kernel k -device e1000
-refuses '-serial: .*tcp' run -kernel k -serial tcp:1
+refuses '-serial: .*HOST:PORT' run -kernel k -serial tcp:1
 refuses '-machine: .*isapc' run -kernel k -machine isapc
 refuses '-name: ' run -kernel k -name ''
 helps 'pc-i440fx-5.2' run -machine help

@@ -94,6 +94,8 @@ static void reset(struct virtio_device *dev)
 	dev->status = 0;
 	if (dev->class->quiesce)
 		dev->class->quiesce(dev, VIRTIO_MAX_QUEUES);
+	/* What was in flight may have found the rings broken meanwhile. */
+	dev->status = 0;
 	for (i = 0; i < dev->queues; i++)
 		vq_reset(&dev->vq[i]);
 	dev->driver = dev->agreed = (struct virtio_features){0};
@@ -211,7 +213,8 @@ void virtio_queue_reset(struct virtio_device *dev, unsigned q)
 {
 	pthread_mutex_lock(&dev->lock);
 	if (q < dev->queues) {
-		dev->vq[q].broken = true; /* until what is in flight ended */
+		/* Until what is in flight ended; that is no breakage. */
+		dev->vq[q].broken = dev->vq[q].ending = true;
 		if (dev->class->quiesce)
 			dev->class->quiesce(dev, q);
 		vq_reset(&dev->vq[q]);
@@ -238,7 +241,7 @@ void virtio_flush(struct virtio_device *dev, unsigned q)
 {
 	struct vq *vq = &dev->vq[q];
 
-	if (!vq->ready)
+	if (!vq->ready || vq->ending)
 		return;
 	if (vq->broken)
 		virtio_break(dev);

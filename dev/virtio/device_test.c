@@ -605,6 +605,67 @@ static void test_functions(void **state)
 	free_board(b);
 }
 
+/* A class whose work ends while it is waited for, as that of threads does. */
+static void slow_notify(struct virtio_device *dev, unsigned q)
+{
+}
+
+static void slow_quiesce(struct virtio_device *dev, unsigned q)
+{
+	virtio_flush(dev, 0);
+}
+
+static const struct virtio_class slow_class = {
+	.name = "slow",
+	.id = VIRTIO_ID_RNG,
+	.notify = slow_notify,
+	.quiesce = slow_quiesce,
+};
+
+static void slow_interrupt(void *ctx, unsigned q)
+{
+}
+
+static void slow_config(void *ctx)
+{
+}
+
+/* What ends during a reset finds rings that are gone: nothing broke. */
+static void test_late_end(void **state)
+{
+	static const struct virtio_transport_ops ops = {slow_interrupt,
+							slow_config};
+	struct virtio_device *dev = calloc(1, sizeof(*dev));
+	struct fakering r;
+	struct vq *vq;
+
+	assert_non_null(dev);
+	fake_init(&r, 8, BIT64(VIRTIO_F_VERSION_1));
+	assert_int_equal(virtio_init(dev, &slow_class, &r.dma, 1, 8), 0);
+	dev->transport = &ops;
+	features_put(&dev->offered, VIRTIO_F_VERSION_1, true);
+	virtio_set_driver_features(dev, 1, 1);
+	virtio_set_status(dev, 0xb);
+	vq = &dev->vq[0];
+	vq->desc_gpa = FAKE_DESC;
+	vq->driver_gpa = FAKE_DRIVER;
+	vq->device_gpa = FAKE_DEVICE;
+	virtio_queue_enable(dev, 0);
+	virtio_set_status(dev, 0xf);
+	virtio_queue_reset(dev, 0);
+	assert_int_equal(virtio_get_status(dev), 0xf);
+	assert_false(vq->ready || vq->broken || vq->ending);
+	vq->desc_gpa = FAKE_DESC;
+	vq->driver_gpa = FAKE_DRIVER;
+	vq->device_gpa = FAKE_DEVICE;
+	virtio_queue_enable(dev, 0);
+	vq->broken = true;
+	virtio_set_status(dev, 0);
+	assert_int_equal(virtio_get_status(dev), 0);
+	virtio_exit(dev);
+	fake_exit(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -623,6 +684,7 @@ int main(void)
 		cmocka_unit_test(test_mmio),
 		cmocka_unit_test(test_fuzz),
 		cmocka_unit_test(test_functions),
+		cmocka_unit_test(test_late_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -265,10 +265,15 @@ static void set_up_queue(struct driver *d, unsigned q)
 	static const unsigned sizes[] = {1, 2, 4, 8, 64, 3, 0, 128};
 	struct vq *vq = &d->dev->vq[q];
 
-	vq->size = (uint16_t)MIN(sizes[below(8)], (unsigned)vq->max);
-	vq->desc_gpa = below(20) ? FAKE_DESC : address();
-	vq->driver_gpa = below(20) ? FAKE_DRIVER : address();
-	vq->device_gpa = below(20) ? FAKE_DEVICE : address();
+	/* Both transports ignore what comes while it runs. */
+	pthread_mutex_lock(&d->dev->lock);
+	if (!vq->ready) {
+		vq->size = (uint16_t)MIN(sizes[below(8)], (unsigned)vq->max);
+		vq->desc_gpa = below(20) ? FAKE_DESC : address();
+		vq->driver_gpa = below(20) ? FAKE_DRIVER : address();
+		vq->device_gpa = below(20) ? FAKE_DEVICE : address();
+	}
+	pthread_mutex_unlock(&d->dev->lock);
 	virtio_queue_enable(d->dev, q);
 }
 

@@ -118,7 +118,7 @@ static bool put(struct netdev *n, struct rx *rx, unsigned q)
 		count = take_buffers(n, vq, e, need);
 	}
 	if (vq->broken) {
-		virtio_break(&n->dev);
+		virtio_flush(&n->dev, 2 * rx->pair + NET_RX);
 		return true;
 	}
 	if (!count) {

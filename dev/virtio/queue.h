@@ -45,6 +45,7 @@ struct vq {
 	uint16_t size; /* entries the driver chose */
 	bool ready;
 	bool broken;
+	bool ending; /* it is being reset, and broken for that alone */
 	uint64_t desc_gpa;
 	uint64_t driver_gpa;
 	uint64_t device_gpa;

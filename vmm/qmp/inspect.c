@@ -120,16 +120,18 @@ void inspect_network(struct qmp *q, FILE *out)
 	const struct devconf *c = q->control->machine->dev;
 	const struct devconf_device *d;
 	const struct backend *b;
+	bool any = false;
 
 	for (b = c->backends.first; b; b = b->next) {
 		if (b->class->kind != LINK_NET)
 			continue;
+		any = true;
 		d = b->user;
 		fprintf(out, "%s: %s %s\n", b->id, d ? "has" : "no device",
 			!d               ? ""
 			: d->conf->id[0] ? d->conf->id
 					 : d->conf->type->name);
 	}
-	if (!c->backends.first)
+	if (!any)
 		fputs("no network\n", out);
 }

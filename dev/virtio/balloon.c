@@ -65,15 +65,15 @@ const char *virtio_balloon_stat_name(unsigned i)
 
 /* ---- memory ---- */
 
-/* The whole pages of a range of guest memory. */
-static void give_back(uint8_t *hva, size_t len)
+/* The whole pages of a range of guest memory, which are zero then. */
+static void give_back(struct balloon *b, uint8_t *hva, size_t len)
 {
 	uintptr_t from = ALIGN_UP((uintptr_t)hva, (uintptr_t)PAGE);
 	uintptr_t to = ((uintptr_t)hva + len) & ~(uintptr_t)(PAGE - 1);
 
 	/* Best effort: locked memory stays where it is. */
-	if (from < to)
-		madvise((void *)from, to - from, MADV_DONTNEED);
+	if (from < to && !madvise((void *)from, to - from, MADV_DONTNEED))
+		dma_wrote(b->dev.dma, (void *)from, to - from);
 }
 
 /* The hva of @run pages from @pfn on; NULL unless all are memory. */
@@ -97,7 +97,7 @@ static void inflate_some(struct balloon *b, const uint32_t *pfn, size_t count)
 		if (!hva && run > 1)
 			hva = pages(b, pfn[i], run = 1);
 		if (hva)
-			give_back(hva, run << PFN_SHIFT);
+			give_back(b, hva, run << PFN_SHIFT);
 	}
 }
 
@@ -121,7 +121,7 @@ static void report(struct balloon *b, const struct vq_elem *e)
 	if (virtio_has(&b->dev, F_POISON) && b->poison)
 		return;
 	for (i = 0; i < e->in_n; i++)
-		give_back(iov[i].iov_base, iov[i].iov_len);
+		give_back(b, iov[i].iov_base, iov[i].iov_len);
 }
 
 /* ---- statistics ---- */

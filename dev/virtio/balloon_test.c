@@ -23,6 +23,7 @@ struct board {
 	struct fakering ring[4]; /* one memory each, but one map for all */
 	struct virtio_device *dev;
 	uint8_t *ram;
+	size_t told;
 };
 
 static void start(struct board *b, const char *arg, uint64_t features)
@@ -120,6 +121,32 @@ static void test_inflate(void **state)
 	stop(&b);
 }
 
+/* Pages of guest memory that the KVM was told of. */
+static void tell(void *ctx, const struct iovec *iov, unsigned n)
+{
+	struct board *b = ctx;
+
+	for (; n--; iov++)
+		if ((uint8_t *)iov->iov_base >= b->ram &&
+		    (uint8_t *)iov->iov_base < b->ram + RAM_SIZE)
+			b->told += iov->iov_len / PAGE;
+}
+
+/* What turned to zeros may have been code. */
+static void test_told(void **state)
+{
+	const uint32_t base = RAM_BASE / PAGE;
+	const uint32_t pages[] = {base + 4, base + 5, 0, base + 30};
+	struct board b;
+
+	start(&b, "virtio-balloon", 0);
+	b.ring[0].dma.wrote = tell;
+	b.ring[0].dma.ctx = &b;
+	send(&b, 0, pages, sizeof(pages));
+	assert_int_equal(b.told, 3);
+	stop(&b);
+}
+
 static void test_target(void **state)
 {
 	struct board b;
@@ -207,6 +234,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_inflate),
+		cmocka_unit_test(test_told),
 		cmocka_unit_test(test_target),
 		cmocka_unit_test(test_reporting),
 		cmocka_unit_test(test_stats),

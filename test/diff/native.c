@@ -38,6 +38,7 @@ static struct {
 	struct outcome *out; /* of the block now running */
 	bool faulted;
 	bool quick;
+	sigset_t ticks; /* SIGALRM */
 	struct sigaction old[ARRAY_SIZE(signals)];
 } self;
 
@@ -100,6 +101,8 @@ int native_open(void)
 	unsigned int a, b, c, d;
 	int err;
 
+	sigemptyset(&self.ticks);
+	sigaddset(&self.ticks, SIGALRM);
 	if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE))
 		return -ENOSYS;
 	err = map_code();
@@ -165,6 +168,9 @@ void native_fault(int sig, siginfo_t *info, void *ctx)
 
 	if (!self.out) /* not a block's: our own bug */
 		abort();
+	/* In the handler of ticks, which is left like the block: no return. */
+	if (sigismember(&uc->uc_sigmask, SIGALRM))
+		sigprocmask(SIG_UNBLOCK, &self.ticks, NULL);
 	st = &self.out->st;
 	take_gprs(st, g);
 	st->vector = g[REG_TRAPNO];

@@ -113,10 +113,8 @@ void intel_refresh(struct cpu *cpu, struct pmu *p)
 	const struct cpuid_entry *e = cpuid_lookup(cpu, CPUID_PMU, 0);
 	unsigned int nfixed;
 
-	cpu->misc_enable &= ~MISC_ENABLE_EMON;
 	if (!e || !(e->eax & 0xff))
 		return;
-	cpu->misc_enable |= MISC_ENABLE_EMON;
 	p->version = MIN(e->eax & 0xff, PMU_VERSION);
 	p->ngp = MIN(e->eax >> 8 & 0xff, PMU_GP);
 	p->events = events_of(cpu);

@@ -217,10 +217,22 @@ static void start(struct slot *s, uint64_t at, uint64_t len, uint64_t *seed)
 	begin(&s->wait, s->op, at, s->len, s->iov, n);
 }
 
+/* Wait for all that is in flight. */
+static int settle_all(struct slot *slot)
+{
+	int ret = 0;
+
+	for (unsigned i = 0; i < SLOTS; i++)
+		if (slot[i].busy && settle(&slot[i]))
+			ret = -EILSEQ;
+	return ret;
+}
+
 static int random_requests(uint64_t n, uint64_t seed)
 {
 	static struct slot slot[SLOTS];
 	uint64_t size = block_size(disk), at, len, i;
+	unsigned tries;
 	struct slot *s;
 	int ret = 0;
 
@@ -235,7 +247,11 @@ static int random_requests(uint64_t n, uint64_t seed)
 		s = &slot[i % SLOTS];
 		if (s->busy)
 			ret = settle(s);
+		tries = 0;
 		do {
+			/* a small disk may have no room beside the others */
+			if (++tries % 64 == 0 && settle_all(slot))
+				ret = -EILSEQ;
 			len = next_random(&seed) % 8
 				      ? 4096 * (next_random(&seed) % 4 + 1)
 				      : PIECE;
@@ -245,9 +261,8 @@ static int random_requests(uint64_t n, uint64_t seed)
 		if (!ret)
 			start(s, at, len, &seed);
 	}
-	for (i = 0; i < SLOTS; i++)
-		if (slot[i].busy)
-			ret = settle(&slot[i]) || ret ? -EILSEQ : 0;
+	if (settle_all(slot))
+		ret = -EILSEQ;
 	for (at = 0; !ret && at < size; at += len) {
 		len = MIN(size - at, PIECE);
 		ret = request(BLOCK_READ, at, len, slot[0].buf);

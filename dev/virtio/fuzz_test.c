@@ -60,16 +60,17 @@ static void null_detach(struct net *net)
 {
 }
 
-/* All of a frame is looked at. */
+/* So that no byte is left unread. */
+static volatile uint8_t looked_at;
+
 static int null_send(struct net *net, unsigned q, const struct iovec *iov,
 		     unsigned n)
 {
-	volatile uint8_t sum = 0;
 	size_t i;
 
 	while (n--)
 		for (i = 0; i < iov[n].iov_len; i += 64)
-			sum += ((const uint8_t *)iov[n].iov_base)[i];
+			looked_at += ((const uint8_t *)iov[n].iov_base)[i];
 	return 0;
 }
 
@@ -94,10 +95,8 @@ static void end_room(struct port_end *p)
 
 static void end_write(struct port_end *p, const uint8_t *buf, size_t n)
 {
-	volatile uint8_t sum = 0;
-
 	while (n--)
-		sum += buf[n];
+		looked_at += buf[n];
 }
 
 static void end_hangup(struct port_end *p, bool on)

@@ -138,7 +138,7 @@ static size_t mutate(struct fuzz *f, char *text, size_t len)
 	default:
 		n = number(f, 40);
 		while (n--)
-			len = insert(text, len, at, "[{\"a\":" + number(f, 2),
+			len = insert(text, len, at, &"[{\"a\":"[number(f, 2)],
 				     1);
 		return len;
 	}

@@ -242,9 +242,9 @@ void hmp_type(struct hmp_line *l, struct qmp *q, struct console *c, char byte)
 		return;
 	switch (byte) {
 	case '\n':
-		if (after_cr)
-			return;
-		/* fall through */
+		if (!after_cr)
+			run_line(l, q, c);
+		return;
 	case '\r': run_line(l, q, c); return;
 	case 8:
 	case 127: erase(l, c, 1); return;

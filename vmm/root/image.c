@@ -95,7 +95,7 @@ static void add_modules(FILE *f, const char *folder)
 			continue;
 		if (!wanted(at->fts_name))
 			continue;
-		snprintf(name, sizeof(name), "%s/%s", ROOT_MODULES + 1,
+		snprintf(name, sizeof(name), "%s/%s", &ROOT_MODULES[1],
 			 at->fts_name);
 		for (c = name; *c; c++)
 			*c = *c == '-' ? '_' : *c;
@@ -158,9 +158,9 @@ int root_image(const struct root_spec *s, struct err *e)
 		return e->code;
 	}
 	entry(f, "dev", S_IFDIR | 0755, NULL, 0);
-	entry(f, ROOT_MODULES + 1, S_IFDIR | 0755, NULL, 0);
+	entry(f, &ROOT_MODULES[1], S_IFDIR | 0755, NULL, 0);
 	entry(f, "init", S_IFREG | 0755, init, size);
-	entry(f, ROOT_SPEC + 1, S_IFREG | 0644, s->text, s->size);
+	entry(f, &ROOT_SPEC[1], S_IFREG | 0644, s->text, s->size);
 	find_modules(f, s->kernel);
 	entry(f, "TRAILER!!!", 0, NULL, 0);
 	bad = ferror(f);

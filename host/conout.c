@@ -48,8 +48,9 @@ static void flush(struct console *c)
 		done += n < 0 ? c->waiting - done : (size_t)n;
 	}
 	c->waiting -= done;
-	memmove(c->backlog, c->backlog + done, c->waiting);
-	if (!c->waiting)
+	if (c->waiting)
+		memmove(c->backlog, c->backlog + done, c->waiting);
+	else
 		drop_backlog(c);
 }
 

@@ -29,13 +29,6 @@ static struct config ok(parser *parse, const char *arg)
 	return c;
 }
 
-/* Configurations are given back by value and live as long as the test. */
-const char *__asan_default_options(void);
-const char *__asan_default_options(void)
-{
-	return "detect_leaks=0";
-}
-
 /* Refused, with @phrase in the sentence. */
 static void no(parser *parse, const char *arg, const char *phrase)
 {

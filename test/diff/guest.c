@@ -15,6 +15,7 @@
 #include "engine/engine.h"
 #include "lib/check.h"
 #include "test/diff/native.h"
+#include "test/diff/watch.h"
 #include "x86/regs.h"
 
 #define RAM_SIZE   0x400000u
@@ -312,6 +313,7 @@ bool guest_run(struct outcome *out)
 	uint64_t slot;
 
 	load(out);
+	watch_run();
 	self.running = true;
 	kind = engine_run(self.cpu);
 	self.running = false;

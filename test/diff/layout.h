@@ -19,13 +19,14 @@
 #define CODE_GVA  0x10000000 /* read and execute */
 #define CODE_SIZE 0x00040000
 
-#define DATA_GVA    0x20000000 /* read and write */
-#define DATA_SIZE   0x2000
-#define RO_GVA      (DATA_GVA + DATA_SIZE) /* read only, then a hole */
-#define RO_SIZE     0x1000
-#define STACK_GVA   0x30000000 /* read and write, holes on both sides */
-#define STACK_SIZE  0x1000
-#define VECTOR_DONE 0x80 /* how a block ends when it does not fault */
+#define DATA_GVA       0x20000000 /* read and write */
+#define DATA_SIZE      0x2000
+#define RO_GVA         (DATA_GVA + DATA_SIZE) /* read only, then a hole */
+#define RO_SIZE        0x1000
+#define STACK_GVA      0x30000000 /* read and write, holes on both sides */
+#define STACK_SIZE     0x1000
+#define VECTOR_DONE    0x80  /* how a block ends when it does not fault */
+#define VECTOR_ENDLESS 0x100 /* it ran in a circle and was stopped */
 
 /* Selectors of 64-bit user mode under Linux; the guest's GDT has the same. */
 #define USER_CS 0x33

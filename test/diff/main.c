@@ -9,12 +9,10 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +22,7 @@
 #include "test/diff/guest.h"
 #include "test/diff/native.h"
 #include "test/diff/shrink.h"
+#include "test/diff/watch.h"
 
 #define BATCH_MAX 4096
 #define GROUP     32
@@ -42,7 +41,7 @@ struct options {
 
 /* What the processes count; shared memory. */
 struct totals {
-	uint64_t blocks, insns, different, unstable, stuck, disturbed;
+	uint64_t blocks, insns, different, unstable, stuck, disturbed, endless;
 	uint64_t vectors[256];
 	uint64_t ns_gen, ns_native, ns_guest;
 	uint32_t count[ZYDIS_MNEMONIC_MAX_VALUE + 1];
@@ -91,90 +90,6 @@ static const struct checker engine_checker = {
 #endif
 static const struct checker native_checker = {.run = second_native,
 					      .code_changed = nothing_to_do};
-
-/* ---- watchdog ---- */
-
-#define TICK_US     100000
-#define GIVE_UP     20000000 /* us without another block begun */
-#define GIVE_UP_RUN 300000   /* us after which the engine is asked to leave */
-
-/* Both are this process's own time: a busy machine is nobody's mistake. */
-static const struct block *volatile current;
-static volatile uint64_t waited; /* us */
-static uint64_t cpu_used;        /* us, at the last tick */
-
-static void begin_block(const struct block *b)
-{
-	current = b;
-	waited = 0;
-}
-
-static void say_which(const char *what)
-{
-	static char text[96];
-	int n = snprintf(
-		text, sizeof(text), "--- %s: diff -b 0x%" PRIx64 "@0x%x\n",
-		what, current ? current->seed : 0, current ? current->gva : 0);
-
-	if (write(STDOUT_FILENO, text, n) != n)
-		_exit(2);
-}
-
-static uint64_t cpu_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
-	return ts.tv_sec * 1000000ULL + ts.tv_nsec / 1000;
-}
-
-/*
- * A signal comes with the block's flags: with AC set, C code would fault. So
- * the handler drops them first; what returns from it has them again.
- */
-__asm__(".pushsection .text\n"
-	"diff_tick_entry: push $0x202; popf; jmp diff_tick\n"
-	".popsection");
-void diff_tick_entry(int sig);
-void diff_tick(int sig);
-
-/* A block that does not end is a finding too. */
-void diff_tick(int sig)
-{
-	uint64_t now = cpu_us();
-
-	waited += now - cpu_used;
-	cpu_used = now;
-#ifdef DIFF_ENGINE
-	if (waited >= GIVE_UP_RUN)
-		guest_kick();
-#endif
-	if (waited < GIVE_UP)
-		return;
-	say_which("does not end");
-	_exit(1);
-}
-
-/* The engine found a mistake of its own. */
-static void aborted(int sig)
-{
-	say_which("aborted");
-	signal(SIGABRT, SIG_DFL);
-	raise(SIGABRT);
-}
-
-/* Often enough, signals prove that blocks do not show where they came. */
-static void start_ticks(unsigned int us)
-{
-	struct itimerval it = {{0, us}, {0, us}};
-	struct sigaction sa = {.sa_handler = diff_tick_entry,
-			       .sa_flags = SA_RESTART | SA_ONSTACK};
-
-	cpu_used = cpu_us();
-	signal(SIGABRT, aborted);
-	if (sigaction(SIGALRM, &sa, NULL) || setitimer(ITIMER_REAL, &it, NULL))
-		abort();
-}
 
 /* ---- batches ---- */
 
@@ -240,7 +155,7 @@ static void report(struct worker *w, struct block *b, unsigned int i)
 		return;
 	}
 	mini = *b;
-	begin_block(b);
+	watch_block(b);
 	block_shrink(&w->checker, &mini, NULL, v);
 	block_report(&w->checker, &mini, NULL);
 	report_batch(w, b);
@@ -274,8 +189,12 @@ static void judge(struct worker *w, struct block *b, unsigned int i)
 {
 	struct totals *t = w->totals;
 
-	add(&t->vectors[w->native[i].st.vector & 255], 1);
 	add(&t->insns, b->count);
+	if (w->native[i].st.vector == VECTOR_ENDLESS && w->stuck[i]) {
+		add(&t->endless, 1);
+		return;
+	}
+	add(&t->vectors[w->native[i].st.vector & 255], 1);
 	if (!w->stuck[i] && (outcome_equal(&w->native[i], &w->guest[i]) ||
 			     left_the_stage(&w->guest[i])))
 		return;
@@ -307,7 +226,7 @@ static void run_group(struct worker *w, struct block *b, unsigned int n)
 	native_signals(true);
 	native_quick(true);
 	for (unsigned int i = 0; i < n; i++) {
-		begin_block(&b[i]);
+		watch_block(&b[i]);
 		prepare(&b[i], &w->native[i]);
 		native_run(&w->native[i]);
 	}
@@ -316,7 +235,7 @@ static void run_group(struct worker *w, struct block *b, unsigned int n)
 	t1 = now_ns();
 	add(&w->totals->ns_native, t1 - t0);
 	for (unsigned int i = 0; i < n; i++) {
-		begin_block(&b[i]);
+		watch_block(&b[i]);
 		prepare(&b[i], &w->guest[i]);
 		w->stuck[i] = !w->checker.run(&w->guest[i]);
 		if (w->stuck[i] && w->checker.why)
@@ -432,7 +351,7 @@ static int worker_main(const struct options *opt, struct totals *totals,
 		return err == -ENOSYS ? 77 : 1;
 	}
 	w.next = opt->seed + job * share;
-	start_ticks(opt->tick_us);
+	watch_start(opt->tick_us);
 	if (opt->one) {
 		static struct block b;
 		char *at;
@@ -441,7 +360,7 @@ static int worker_main(const struct options *opt, struct totals *totals,
 		gen_block(seed, *at ? strtoul(at + 1, NULL, 0) : CODE_GVA, &b);
 		if (opt->verbose) /* should either side not come back */
 			block_print(&b);
-		begin_block(&b);
+		watch_block(&b);
 		block_report(&w.checker, &b, NULL);
 		if (block_check(&w.checker, &b, NULL, NULL, NULL, NULL) != SAME)
 			report(&w, &b, 0);
@@ -498,9 +417,10 @@ static void print_totals(const struct options *opt, const struct totals *t)
 			printf(" %d:%" PRIu64, v, t->vectors[v]);
 	printf("\n%" PRIu64 " blocks, %" PRIu64
 	       " instructions, %u mnemonics: %" PRIu64 " differ, %" PRIu64
-	       " stuck, %" PRIu64 " unstable, %" PRIu64 " disturbed\n",
+	       " stuck, %" PRIu64 " unstable, %" PRIu64 " disturbed, %" PRIu64
+	       " endless\n",
 	       t->blocks, t->insns, used, t->different, t->stuck, t->unstable,
-	       t->disturbed);
+	       t->disturbed, t->endless);
 	if (t->blocks)
 		printf("ns per block: generate %" PRIu64 ", native %" PRIu64
 		       ", engine %" PRIu64 "\n",
@@ -544,7 +464,7 @@ int main(int argc, char **argv)
 		.seed = 1,
 		.jobs = 1,
 		.mismatches = 10,
-		.tick_us = TICK_US,
+		.tick_us = WATCH_TICK_US,
 	};
 	struct totals *t;
 	int worst;

@@ -19,8 +19,10 @@
 #include <unistd.h>
 
 #include "lib/check.h"
+#include "test/diff/watch.h"
 
 void native_enter(const void *xsave);
+/* Leaves the block a signal has interrupted; watch.c comes here, too. */
 void native_signal(int sig, siginfo_t *info, void *ctx);
 void native_fault(int sig, siginfo_t *info, void *ctx);
 extern const char native_stub[], native_stub_end[];
@@ -168,16 +170,21 @@ void native_fault(int sig, siginfo_t *info, void *ctx)
 
 	if (!self.out) /* not a block's: our own bug */
 		abort();
-	/* In the handler of ticks, which is left like the block: no return. */
-	if (sigismember(&uc->uc_sigmask, SIGALRM))
+	/* A tick's handler is left like the block: it does not return. */
+	if (sig == SIGALRM || sigismember(&uc->uc_sigmask, SIGALRM))
 		sigprocmask(SIG_UNBLOCK, &self.ticks, NULL);
 	st = &self.out->st;
 	take_gprs(st, g);
-	st->vector = g[REG_TRAPNO];
+	st->vector = sig == SIGALRM ? VECTOR_ENDLESS : g[REG_TRAPNO];
 	st->error = st->vector == VEC_DB ? 0 : g[REG_ERR];
 	st->cr2 = st->vector == VEC_PF ? g[REG_CR2] : 0;
 	memcpy(st->xsave, uc->uc_mcontext.fpregs, XSAVE_SIZE);
 	self.faulted = true;
+}
+
+bool native_running(void)
+{
+	return self.out;
 }
 
 void native_quick(bool on)
@@ -245,8 +252,9 @@ static void store(struct outcome *out)
 void native_run(struct outcome *out)
 {
 	load(out);
-	self.out = out;
+	watch_run();
 	self.faulted = false;
+	self.out = out;
 	native_enter(out->st.xsave);
 	self.out = NULL;
 	store(out);

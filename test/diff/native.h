@@ -46,6 +46,9 @@ void native_signals(bool take);
  */
 void native_quick(bool on);
 
+/* A block runs natively now. For signal handlers. */
+bool native_running(void);
+
 /* Run from out->st and out->mem; both are replaced by what came of it. */
 void native_run(struct outcome *out);
 

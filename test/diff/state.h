@@ -19,7 +19,7 @@ struct state {
 	uint64_t rflags;
 	uint64_t fs_base;
 	uint64_t gs_base;
-	uint32_t vector; /* VECTOR_DONE or the exception */
+	uint32_t vector; /* VECTOR_DONE, VECTOR_ENDLESS or the exception */
 	uint32_t error;  /* its error code, 0 when it has none */
 	uint64_t cr2;    /* of a page fault, else 0 */
 	uint8_t xsave[XSAVE_SIZE] __attribute__((aligned(64)));

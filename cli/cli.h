@@ -6,6 +6,15 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include <stdbool.h>
+#include <string.h>
+
+/* The first word asks for help. */
+static inline bool asks_help(int argc, char **argv)
+{
+	return argc && (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-h"));
+}
+
 /* cmd_run.c: run a machine */
 int cmd_run(int argc, char **argv);
 

@@ -291,7 +291,7 @@ int cmd_doctor(int argc, char **argv)
 	struct kvm kernel = {0}, ours = {0};
 	bool json = argc && !strcmp(argv[0], "--json");
 
-	if (argc && (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-h"))) {
+	if (asks_help(argc, argv)) {
 		fputs(help, stdout);
 		return EXITCODE_OK;
 	}

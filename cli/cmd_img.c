@@ -192,7 +192,7 @@ int cmd_img(int argc, char **argv)
 
 	if (!argc)
 		return usage("create, convert or info is to be given", "");
-	if (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-h")) {
+	if (asks_help(argc, argv)) {
 		fputs(help, stdout);
 		return EXITCODE_OK;
 	}

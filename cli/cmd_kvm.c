@@ -179,7 +179,7 @@ int cmd_kvm(int argc, char **argv)
 	struct err e = {0};
 	int status;
 
-	if (argc && (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-h"))) {
+	if (asks_help(argc, argv)) {
 		fputs(help, stdout);
 		return EXITCODE_OK;
 	}

@@ -114,7 +114,7 @@ int cmd_stat(int argc, char **argv)
 		.command = "stat", .once = true, .show = show, .ctx = &view};
 	int n, status;
 
-	if (argc && (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-h"))) {
+	if (asks_help(argc, argv)) {
 		fputs(help, stdout);
 		return EXITCODE_OK;
 	}

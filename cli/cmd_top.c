@@ -244,7 +244,7 @@ int cmd_top(int argc, char **argv)
 		.command = "top", .show = show, .key = key, .ctx = &top};
 	int n, status;
 
-	if (argc && (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-h"))) {
+	if (asks_help(argc, argv)) {
 		fputs(help, stdout);
 		return EXITCODE_OK;
 	}

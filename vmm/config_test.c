@@ -40,6 +40,7 @@ static void no(parser *parse, const char *arg, const char *phrase)
 		fail_msg("'%s' accepted", arg);
 	if (!strstr(e.msg, phrase) || strchr(e.msg, '\n'))
 		fail_msg("'%s': '%s' lacks '%s'", arg, e.msg, phrase);
+	config_exit(&c);
 }
 
 static void test_memory(void **state)
@@ -94,6 +95,14 @@ static void test_memory(void **state)
 	no(config_memory, "17T", "17T");
 }
 
+static struct topo topology(parser *parse, const char *arg)
+{
+	struct config c = ok(parse, arg);
+
+	config_exit(&c);
+	return c.cpu.cpu.topo;
+}
+
 /* -smp and what is checked at the end. */
 static int whole_smp(struct config *c, const char *arg, struct err *e)
 {
@@ -131,7 +140,7 @@ static int flat_smp(struct config *c, const char *arg, struct err *e)
 static void check_smp(const char *arg, unsigned cpus, unsigned sockets,
 		      unsigned cores, unsigned threads)
 {
-	struct topo s = ok(whole_smp, arg).cpu.cpu.topo;
+	struct topo s = topology(whole_smp, arg);
 
 	assert_int_equal(s.cpus, cpus);
 	assert_int_equal(s.sockets, sockets);
@@ -160,8 +169,8 @@ static void test_smp(void **state)
 	no(whole_smp, "5,cores=2,threads=2", "not 5");
 	no(whole_smp, "2,maxcpus=4", "hotplug");
 	check_smp("8,dies=2,modules=2", 8, 1, 2, 1);
-	assert_int_equal(ok(old_smp, "8,cores=2").cpu.cpu.topo.sockets, 4);
-	assert_int_equal(ok(old_smp, "8").cpu.cpu.topo.sockets, 8);
+	assert_int_equal(topology(old_smp, "8,cores=2").sockets, 4);
+	assert_int_equal(topology(old_smp, "8").sockets, 8);
 	no(flat_smp, "4,dies=2", "dies");
 	check_smp("4,sockets=1,dies=1,clusters=1,cores=2,threads=2", 4, 1, 2,
 		  2);
@@ -180,8 +189,8 @@ static void test_names(void **state)
 	ok(config_cpu, "host");
 	ok(config_cpu, "max");
 	no(config_cpu, "Z80", "'Z80' is no CPU model");
-	ok(whole_cpu, "host,-avx");
-	ok(whole_cpu, "EPYC-Milan-v2,+topoext,svm=off,-avx2,enforce");
+	topology(whole_cpu, "host,-avx");
+	topology(whole_cpu, "EPYC-Milan-v2,+topoext,svm=off,-avx2,enforce");
 	no(whole_cpu, "EPYC,+x87", "x87");
 	no(whole_cpu, "EPYC,vmx-ept=on", "nested VMX");
 	no(whole_cpu, "EPYC,level=many", "level");
@@ -324,6 +333,7 @@ static void test_chardevs(void **state)
 	c.kernel = "k";
 	assert_int_equal(mon(&c, "chardev=q,mode=control", &e), 0);
 	assert_int_equal(config_check(&c, &e), 0);
+	config_exit(&c);
 	/* COM1 and a monitor share one port only with mux=on. */
 	c = ok(chardev, "pty,id=p");
 	c.kernel = "k";
@@ -331,6 +341,7 @@ static void test_chardevs(void **state)
 	assert_int_equal(mon(&c, "chardev=p", &e), 0);
 	assert_int_not_equal(config_check(&c, &e), 0);
 	assert_non_null(strstr(e.msg, "mux=on"));
+	config_exit(&c);
 }
 
 static void test_identity(void **state)
@@ -376,11 +387,13 @@ static void test_check(void **state)
 	c.kernel = "k";
 	e.code = 0;
 	assert_int_equal(config_check(&c, &e), 0);
+	config_exit(&c);
 	config_init(&c);
 	c.kernel = "k";
 	assert_int_equal(config_serial(&c, "stdio", &e), 0);
 	assert_int_equal(config_debugcon(&c, "stdio", &e), 0);
 	assert_int_not_equal(config_check(&c, &e), 0);
+	config_exit(&c);
 }
 
 /* A port of a device has its -chardev for itself. */

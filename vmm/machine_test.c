@@ -279,6 +279,7 @@ static int live(struct fake *f, enum stop_reason *reason, struct err *e)
 	hv_close(&hv);
 	console_close(host.serial);
 	stop_destroy(&stop);
+	config_exit(&c);
 	return ret;
 }
 

@@ -28,6 +28,11 @@
 struct virtio_device;
 struct virtio_kicks;
 
+/* A queue that a backend works on: what each side rings. */
+struct virtio_vhost {
+	int kick, call; /* eventfds */
+};
+
 /* What a class is. Only notify is required. */
 struct virtio_class {
 	const char *name;
@@ -48,6 +53,9 @@ struct virtio_class {
 	void (*config_read)(struct virtio_device *dev, void *buf);
 	void (*config_write)(struct virtio_device *dev, unsigned offset,
 			     const void *buf, unsigned len);
+	/* Whether a backend works on queue @q itself at this moment. */
+	bool (*vhost)(struct virtio_device *dev, unsigned q,
+		      struct virtio_vhost *v);
 	/* The features are agreed on; queues are not up yet. */
 	void (*features_ok)(struct virtio_device *dev);
 	/* DRIVER_OK: queues may be used. */

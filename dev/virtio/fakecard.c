@@ -5,6 +5,7 @@
  */
 #include "dev/virtio/fakecard.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -60,6 +61,35 @@ const struct net_ops recorder_ops = {
 	.set_queues = rec_set_queues,
 };
 
+static int rec_start(struct net *net, const struct vhost_setup *s)
+{
+	struct recorder *r = (struct recorder *)net;
+
+	r->setup = *s;
+	r->starts++;
+	return net_is_down(net) ? -ENOTCONN : 0;
+}
+
+static void rec_stop(struct net *net)
+{
+	((struct recorder *)net)->stops++;
+}
+
+static void rec_reset(struct net *net)
+{
+	((struct recorder *)net)->resets++;
+}
+
+static const struct vhost_ops rec_vhost = {rec_start, rec_stop, rec_reset};
+
+const struct net_ops recorder_vhost_ops = {
+	.attach = rec_attach,
+	.detach = rec_detach,
+	.send = rec_send,
+	.room = rec_room,
+	.vhost = &rec_vhost,
+};
+
 static void no_interrupt(void *ctx, unsigned q)
 {
 }
@@ -87,8 +117,9 @@ static void enable(struct card *c, unsigned q)
 	ASSERT(vq->ready);
 }
 
-struct card *card_new(const char *arg, unsigned pairs, uint64_t low,
-		      uint64_t high, bool has_header)
+static struct card *make(const struct net_ops *ops, const char *arg,
+			 unsigned pairs, const struct virtio_features *f,
+			 bool has_header)
 {
 	struct card *c = calloc(1, sizeof(*c));
 	unsigned q;
@@ -96,7 +127,7 @@ struct card *card_new(const char *arg, unsigned pairs, uint64_t low,
 	ASSERT(c && pairs <= CARD_PAIRS);
 	c->pairs = pairs;
 	c->rec.net = (struct net){
-		.ops = &recorder_ops,
+		.ops = ops,
 		.has_header = has_header,
 		.queues = pairs,
 		.can = {true, true, true, true, true, true, true, true, true},
@@ -106,7 +137,7 @@ struct card *card_new(const char *arg, unsigned pairs, uint64_t low,
 	c->dev = fake_device(arg, &c->ring[0].dma, &c->rec.net);
 	c->dev->transport = &transport;
 	c->dev->transport_ctx = c;
-	c->dev->driver = (struct virtio_features){{low, high}};
+	c->dev->driver = *f;
 	virtio_set_status(c->dev, 0xb);
 	ASSERT(virtio_get_status(c->dev) == 0xb);
 	c->ctrl = 2 * netdev_pairs(card_net(c));
@@ -114,6 +145,21 @@ struct card *card_new(const char *arg, unsigned pairs, uint64_t low,
 		enable(c, q);
 	virtio_set_status(c->dev, 0xf);
 	return c;
+}
+
+struct card *card_new(const char *arg, unsigned pairs, uint64_t low,
+		      uint64_t high, bool has_header)
+{
+	const struct virtio_features f = {{low, high}};
+
+	return make(&recorder_ops, arg, pairs, &f, has_header);
+}
+
+struct card *card_new_vhost(const char *arg, unsigned pairs, uint64_t low)
+{
+	const struct virtio_features f = {{low, 0}};
+
+	return make(&recorder_vhost_ops, arg, pairs, &f, true);
 }
 
 void card_free(struct card *c)

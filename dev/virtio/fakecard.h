@@ -33,9 +33,13 @@ struct recorder {
 	unsigned sent_pair;
 	unsigned sends, rooms; /* atomic */
 	uint32_t roomy;        /* pairs that were told of room */
+	/* ---- as a vhost backend ---- */
+	struct vhost_setup setup; /* of the last start */
+	unsigned starts, stops, resets;
 };
 
-extern const struct net_ops recorder_ops;
+/* Takes frames; works on the rings itself. */
+extern const struct net_ops recorder_ops, recorder_vhost_ops;
 
 struct card {
 	struct recorder rec;
@@ -48,6 +52,8 @@ struct card {
 /* Made as -device @arg says, up and running with these features. */
 struct card *card_new(const char *arg, unsigned pairs, uint64_t low,
 		      uint64_t high, bool has_header);
+/* The same over a backend that works on the rings itself. */
+struct card *card_new_vhost(const char *arg, unsigned pairs, uint64_t low);
 void card_free(struct card *c);
 
 static inline struct netdev *card_net(struct card *c)

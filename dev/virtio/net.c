@@ -181,7 +181,7 @@ static void net_quiesce(struct virtio_device *dev, unsigned q)
 	struct netdev *n = (struct netdev *)dev;
 
 	if (is_vhost(n) && q == VIRTIO_MAX_QUEUES)
-		n->net->ops->vhost->stop(n->net);
+		netvhost_stop(n);
 	while (is_sending(n, q))
 		pthread_cond_wait(&n->idle, &dev->lock);
 }
@@ -194,6 +194,8 @@ static void net_reset(struct virtio_device *dev)
 	n->header = HEADER_RESET;
 	n->active = 1;
 	n->announce = false;
+	if (is_vhost(n) && n->net->ops->vhost->reset)
+		n->net->ops->vhost->reset(n->net);
 	netfilter_reset(&n->filter, n->mac, false, false);
 	nethash_reset(&n->hash);
 	net_set_up(n->net, n->header, &none);
@@ -207,6 +209,7 @@ static void net_link(void *opaque, bool up)
 	struct netdev *n = opaque;
 
 	pthread_mutex_lock(&n->dev.lock);
+	n->vhost_on = false;
 	if (up && is_vhost(n) && virtio_running(&n->dev))
 		netvhost_start(n);
 	virtio_config_changed(&n->dev);
@@ -240,6 +243,7 @@ static const struct virtio_class net_class = {
 	.notify = net_notify,
 	.kick_fd = net_kick_fd,
 	.config_read = net_config_read,
+	.vhost = netvhost_queue,
 	.features_ok = net_features_ok,
 	.start = net_start,
 	.quiesce = net_quiesce,

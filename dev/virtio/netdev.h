@@ -81,6 +81,7 @@ struct netdev {
 	struct nethash hash;
 	unsigned header;     /* bytes, as agreed on */
 	unsigned active;     /* pairs in use */
+	bool vhost_on;       /* the backend works on the rings */
 	bool unplugged;      /* the operator pulled the cable */
 	bool announce;       /* the driver is to make itself known */
 	pthread_cond_t idle; /* some pair is no longer sending */
@@ -120,8 +121,12 @@ static inline struct vq *netdev_tx(struct netdev *n, unsigned pair)
 /* There is room for frames in @pair. */
 void netrx_room(struct netdev *n, unsigned pair);
 
-/* Hand the rings to the backend. */
+/* Hand the rings to the backend, and take them back. */
 void netvhost_start(struct netdev *n);
+void netvhost_stop(struct netdev *n);
+/* The class's; see device.h. */
+bool netvhost_queue(struct virtio_device *dev, unsigned q,
+		    struct virtio_vhost *v);
 
 /*
  * ---- without it ----

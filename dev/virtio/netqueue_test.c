@@ -374,9 +374,40 @@ static void test_space(void **state)
 	card_free(c);
 }
 
+/* Rings that somebody else works on, until he goes and when he is back. */
+static void test_vhost(void **state)
+{
+	struct card *c = card_new_vhost(MANY, 2, CARD_LOW | MQ);
+	const struct virtio_class *class = c->dev->class;
+	struct virtio_vhost v = {-1, -1};
+	unsigned i;
+
+	assert_int_equal(c->rec.setup.rings, 4);
+	for (i = 0; i < 4; i++) {
+		assert_true(class->vhost(c->dev, i, &v));
+		assert_int_equal(v.kick, c->rec.setup.ring[i].kick);
+		assert_int_equal(v.call, c->rec.setup.ring[i].call);
+	}
+	assert_false(class->vhost(c->dev, c->ctrl, &v));
+	c->rec.net.down = true;
+	c->rec.user.link(c->rec.user.opaque, false);
+	assert_false(class->vhost(c->dev, 0, &v));
+	c->rec.net.down = false;
+	c->rec.user.link(c->rec.user.opaque, true);
+	assert_true(class->vhost(c->dev, 0, &v));
+	assert_int_equal(c->rec.resets, 0);
+	i = c->rec.stops;
+	virtio_set_status(c->dev, 0);
+	assert_int_equal(c->rec.stops, i + 1);
+	assert_int_equal(c->rec.resets, 1);
+	assert_false(class->vhost(c->dev, 0, &v));
+	card_free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_vhost),
 		cmocka_unit_test(test_hash),
 		cmocka_unit_test(test_hash_short),
 		cmocka_unit_test(test_rss_commands),

@@ -110,5 +110,25 @@ void netvhost_start(struct netdev *n)
 		s.ring[i].kick = i % 2 == NET_TX ? p->kick : p->rx_kick;
 		s.ring[i].call = p->call[i % 2].fd;
 	}
-	n->net->ops->vhost->start(n->net, &s);
+	n->vhost_on = !n->net->ops->vhost->start(n->net, &s);
+}
+
+void netvhost_stop(struct netdev *n)
+{
+	n->net->ops->vhost->stop(n->net);
+	n->vhost_on = false;
+}
+
+bool netvhost_queue(struct virtio_device *dev, unsigned q,
+		    struct virtio_vhost *v)
+{
+	const struct netdev *n = (const struct netdev *)dev;
+	const struct netpair *p;
+
+	if (!n->vhost_on || q >= 2 * netdev_pairs(n) || !dev->vq[q].ready)
+		return false;
+	p = &n->pair[q / 2];
+	v->kick = q % 2 == NET_TX ? p->kick : p->rx_kick;
+	v->call = p->call[q % 2].fd;
+	return true;
 }

@@ -8,8 +8,6 @@
 
 #include "dev/virtio/queue.h"
 
-#define DESC_AVAIL BIT(7)
-#define DESC_USED  BIT(15)
 #define DESC_FLAGS 14 /* offset of the flags in a descriptor */
 
 #define EVENT_OFF   0 /* offset and wrap counter */
@@ -33,8 +31,8 @@ static bool packed_empty(struct vq *vq)
 {
 	uint16_t flags = vq_load16(flags_of(vq, vq->next));
 
-	return !!(flags & DESC_AVAIL) != vq->next_wrap ||
-	       !!(flags & DESC_USED) == vq->next_wrap;
+	return !!(flags & VQ_DESC_AVAIL) != vq->next_wrap ||
+	       !!(flags & VQ_DESC_USED) == vq->next_wrap;
 }
 
 static void advance(const struct vq *vq, uint16_t *idx, bool *wrap, unsigned n)
@@ -104,7 +102,7 @@ static void write_used(struct vq *vq, unsigned i, bool wrap,
 		       const struct vq_done *d)
 {
 	volatile struct vq_desc *out = (volatile void *)(vq->desc + 16 * i);
-	uint16_t flags = wrap ? DESC_AVAIL | DESC_USED : 0;
+	uint16_t flags = wrap ? VQ_DESC_AVAIL | VQ_DESC_USED : 0;
 
 	if (d->len)
 		flags |= VQ_DESC_WRITE;

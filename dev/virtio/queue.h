@@ -134,6 +134,9 @@ struct vq_desc {
 #define VQ_DESC_NEXT     BIT(0)
 #define VQ_DESC_WRITE    BIT(1)
 #define VQ_DESC_INDIRECT BIT(2)
+/* Of a packed ring: whose it is. */
+#define VQ_DESC_AVAIL    BIT(7)
+#define VQ_DESC_USED     BIT(15)
 
 struct vq_format {
 	unsigned (*driver_bytes)(unsigned size);

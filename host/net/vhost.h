@@ -41,6 +41,8 @@ struct vhost_ops {
 	int (*start)(struct net *net, const struct vhost_setup *s);
 	/* Guest memory is not touched any more. Harmless when not started. */
 	void (*stop)(struct net *net);
+	/* The card was reset: nothing of its state stays. May be NULL. */
+	void (*reset)(struct net *net);
 };
 
 /* ---- vhostuser.c: another process, by a socket ---- */

@@ -277,7 +277,7 @@ struct backend {
 	uint64_t acked, acked_protocol;
 	uint8_t *map;
 	uint64_t map_hva, map_size, map_gpa;
-	unsigned num[8], base[8], enabled[8], stopped[8];
+	unsigned num[8], base[8], enabled[8], stopped[8], resets;
 	uint64_t desc[8];
 	int kick[8], call[8];
 	unsigned sessions; /* atomic */
@@ -363,6 +363,7 @@ static bool serve(struct backend *b, int s, struct message *m, int fd)
 		answer(s, m, 8);
 		return true;
 	case 18: b->enabled[i] = m->u.u32[1]; break;
+	case 34: b->resets++; break;
 	default: break;
 	}
 	return false;
@@ -519,6 +520,16 @@ static void test_user(void **state)
 	net->ops->vhost->stop(net);
 	for (i = 0; i < 2 * PAIRS; i++)
 		assert_int_equal(k.stopped[i], 1);
+	assert_int_equal(k.resets, 0);
+	/* Once for each time that it ran. */
+	net->ops->vhost->reset(net);
+	assert_int_equal(k.resets, 1);
+	net->ops->vhost->reset(net);
+	assert_int_equal(k.resets, 1);
+	assert_int_equal(net->ops->vhost->start(net, &b.setup), 0);
+	net->ops->vhost->stop(net);
+	net->ops->vhost->reset(net);
+	assert_int_equal(k.resets, 2);
 	detach(net, loop);
 	backend_stop(&k);
 	board_exit(&b);
@@ -538,6 +549,10 @@ static void test_user_reconnect(void **state)
 	loop = attach(net);
 	board_init(&b);
 	b.setup.rings = 2;
+	assert_int_equal(net->ops->vhost->start(net, &b.setup), 0);
+	/* Who cannot be reset is not asked to, and goes on being told. */
+	net->ops->vhost->reset(net);
+	assert_int_equal(k.resets, 0);
 	assert_int_equal(net->ops->vhost->start(net, &b.setup), 0);
 	/* It crashes, and is there again: all is told once more. */
 	for (i = 1; i <= 3; i++) {

@@ -101,6 +101,7 @@ struct vhost_user {
 	int fd;
 	uint64_t features, protocol;
 	bool running;
+	bool used; /* it was started since the last reset */
 	unsigned rings, enabled;
 };
 
@@ -332,6 +333,7 @@ static int start(struct vhost_user *v, const struct vhost_setup *s)
 	/* A successor may be able to do less. */
 	if (!ret && features & ~v->features)
 		ret = -ENOTSUP;
+	v->used = !ret;
 	if (!ret)
 		ret = tell_u64(v, SET_FEATURES, features);
 	if (!ret)
@@ -386,6 +388,20 @@ static void vhost_user_stop(struct net *net)
 	pthread_mutex_unlock(&v->lock);
 }
 
+/* What it agreed on stays; rings and memory are told anew by start(). */
+static void vhost_user_reset(struct net *net)
+{
+	struct vhost_user *v = (struct vhost_user *)net;
+	struct message m = {.request = RESET_DEVICE};
+
+	pthread_mutex_lock(&v->lock);
+	if (v->used && v->fd >= 0 && v->protocol & PROTOCOL_RESET_DEVICE &&
+	    tell(v, &m, NULL, 0))
+		shutdown(v->fd, SHUT_RDWR);
+	v->used = false;
+	pthread_mutex_unlock(&v->lock);
+}
+
 static void vhost_user_set_queues(struct net *net, unsigned n)
 {
 	struct vhost_user *v = (struct vhost_user *)net;
@@ -424,7 +440,7 @@ static void backend_gone(void *opaque, int revents)
 	pthread_mutex_lock(&v->lock);
 	close(v->fd);
 	v->fd = -1;
-	v->running = false;
+	v->running = v->used = false;
 	pthread_mutex_unlock(&v->lock);
 	v->watch = NULL;
 	evloop_remove(watch);
@@ -563,6 +579,7 @@ static void vhost_user_close(struct net *net)
 static const struct vhost_ops vhost_user_vhost = {
 	vhost_user_start,
 	vhost_user_stop,
+	vhost_user_reset,
 };
 
 static const struct net_ops vhost_user_ops = {

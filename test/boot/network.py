@@ -24,6 +24,7 @@ import threading
 import time
 
 from boot import ROOT, SKIP, Failed, Skipped, Vmm, guest_file, tail
+from qmp import Qmp, check
 
 ADDRESS = "192.0.2.77"          # of every name
 
@@ -162,7 +163,29 @@ class Passt:
         self.proc.wait()
 
 
-def try_passt(vmm, opts, passt, servers):
+def check_rings(qmp, on):
+    """What QMP tells of rings that passt works on, or did."""
+    path = qmp.ask("x-query-virtio")[0]["path"]
+    status = qmp.ask("x-query-virtio-status", path=path)
+    check("vhost: %s" % status, status["vhost-started"] == on)
+    for queue in range(2):
+        ask = dict(path=path, queue=queue)
+        if not on:
+            qmp.refused("x-query-virtio-vhost-queue-status", **ask)
+            continue
+        ours = qmp.ask("x-query-virtio-queue-status", **ask)
+        theirs = qmp.ask("x-query-virtio-vhost-queue-status", **ask)
+        check("another place: %s, %s" % (ours, theirs), all(
+            ours["vring-" + name] == theirs[name + "-phys"]
+            for name in ("desc", "avail", "used")))
+        check("a queue without eventfds: %s" % theirs,
+              min(theirs["kick"], theirs["call"]) > 2 and
+              theirs["num"] == ours["vring-num"])
+        check("what passt did is not seen", ours["used-idx"] > 0 and
+              "last-avail-idx" not in ours)
+
+
+def try_passt(vmm, opts, passt, servers, qmp):
     names, web = servers
     vmm.wait_for(r"^Network: 10\.9\.9\.2/24, name server 10\.9\.9\.1$",
                  opts.timeout)
@@ -172,15 +195,18 @@ def try_passt(vmm, opts, passt, servers):
     shell(vmm, fetch, "^%s " % web.sum)
     forwarded(vmm, socket.AF_INET, ("127.0.0.1", opts.port), 71)
     print("  DHCP, DNS, TCP both ways")
+    check_rings(qmp, True)
     passt.stop()
     shell(vmm, "until ! grep -q 1 /sys/class/net/eth0/carrier; do :; done; "
           "echo carrier$?", "^carrier0$")
+    check_rings(qmp, False)
     passt.start()
     shell(vmm, "until grep -q 1 /sys/class/net/eth0/carrier; do :; done; "
           "echo again$?", "^again0$")
     shell(vmm, fetch + "; echo end$?", "^end0$")
     if sum(web.sum in text for _, text in vmm.lines) != 2:
         raise Failed("another file after the reconnection")
+    check_rings(qmp, True)
     print("  and again after a crash of passt")
     vmm.type("exit\n")
     if vmm.finish(30):
@@ -200,9 +226,10 @@ def boot_passt(opts, folder, servers):
                "-append", "console=ttyS0 quiet",
                "-netdev", "vhost-user,id=n,addr.type=unix,addr.path=%s,"
                "reconnect-ms=100" % passt.path,
+               "-qmp", "unix:%s/qmp,server=on,wait=off" % folder,
                "-device", "virtio-net-pci,netdev=n"], None)
     try:
-        try_passt(vmm, opts, passt, servers)
+        try_passt(vmm, opts, passt, servers, Qmp(folder + "/qmp"))
     except Failed:
         tail(vmm)
         raise

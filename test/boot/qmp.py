@@ -264,6 +264,24 @@ def check_queue(qmp, path, queue):
           len(element["descs"]) <= 1024)
 
 
+def check_buffers(qmp, packed):
+    """The card's receive queue: buffers to be written, of guest memory."""
+    path = "/machine/peripheral/card/virtio-backend"
+    ask = dict(path=path, queue=0)
+    first = qmp.ask("x-query-virtio-queue-status", **ask)["last-avail-idx"]
+    element = qmp.ask("x-query-virtio-queue-element", index=first, **ask)
+    descs = element["descs"]
+    check("no buffers to receive into: %s" % element, descs and all(
+        "write" in d["flags"] and 0 < d["addr"] < 256 << 20 and d["len"]
+        for d in descs))
+    # The driver's mark and the device's are equal in what it has not used.
+    marks = {("avail" in d["flags"], "used" in d["flags"]) for d in descs}
+    check("marks of a packed ring: %s" % element,
+          marks == ({(True, False)} if packed else {(False, False)}))
+    check("a ring's index: %s" % element, element["index"] < 1024 and
+          element["avail"]["idx"] < 1 << 16)
+
+
 # ---- the checks ----
 
 def check_queries(qmp):
@@ -344,7 +362,7 @@ def remove(qmp, name):
           data["path"] == "/machine/peripheral/" + name)
 
 
-def plug_all(qmp, shell, folder):
+def plug_all(qmp, shell, folder, packed=False):
     image = os.path.join(folder, "hot,disk")
     with open(image, "wb") as f:
         f.write(b"hello from the host".ljust(1 << 20, b"\0"))
@@ -352,7 +370,7 @@ def plug_all(qmp, shell, folder):
     qmp.ask("netdev_add", type="user", id="hotnet",
             hostfwd=[{"str": "tcp:127.0.0.1:0-:7"}])
     qmp.ask("device_add", driver="virtio-net-pci", id="card",
-            netdev="hotnet", mac="52:54:00:00:00:99")
+            netdev="hotnet", mac="52:54:00:00:00:99", packed=packed)
     qmp.refused("netdev_del", id="hotnet")
     qmp.refused("device_add", driver="virtio-rng-pci", id="card")
     shell.until("ls -d /sys/class/net/eth* | wc -l", str(cards + 1))
@@ -360,10 +378,11 @@ def plug_all(qmp, shell, folder):
     qmp.ask("blockdev-add", driver="raw", node_name="hotdisk",
             file={"driver": "file", "filename": image})
     qmp.ask("device_add", driver="virtio-blk-pci", id="disk",
-            drive="hotdisk", addr="1d")
+            drive="hotdisk", addr="1d", packed=packed)
     shell.until("head -c 19 /dev/vda", "hello from the host")
-    qmp.ask("device_add", driver="virtio-rng-pci", id="rng")
-    shell.until("cat /sys/class/misc/hw_random/rng_available | wc -w", "1")
+    qmp.ask("device_add", driver="virtio-rng-pci", id="rng", packed=packed)
+    shell.until("grep -o virtio_rng /sys/class/misc/hw_random/rng_available "
+                "| wc -l", "1")
 
 
 def unplug_all(qmp, shell):
@@ -461,10 +480,11 @@ def session(opts, folder):
         check_stop(qmp, shell)
         check_refusals(qmp)
         check_garbage(os.path.join(folder, "second"))
-        for _ in range(2):
-            plug_all(qmp, shell, folder)
+        for packed in (False, True):
+            plug_all(qmp, shell, folder, packed)
             check_features(qmp, shell)
             check_link(qmp, shell)
+            check_buffers(qmp, packed)
             check_views(qmp)
             unplug_all(qmp, shell)
         plug_all(qmp, shell, folder)

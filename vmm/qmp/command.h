@@ -13,7 +13,9 @@
 struct config;
 struct cpu_accel;
 struct machine_host;
+struct devconf_device;
 struct monitors;
+struct virtio_device;
 
 /* What commands act upon; the control's lock is held while one runs. */
 struct qmp {
@@ -45,6 +47,7 @@ extern const struct qmp_command qmp_info_commands[];
 extern const struct qmp_command qmp_cpu_commands[];
 extern const struct qmp_command qmp_device_commands[];
 extern const struct qmp_command qmp_virtio_commands[];
+extern const struct qmp_command qmp_ring_commands[];
 extern const struct qmp_command qmp_bus_commands[];
 
 /* Row @i of them all, or NULL. */
@@ -68,6 +71,11 @@ struct json_object *qmp_greeting(void) __must_check;
 /* An event of now; takes @data over. */
 struct json_object *qmp_event_text(const char *name,
 				   struct json_object *data) __must_check;
+
+/* The virtio device at the member "path", and its row; or NULL. */
+struct virtio_device *qmp_virtio_find(struct qmp *q, struct json_object *args,
+				      const struct devconf_device **row,
+				      struct err *e);
 
 /* Run @c; for people's monitors. The control's lock is held. */
 int qmp_run(struct qmp *q, const struct qmp_command *c,

@@ -13,8 +13,9 @@
 #include "vmm/qmp/type.h"
 
 static const struct qmp_command *const tables[] = {
-	qmp_run_commands, qmp_info_commands,   qmp_cpu_commands,
-	qmp_bus_commands, qmp_device_commands, qmp_virtio_commands,
+	qmp_run_commands,  qmp_info_commands,   qmp_cpu_commands,
+	qmp_bus_commands,  qmp_device_commands, qmp_virtio_commands,
+	qmp_ring_commands,
 };
 
 const struct qmp_command *qmp_command_at(unsigned i)

@@ -91,6 +91,10 @@ const struct qmp_type qmp_types[] = {
 	 "vring-avail:int vring-used:int last-avail-idx?:int "
 	 "shadow-avail-idx?:int used-idx:int signalled-used:int "
 	 "signalled-used-valid:bool"},
+	{"VirtVhostQueueStatus", QMP_OBJECT,
+	 "name:str kick:int call:int desc:int avail:int used:int num:int "
+	 "desc-phys:int desc-size:int avail-phys:int avail-size:int "
+	 "used-phys:int used-size:int"},
 	{"VirtioRingDesc", QMP_OBJECT, "addr:int len:int flags:[str]"},
 	{"VirtioRingAvail", QMP_OBJECT, "flags:int idx:int ring:int"},
 	{"VirtioRingUsed", QMP_OBJECT, "flags:int idx:int"},

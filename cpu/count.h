@@ -19,7 +19,17 @@ enum count_class {
 	COUNT_CALL,     /* near calls */
 	COUNT_RET,      /* near returns */
 	COUNT_INDIRECT, /* near jumps and calls by register or memory */
-	COUNT_INLINE,   /* up to here: by translated code, too */
+
+	/* memory: all of them in translated code, or none (MODE_COUNT_MEM) */
+	COUNT_LOADS,  /* instructions that load */
+	COUNT_STORES, /* that store */
+	COUNT_MEM,    /* that do either */
+	COUNT_LD,     /* loads, but of those that store there as well */
+	COUNT_ST,     /* stores, likewise */
+	COUNT_LD_ST,  /* both: two of an instruction that copies */
+	COUNT_RMW,    /* a load and a store at the same place */
+	COUNT_ACCESS, /* the sum of the last two */
+	COUNT_INLINE, /* up to here: by translated code, too */
 
 	COUNT_FAR = COUNT_INLINE, /* far transfers */
 	COUNT_IRQ,                /* external interrupts taken */
@@ -40,18 +50,41 @@ enum retired {
 	RETIRED_CALL_INDIRECT,
 	RETIRED_RET,
 	RETIRED_FAR,
+	/* no instruction, but what became of a RETIRED_COND */
+	RETIRED_COND_TAKEN,
+	RETIRED_COND_NTAKEN,
+};
+
+/* What it does to memory (cpu/pmu/pmu.h). */
+enum retired_mem {
+	RETIRED_NO_MEM,
+	RETIRED_LOAD,
+	RETIRED_STORE,
+	RETIRED_UPDATE, /* load and store of one operand */
+	RETIRED_COPY,   /* of different ones */
+};
+
+/*
+ * A run of instructions: how many, and what the last of them is; the others
+ * are neither branches nor, where memory is counted, accesses.
+ */
+struct tally {
+	uint8_t n;
+	uint8_t kind; /* enum retired */
+	uint8_t mem;  /* enum retired_mem */
 };
 
 /* More than a block of translated code counts at a time. */
 #define COUNT_NEAR 64
 
 #define COUNT_INLINE_MASK (BIT(COUNT_INLINE) - 1)
+#define COUNT_MEM_MASK    (COUNT_INLINE_MASK & ~(BIT(COUNT_LOADS) - 1))
 #define COUNT_NEAR_JUMP   (BIT(COUNT_INSN) | BIT(COUNT_BRANCH) | BIT(COUNT_TAKEN))
 
 /* Near kinds only; of far ones the vendors have different views. */
 static inline uint32_t count_classes(enum retired kind)
 {
-	static const uint16_t classes[] = {
+	static const uint32_t classes[] = {
 		[RETIRED_PLAIN] = BIT(COUNT_INSN),
 		[RETIRED_COND] = BIT(COUNT_INSN) | BIT(COUNT_BRANCH) |
 				 BIT(COUNT_COND),
@@ -63,9 +96,36 @@ static inline uint32_t count_classes(enum retired kind)
 		[RETIRED_RET] = COUNT_NEAR_JUMP | BIT(COUNT_RET),
 		[RETIRED_FAR] = BIT(COUNT_INSN) | BIT(COUNT_BRANCH) |
 				BIT(COUNT_FAR),
+		[RETIRED_COND_TAKEN] = BIT(COUNT_TAKEN) | BIT(COUNT_COND_TAKEN),
+		[RETIRED_COND_NTAKEN] = BIT(COUNT_COND_NTAKEN),
 	};
 
 	return classes[kind];
+}
+
+/* How much it adds to a class of memory. */
+static inline unsigned int count_mem(enum retired_mem mem,
+				     enum count_class class)
+{
+	static const uint8_t add[][COUNT_INLINE - COUNT_LOADS] = {
+		/* LOADS STORES MEM LD ST LD_ST RMW ACCESS */
+		[RETIRED_NO_MEM] = {0, 0, 0, 0, 0, 0, 0, 0},
+		[RETIRED_LOAD] = {1, 0, 1, 1, 0, 1, 0, 1},
+		[RETIRED_STORE] = {0, 1, 1, 0, 1, 1, 0, 1},
+		[RETIRED_UPDATE] = {1, 1, 1, 0, 0, 0, 1, 1},
+		[RETIRED_COPY] = {1, 1, 1, 1, 1, 2, 0, 2},
+	};
+
+	return add[mem][class - COUNT_LOADS];
+}
+
+/* How much the last one of a tally adds to any class. */
+static inline unsigned int count_last(const struct tally *y,
+				      enum count_class class)
+{
+	if (BIT(class) & COUNT_MEM_MASK)
+		return count_mem(y->mem, class);
+	return count_classes(y->kind) >> class & 1;
 }
 
 #endif

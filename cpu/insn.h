@@ -60,6 +60,7 @@ struct insn {
 	uint8_t stacksize; /* pushes and pops of this mode: 2 4 8 */
 	uint8_t prefix;    /* INSN_* */
 	uint8_t nops;
+	uint8_t mem;       /* enum retired_mem */
 	struct opnd op[4]; /* explicit operands, Intel order */
 	uint64_t next_rip; /* offset in CS, truncated to the code size */
 	uint8_t bytes[15];

@@ -107,7 +107,9 @@ static uint64_t count_mode(struct cpu *cpu)
 	uint64_t m;
 
 	pmu_privilege(cpu);
-	m = (uint64_t)(cpu->count_on & COUNT_INLINE_MASK) << MODE_COUNT_SHIFT;
+	m = (uint64_t)(cpu->count_on & MODE_CLASSES) << MODE_COUNT_SHIFT;
+	if (cpu->count_on & COUNT_MEM_MASK)
+		m |= MODE_COUNT_MEM;
 	left = cpu->count_armed & COUNT_INLINE_MASK;
 	for (; left; left &= left - 1)
 		if (cpu->count[__builtin_ctz(left)] >= -COUNT_NEAR)

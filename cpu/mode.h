@@ -28,10 +28,18 @@
 #define MODE_LMA         0x00040000ULL
 #define MODE_WATCH       0x00080000ULL /* C functions may meet breakpoints */
 #define MODE_BUS_LOCK    0x00100000ULL /* locked accesses take the slow path */
+#define MODE_COUNT_MEM   0x00400000ULL /* the classes of memory */
 #define MODE_COUNT_SHIFT 23            /* enum count_class: classes to count */
 #define MODE_COUNT(what) BIT64(MODE_COUNT_SHIFT + (what))
-#define MODE_COUNT_ALL   ((uint64_t)COUNT_INLINE_MASK << MODE_COUNT_SHIFT)
+#define MODE_CLASSES     (COUNT_INLINE_MASK & ~COUNT_MEM_MASK)
 #define MODE_CPUID(id)   ((uint64_t)(id) << 32) /* which CPUID table */
+
+/* The classes a translation counts. */
+static inline uint32_t mode_classes(uint64_t mode)
+{
+	return (mode >> MODE_COUNT_SHIFT & MODE_CLASSES) |
+	       (mode & MODE_COUNT_MEM ? COUNT_MEM_MASK : 0);
+}
 
 static inline unsigned int mode_view(uint64_t mode)
 {

@@ -2,8 +2,8 @@
 /*
  * Counting in translated code, where the mode word asks for it. A stretch is
  * a run of instructions that is left early by faults alone: it ends with a
- * branch, or before an instruction that a C function does and counts
- * (cpu/pmu). At its start the classes it adds to are added to, all at once; a
+ * branch (where memory is counted, with an access as well), or before an
+ * instruction that a C function does and counts (cpu/pmu). At its start the classes it adds to are added to, all at once; a
  * fault takes back what did not come to pass, by the instruction's row in the
  * block's map. An addition that carries has come to the end of a counter: it
  * is taken back, too, and single steps find the place.
@@ -22,6 +22,8 @@
 #define OP_ADD       0
 #define OP_SUB       5
 #define OFF_COUNT(c) (OFF(count) + 8 * (int32_t)(c))
+
+static const struct tally none;
 
 static enum retired kind_of(unsigned int cls, bool direct)
 {
@@ -54,18 +56,18 @@ static void stretch(const struct trans *t, const struct dinsn *d,
 	while (out->n < n && !by_function(t, d)) {
 		out->kind = kind_of(
 			d->cls, d->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE);
+		if (t->count & COUNT_MEM_MASK)
+			out->mem = decode_touches(d);
 		out->n++;
 		d++;
-		if (out->kind != RETIRED_PLAIN)
+		if (out->kind != RETIRED_PLAIN || out->mem)
 			return;
 	}
 }
 
 static unsigned int part(const struct tally *y, unsigned int class)
 {
-	if (class == COUNT_INSN || !y->n)
-		return y->n;
-	return count_classes(y->kind) >> class & 1;
+	return class == COUNT_INSN ? y->n : count_last(y, class);
 }
 
 static void emit_count(struct trans *t, unsigned int op, unsigned int class,
@@ -79,7 +81,7 @@ static void emit_count(struct trans *t, unsigned int op, unsigned int class,
 
 void count_undo(struct trans *t, const struct tally *y)
 {
-	for (uint32_t left = y->n ? t->count : 0; left; left &= left - 1)
+	for (uint32_t left = t->count; left; left &= left - 1)
 		emit_count(t, OP_SUB, __builtin_ctz(left),
 			   part(y, __builtin_ctz(left)));
 }
@@ -94,21 +96,21 @@ void count_cold(struct trans *t, const struct cold *c)
 		if (added >> class & 1)
 			emit_count(t, OP_SUB, class, part(&c->left, class));
 		else
-			emit_count(t, OP_ADD, class, c->carry >> class & 1);
+			emit_count(t, OP_ADD, class, part(&c->carry, class));
 	}
 	emit_st_imm64(&t->e, OFF(rip), c->rip, S0);
 	emit_jmp_to(&t->e, t->engine->leave[LEAVE_COUNT], t->engine->rx_off);
 }
 
-/* Add for @y and the classes of @carry; the place is t->rip. */
-static void emit_point(struct trans *t, const struct tally *y, uint32_t carry,
-		       bool live)
+/* Add for @y and @carry; the place is t->rip. */
+static void emit_point(struct trans *t, const struct tally *y,
+		       const struct tally *carry, bool live)
 {
 	bool ready = false;
 
 	for (uint32_t left = t->count; left; left &= left - 1) {
 		unsigned int class = __builtin_ctz(left);
-		unsigned int n = part(y, class) + (carry >> class & 1);
+		unsigned int n = part(y, class) + part(carry, class);
 		struct cold *c;
 
 		if (!n)
@@ -124,19 +126,20 @@ static void emit_point(struct trans *t, const struct tally *y, uint32_t carry,
 		if (!c)
 			return;
 		c->left = *y;
-		c->carry = carry;
+		c->carry = *carry;
 		c->class = class;
 	}
 }
 
-/* What is known of an instruction once it was passed. */
-static uint32_t carry_of(const struct dinsn *d)
+/* What is known of an instruction once it was passed; false: nothing. */
+static bool carry_of(const struct dinsn *d, struct tally *out)
 {
+	*out = (struct tally){0};
 	if (d->cls == K_CALL)
-		return BIT(COUNT_INSN);
-	if (d->cls == K_JCC || d->cls == K_LOOP)
-		return BIT(COUNT_COND_NTAKEN);
-	return 0;
+		*out = (struct tally){.n = 1, .mem = decode_touches(d)};
+	else if (d->cls == K_JCC || d->cls == K_LOOP)
+		out->kind = RETIRED_COND_NTAKEN;
+	return out->n || out->kind;
 }
 
 void count_entry(struct trans *t, const struct dinsn *d, unsigned int n)
@@ -146,35 +149,37 @@ void count_entry(struct trans *t, const struct dinsn *d, unsigned int n)
 	if (likely(!t->count))
 		return;
 	stretch(t, d, n, &y);
-	emit_point(t, &y, 0, d->live_in);
+	emit_point(t, &y, &none, d->live_in);
 	t->left = y;
 }
 
 void count_next(struct trans *t, const struct dinsn *d, unsigned int n)
 {
-	struct tally y;
-	uint32_t carry;
+	struct tally y, carry;
 
 	if (likely(!t->count))
 		return;
-	t->left.n -= t->left.n != 0;
-	carry = carry_of(d - 1);
-	if (!carry)
+	if (t->left.n <= 1)
+		t->left = none;
+	else
+		t->left.n--;
+	if (!carry_of(d - 1, &carry) && t->left.n)
 		return;
 	stretch(t, d, n, &y);
-	emit_point(t, &y, carry, d->live_in);
+	emit_point(t, &y, &carry, d->live_in);
 	t->left = y;
 }
 
 void count_end(struct trans *t, const struct dinsn *last)
 {
-	static const struct tally none;
+	struct tally carry;
 
 	t->left = none;
 	if (likely(!t->count))
 		return;
 	t->rip = t->next_rip;
-	emit_point(t, &none, carry_of(last), last->live_out);
+	if (carry_of(last, &carry))
+		emit_point(t, &none, &carry, last->live_out);
 	t->rip = last->rip;
 }
 
@@ -185,13 +190,13 @@ bool count_wants_taken(const struct trans *t)
 
 void count_taken(struct trans *t, uint64_t target)
 {
-	static const struct tally none;
+	static const struct tally taken = {.kind = RETIRED_COND_TAKEN};
 	uint64_t rip = t->rip;
 
 	if (likely(!count_wants_taken(t)))
 		return;
 	t->rip = target;
-	emit_point(t, &none, TAKEN, t->d->live_taken);
+	emit_point(t, &none, &taken, t->d->live_taken);
 	t->rip = rip;
 }
 
@@ -219,14 +224,17 @@ static enum retired kind_of_function(const struct insn_call *c)
 
 void count_function(struct cpu *cpu, const struct insn_call *c, bool jumped)
 {
-	if (unlikely(cpu->count_on))
-		pmu_retire(cpu, kind_of_function(c), jumped);
+	if (likely(!cpu->count_on))
+		return;
+	pmu_retire(cpu, kind_of_function(c), jumped);
+	count_retire_mem(cpu, c->insn.mem);
 }
 
 void count_bounced(struct cpu *cpu, const struct bounce_code *bc)
 {
-	if (unlikely(cpu->count_on))
-		pmu_retire(cpu,
-			   kind_of(bc->cls, bc->insn.op[0].kind == OPND_IMM),
-			   cpu->rip != bc->insn.next_rip);
+	if (likely(!cpu->count_on))
+		return;
+	pmu_retire(cpu, kind_of(bc->cls, bc->insn.op[0].kind == OPND_IMM),
+		   cpu->rip != bc->insn.next_rip);
+	count_retire_mem(cpu, bc->insn.mem);
 }

@@ -18,6 +18,7 @@
 #include "cpu/debug.h"
 #include "cpu/msr.h"
 #include "cpu/pmu/pmu.h"
+#include "engine/decode.h"
 #include "engine/fake.h"
 #include "lib/check.h"
 
@@ -98,6 +99,9 @@ enum what {
 	CALL,
 	RET,
 	INDIRECT,
+	LOADS,
+	STORES,
+	MEM,
 	WHATS
 };
 
@@ -105,6 +109,7 @@ static const uint16_t codes[WHATS] = {
 	[INSN] = 0x00c0,  [BRANCH] = 0x00c4,     [COND] = 0x11c4,
 	[TAKEN] = 0x20c4, [COND_TAKEN] = 0x01c4, [COND_NTAKEN] = 0x10c4,
 	[CALL] = 0x02c4,  [RET] = 0x08c4,        [INDIRECT] = 0x80c4,
+	[LOADS] = 0x81d0, [STORES] = 0x82d0,     [MEM] = 0x83d0,
 };
 
 /* After each instruction: where it led, and the counts so far. */
@@ -141,6 +146,36 @@ static void start(struct fake *f)
 	memset(f->ram + FAKE_DATA, 0, 0x3000);
 }
 
+static void count_memory(struct step *s, const ZydisDecodedInstruction *in,
+			 const ZydisDecodedOperand *op)
+{
+	bool first = op[0].type == ZYDIS_OPERAND_TYPE_MEMORY;
+	bool second = op[1].type == ZYDIS_OPERAND_TYPE_MEMORY;
+	bool load = false, store = false;
+
+	switch (in->mnemonic) {
+	case ZYDIS_MNEMONIC_MOV:
+		load = second;
+		store = first;
+		break;
+	case ZYDIS_MNEMONIC_ADD: load = store = first; break;
+	case ZYDIS_MNEMONIC_POP:
+	case ZYDIS_MNEMONIC_RET:
+	case ZYDIS_MNEMONIC_LODSB: load = true; break;
+	case ZYDIS_MNEMONIC_PUSH:
+	case ZYDIS_MNEMONIC_PUSHFQ:
+	case ZYDIS_MNEMONIC_STOSB: store = true; break;
+	case ZYDIS_MNEMONIC_CALL:
+		store = true;
+		load = first;
+		break;
+	default: return;
+	}
+	s->count[LOADS] += load;
+	s->count[STORES] += store;
+	s->count[MEM] += load || store;
+}
+
 static void count_step(struct step *s, const ZydisDecodedInstruction *in,
 		       const ZydisDecodedOperand *op, uint64_t next)
 {
@@ -148,6 +183,7 @@ static void count_step(struct step *s, const ZydisDecodedInstruction *in,
 	bool taken = s->rip != next;
 
 	s->count[INSN]++;
+	count_memory(s, in, op);
 	switch (in->meta.category) {
 	case ZYDIS_CATEGORY_COND_BR:
 		s->count[COND]++;
@@ -239,6 +275,7 @@ static void test_totals(void **state)
 	for (int twice = 0; twice < 2; twice++) {
 		check_totals(0, 8);
 		check_totals(1, 8);
+		check_totals(4, 8);
 		for (unsigned int w = 0; w < WHATS; w++)
 			check_totals(w, 1);
 	}
@@ -340,12 +377,112 @@ static void test_faults(void **state)
 	assert_int_equal(r.insns, 4);
 }
 
+/* ---- what instructions do to memory ---- */
+
+#define TOUCHES(X)                                       \
+	X("mov (%rbx), %eax", LOAD)                      \
+	X("mov %al, (%rbx)", STORE)                      \
+	X("mov %rbx, %rax", NO_MEM)                      \
+	X("movabs 0x1122334455667788, %eax", LOAD)       \
+	X("add (%rbx), %eax", LOAD)                      \
+	X("add %eax, (%rbx)", UPDATE)                    \
+	X("lock incl (%rbx)", UPDATE)                    \
+	X("notl (%rbx)", UPDATE)                         \
+	X("shll %cl, (%rbx)", UPDATE)                    \
+	X("cmp %eax, (%rbx)", LOAD)                      \
+	X("test %eax, (%rbx)", LOAD)                     \
+	X("bt %eax, (%rbx)", LOAD)                       \
+	X("bts %eax, (%rbx)", UPDATE)                    \
+	X("xchg %eax, (%rbx)", UPDATE)                   \
+	X("xadd %eax, (%rbx)", UPDATE)                   \
+	X("cmpxchg %ecx, (%rbx)", UPDATE)                \
+	X("cmpxchg16b (%rbx)", UPDATE)                   \
+	X("cmovne (%rbx), %eax", LOAD)                   \
+	X("setne (%rbx)", STORE)                         \
+	X("divl (%rbx)", LOAD)                           \
+	X("lea (%rbx), %rax", NO_MEM)                    \
+	X("nopl (%rbx)", NO_MEM)                         \
+	X("prefetcht0 (%rbx)", NO_MEM)                   \
+	X("prefetchw (%rbx)", NO_MEM)                    \
+	X("clflush (%rbx)", NO_MEM)                      \
+	X("invlpg (%rbx)", NO_MEM)                       \
+	X("push %rax", STORE)                            \
+	X("push $5", STORE)                              \
+	X("push (%rbx)", COPY)                           \
+	X("pop %rax", LOAD)                              \
+	X("pop (%rbx)", COPY)                            \
+	X("pushfq", STORE)                               \
+	X("popfq", LOAD)                                 \
+	X("leave", LOAD)                                 \
+	X("call .", STORE)                               \
+	X("call *%rax", STORE)                           \
+	X("call *(%rbx)", COPY)                          \
+	X("jmp *(%rbx)", LOAD)                           \
+	X("jmp .", NO_MEM)                               \
+	X("ret", LOAD)                                   \
+	X("lretq", LOAD)                                 \
+	X("movsq", COPY)                                 \
+	X("rep movsb", COPY)                             \
+	X("rep stosb", STORE)                            \
+	X("lodsb", LOAD)                                 \
+	X("repe cmpsb", LOAD)                            \
+	X("repne scasb", LOAD)                           \
+	X("insb", STORE)                                 \
+	X("outsb", LOAD)                                 \
+	X("xlat", LOAD)                                  \
+	X("movups (%rbx), %xmm0", LOAD)                  \
+	X("movaps %xmm0, (%rbx)", STORE)                 \
+	X("movntdq %xmm0, (%rbx)", STORE)                \
+	X("addps (%rbx), %xmm0", LOAD)                   \
+	X("maskmovdqu %xmm1, %xmm0", STORE)              \
+	X("vmovups %ymm0, (%rbx)", STORE)                \
+	X("vmaskmovps (%rbx), %xmm1, %xmm0", LOAD)       \
+	X("vgatherdps %xmm2, (%rbx,%xmm1), %xmm0", LOAD) \
+	X("fldl (%rbx)", LOAD)                           \
+	X("fstpl (%rbx)", STORE)                         \
+	X("fnstcw (%rbx)", STORE)                        \
+	X("ldmxcsr (%rbx)", LOAD)                        \
+	X("fxsave (%rbx)", STORE)                        \
+	X("fxrstor (%rbx)", LOAD)                        \
+	X("lgdt (%rbx)", LOAD)                           \
+	X("sgdt (%rbx)", STORE)                          \
+	X("str (%rbx)", STORE)                           \
+	X("cpuid", NO_MEM)                               \
+	X("mfence", NO_MEM)                              \
+	X("int3", NO_MEM)                                \
+	X("syscall", NO_MEM)
+
+#define TEXT(text, touches) text "\n"
+#define ROW(text, touches)  {text, RETIRED_##touches},
+GUEST(touching, TOUCHES(TEXT));
+
+static void test_touches(void **state)
+{
+	static const struct {
+		const char *text;
+		enum retired_mem touches;
+	} list[] = {TOUCHES(ROW)};
+	const struct cpu *cpu = fake.cpu[0];
+	const uint8_t *at = touching;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(list); i++) {
+		struct dinsn d;
+
+		assert_int_equal(decode_insn(cpu, 64, at, 15, 0, &d), 0);
+		decode_classify(fake.cpu[0], cpu->mode, &d);
+		if (decode_touches(&d) != list[i].touches)
+			fail_msg("%s: %u", list[i].text, decode_touches(&d));
+		at += d.in.length;
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_totals),
 		cmocka_unit_test(test_overflow),
 		cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_touches),
 	};
 
 	int ret;

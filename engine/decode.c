@@ -266,6 +266,43 @@ static void convert_operand(const struct dinsn *d,
 	}
 }
 
+/* Zydis gives these a memory operand that is read. */
+static bool only_names_memory(const struct dinsn *d)
+{
+	switch (d->in.mnemonic) {
+	case ZYDIS_MNEMONIC_CLDEMOTE:
+	case ZYDIS_MNEMONIC_CLFLUSH:
+	case ZYDIS_MNEMONIC_CLFLUSHOPT:
+	case ZYDIS_MNEMONIC_CLWB:
+	case ZYDIS_MNEMONIC_INVLPG:
+	case ZYDIS_MNEMONIC_MONITOR: return true;
+	default: return d->cls == K_NOP || d->cls == K_LEA;
+	}
+}
+
+enum retired_mem decode_touches(const struct dinsn *d)
+{
+	unsigned int loads = 0, stores = 0, updates = 0;
+
+	if (only_names_memory(d))
+		return RETIRED_NO_MEM;
+	for (unsigned int i = 0; i < d->in.operand_count; i++) {
+		bool r = d->op[i].actions & ZYDIS_OPERAND_ACTION_MASK_READ;
+		bool w = d->op[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
+
+		if (d->op[i].type != ZYDIS_OPERAND_TYPE_MEMORY)
+			continue;
+		loads += r;
+		stores += w;
+		updates += r && w;
+	}
+	if (!stores)
+		return loads ? RETIRED_LOAD : RETIRED_NO_MEM;
+	if (!loads)
+		return RETIRED_STORE;
+	return updates ? RETIRED_UPDATE : RETIRED_COPY;
+}
+
 void decode_to_insn(const struct dinsn *d, unsigned int stack_bits,
 		    struct insn *out)
 {
@@ -276,6 +313,7 @@ void decode_to_insn(const struct dinsn *d, unsigned int stack_bits,
 	out->addrsize = d->in.address_width / 8;
 	out->stacksize = stack_bits / 8;
 	out->next_rip = d->next_rip;
+	out->mem = decode_touches(d);
 	if (d->in.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE))
 		out->prefix |= INSN_REP;
 	if (d->in.attributes & ZYDIS_ATTRIB_HAS_REPNE)

@@ -72,6 +72,9 @@ void decode_memref(const struct dinsn *d, const ZydisDecodedOperand *op,
 /* The access is locked, by a prefix or, with XCHG, by itself. */
 bool decode_locks(const struct dinsn *d);
 
+/* What it does to memory, for the counters. */
+enum retired_mem decode_touches(const struct dinsn *d);
+
 /* How the plain memory operand is masked, and the alignment it must have. */
 void decode_access(const struct dinsn *d, struct mem_rule *out);
 

@@ -121,7 +121,7 @@ static bool handle_code(struct engine *engine, int sig, struct sigctx *c)
 	else
 		cpu->rip = rip;
 	if (map.left.n)
-		pmu_unretire(cpu, map.left.n, map.left.kind);
+		pmu_unretire(cpu, &map.left, -1);
 	if (map.flags & MAP_FLAGS_HOST)
 		save_flags(cpu, c->flags);
 	if (map.flags & MAP_SPILLED)

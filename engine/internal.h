@@ -97,12 +97,6 @@ struct link {
 	bool flags_saved;     /* flags are in memory: enter by ind */
 };
 
-/* What is counted ahead: this many instructions, the last of a kind. */
-struct tally {
-	uint8_t n;
-	uint8_t kind; /* enum retired */
-};
-
 struct insn_map {
 	uint16_t host;     /* offset of the host code from the block's start */
 	struct tally left; /* counted, but not retired when it begins */
@@ -271,8 +265,8 @@ struct trans {
 		int32_t tag_disp;
 		uint64_t gva; /* when tag_disp is 0 */
 		struct mem_rule rule;
-		struct tally left; /* as the block's map has it */
-		uint16_t carry;    /* COLD_COUNT: engine/count.c */
+		struct tally left;  /* as the block's map has it */
+		struct tally carry; /* COLD_COUNT: engine/count.c */
 		uint8_t class;
 	} cold[160];
 	unsigned int ncold;

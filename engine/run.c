@@ -462,9 +462,12 @@ static void loop_body(struct cpu *cpu)
 
 static void complete_io(struct cpu *cpu)
 {
-	if (slow_io_complete(cpu) != EXEC_AGAIN)
+	if (slow_io_complete(cpu) != EXEC_AGAIN) {
 		count_retire(cpu, RETIRED_PLAIN, false);
-	else if (cpu->rip == cpu->io_pending.rip)
+		if (cpu->io.string)
+			count_retire_mem(cpu, cpu->io.in ? RETIRED_STORE
+							 : RETIRED_LOAD);
+	} else if (cpu->rip == cpu->io_pending.rip)
 		again(cpu);
 	slow_drain(cpu);
 }
@@ -671,7 +674,7 @@ uint64_t engine_mem_slow(struct cpu *cpu, uint64_t gva, const uint8_t *meta)
 	cpu->rip = m->rip;
 	cpu->stat[CPU_STAT_TLB_MISS]++;
 	if (unlikely(m->left.n))
-		pmu_unretire(cpu, m->left.n, m->left.kind);
+		pmu_unretire(cpu, &m->left, -1);
 	if (!m->rule.kind)
 		mask_check(cpu, &m->rule, gva);
 	if (!m->rule.kind && (gva & 4095) + m->size <= 4096 &&
@@ -680,7 +683,7 @@ uint64_t engine_mem_slow(struct cpu *cpu, uint64_t gva, const uint8_t *meta)
 		if (r.hva && ec->invalidations == before &&
 		    !(cpu->db_pending & DR6_BREAKS)) {
 			if (unlikely(m->left.n))
-				pmu_unretire(cpu, -m->left.n, m->left.kind);
+				pmu_unretire(cpu, &m->left, 1);
 			return (uintptr_t)r.hva;
 		}
 	}

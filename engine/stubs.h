@@ -17,7 +17,7 @@ struct mem_meta {
 	uint8_t acc;
 	struct mem_rule rule;
 	struct tally left;
-	uint8_t pad[4];
+	uint8_t pad[3];
 } __attribute__((packed));
 _Static_assert(sizeof(struct mem_meta) == 24, "stub_mem steps over it");
 

@@ -507,7 +507,7 @@ again:
 	if (!b->links)
 		return NULL;
 	t->links = b->links;
-	t->count = b->mode >> MODE_COUNT_SHIFT & COUNT_INLINE_MASK;
+	t->count = mode_classes(b->mode);
 	b->code = engine->rw + engine->code_used;
 	t->e.p = b->code;
 	t->e.end = b->code + BLOCK_ROOM;

@@ -36,6 +36,12 @@ void amd_refresh(struct cpu *cpu, struct pmu *p)
 		p->pmc[i].mask = BIT64(PMU_WIDTH) - 1;
 }
 
+/* LS Dispatch, by its unit mask; nothing is dispatched but what retires. */
+static const uint8_t accesses[8] = {
+	COUNT_NONE, COUNT_LD,    COUNT_ST,     COUNT_LD_ST,
+	COUNT_RMW,  COUNT_LOADS, COUNT_STORES, COUNT_ACCESS,
+};
+
 /* Events without unit masks: hardware does not look at theirs. */
 enum count_class amd_event(const struct pmu *p, uint64_t sel)
 {
@@ -44,6 +50,7 @@ enum count_class amd_event(const struct pmu *p, uint64_t sel)
 	enum count_class what = COUNT_NONE;
 
 	switch (code) {
+	case 0x029: what = zen ? accesses[sel >> 8 & 7] : COUNT_NONE; break;
 	case 0x02c: what = zen ? COUNT_IRQ : COUNT_NONE; break;
 	case 0x076: what = COUNT_TIME; break;
 	case 0x0c0: what = COUNT_INSN; break;

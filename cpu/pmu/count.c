@@ -193,10 +193,10 @@ uint64_t pmu_deadline(const struct cpu *cpu)
 	return at;
 }
 
-static void add_classes(struct cpu *cpu, uint32_t classes, int64_t n)
+static void add_classes(struct cpu *cpu, uint32_t classes)
 {
 	for (; classes; classes &= classes - 1)
-		cpu->count[__builtin_ctz(classes)] += n;
+		cpu->count[__builtin_ctz(classes)]++;
 }
 
 void pmu_retire(struct cpu *cpu, enum retired kind, bool taken)
@@ -204,11 +204,17 @@ void pmu_retire(struct cpu *cpu, enum retired kind, bool taken)
 	uint32_t classes = count_classes(kind);
 
 	if (kind == RETIRED_COND)
-		classes |= taken ? BIT(COUNT_TAKEN) | BIT(COUNT_COND_TAKEN)
-				 : BIT(COUNT_COND_NTAKEN);
+		classes |= count_classes(taken ? RETIRED_COND_TAKEN
+					       : RETIRED_COND_NTAKEN);
 	else if (kind == RETIRED_FAR && cpu->vendor_amd)
 		classes |= BIT(COUNT_TAKEN);
-	add_classes(cpu, classes, 1);
+	add_classes(cpu, classes);
+}
+
+void pmu_retire_mem(struct cpu *cpu, enum retired_mem mem)
+{
+	for (unsigned int k = COUNT_LOADS; k < COUNT_INLINE; k++)
+		cpu->count[k] += count_mem(mem, k);
 }
 
 /* PPR "Retired Taken Branch Instructions": exceptions and interrupts too. */
@@ -219,13 +225,12 @@ void pmu_event(struct cpu *cpu, bool irq)
 	if (cpu->vendor_amd)
 		classes |= BIT(COUNT_BRANCH) | BIT(COUNT_TAKEN) |
 			   BIT(COUNT_FAR);
-	add_classes(cpu, classes, 1);
+	add_classes(cpu, classes);
 }
 
-void pmu_unretire(struct cpu *cpu, int n, enum retired kind)
+void pmu_unretire(struct cpu *cpu, const struct tally *y, int sign)
 {
-	uint32_t classes = count_classes(kind) & ~BIT(COUNT_INSN);
-
-	cpu->count[COUNT_INSN] -= n;
-	add_classes(cpu, classes, n < 0 ? 1 : -1);
+	cpu->count[COUNT_INSN] += sign * y->n;
+	for (unsigned int k = COUNT_INSN + 1; k < COUNT_INLINE; k++)
+		cpu->count[k] += sign * (int)count_last(y, k);
 }

@@ -2,8 +2,8 @@
 /*
  * Intel's architectural unit, versions 1 to 5. SDM 3B "Architectural
  * Performance Monitoring" (its versions), SDM 2A "CPUID" leaf 0AH, SDM 4 for
- * reserved bits. Events that are not architectural: the branch instructions
- * of the model, as its event list has them. AnyThread is refused, as KVM
+ * reserved bits. Events that are not architectural: branches and accesses to
+ * memory as the event list of the model has them. AnyThread is refused, as KVM
  * does; PEBS, LBR and the counter of slots are not there.
  */
 #include "cpu/pmu/priv.h"
@@ -47,16 +47,33 @@ static const struct event atom[] = {
 	{0xfec4, COUNT_COND_TAKEN}, {0x01cb, COUNT_IRQ},
 };
 
-static const struct {
+/* Counted by micro-operation on others. */
+static const struct event memory[] = {
+	{0x81d0, COUNT_LOADS},
+	{0x82d0, COUNT_STORES},
+	{0x83d0, COUNT_MEM},
+};
+
+struct list {
 	const struct event *event;
 	unsigned int count;
-} lists[] = {
-	[EVENTS_CORE] = {core, ARRAY_SIZE(core)},
-	[EVENTS_COVE] = {cove, ARRAY_SIZE(cove)},
-	[EVENTS_ATOM] = {atom, ARRAY_SIZE(atom)},
+};
+
+#define LIST(l)                  \
+	{                        \
+		l, ARRAY_SIZE(l) \
+	}
+static const struct list lists[][2] = {
+	[EVENTS_CORE] = {LIST(core)},
+	[EVENTS_LAKE] = {LIST(core), LIST(memory)},
+	[EVENTS_COVE] = {LIST(cove), LIST(memory)},
+	[EVENTS_ATOM] = {LIST(atom)},
 };
 
 /* Models of family 6 that are neither of the older big cores. */
+static const uint8_t lake_models[] = {
+	0x4e, 0x55, 0x5e, 0x66, 0x8e, 0x9e, 0xa5, 0xa6,
+};
 static const uint8_t cove_models[] = {
 	0x6a, 0x6c, 0x7d, 0x7e, 0x8c, 0x8d, 0x8f, 0x97, 0x9a, 0xa7, 0xaa,
 	0xac, 0xad, 0xae, 0xb7, 0xba, 0xbd, 0xbf, 0xc5, 0xc6, 0xcf,
@@ -83,23 +100,35 @@ static enum pmu_events events_of(const struct cpu *cpu)
 		return EVENTS_CORE;
 	if (among(cove_models, ARRAY_SIZE(cove_models), model))
 		return EVENTS_COVE;
+	if (among(lake_models, ARRAY_SIZE(lake_models), model))
+		return EVENTS_LAKE;
 	if (among(atom_models, ARRAY_SIZE(atom_models), model))
 		return EVENTS_ATOM;
 	return EVENTS_CORE;
 }
 
+static enum count_class find(const struct list *l, uint16_t code)
+{
+	for (unsigned int i = 0; i < l->count; i++)
+		if (l->event[i].code == code)
+			return l->event[i].what;
+	return COUNT_NONE;
+}
+
 enum count_class intel_event(const struct pmu *p, uint64_t sel)
 {
+	const struct list *l = lists[p->events];
 	uint16_t code = (uint16_t)sel;
-	enum count_class what = COUNT_NONE;
+	enum count_class what;
 
 	if (code == 0x00c0)
 		what = COUNT_INSN;
 	else if (code == 0x003c || code == 0x013c)
 		what = COUNT_TIME;
-	for (unsigned int i = 0; i < lists[p->events].count; i++)
-		if (lists[p->events].event[i].code == code)
-			what = lists[p->events].event[i].what;
+	else
+		what = find(&l[0], code);
+	if (what == COUNT_NONE)
+		what = find(&l[1], code);
 	return pmu_modify(sel, what);
 }
 

@@ -12,6 +12,23 @@
  * negative as long as no counter of its class that wants an interrupt has
  * overflowed, so that an addition carries exactly then.
  *
+ * Accesses to memory are counted by instruction, as its operands are read and
+ * written by what the manuals list for it: the explicit ones, those of string
+ * instructions and XLAT, and the stack's of PUSH, POP, CALL, RET, IRET, ENTER
+ * and LEAVE. Of each instruction once, however wide the access is and however
+ * often REP repeats it, and also where it turns out to access nothing (REP
+ * with a count of 0, CMOV, a mask of zeros, a CMPXCHG that fails). One operand
+ * that is loaded and stored (ADD to memory, XCHG, CMPXCHG) is an update; an
+ * instruction that loads from one place and stores to another (PUSH and POP of
+ * memory, an indirect CALL through memory, MOVS) is a load and a store. Not
+ * accesses: LEA, NOP, prefetches, what writes cache lines back, the tables of
+ * pages and descriptors, frames of interrupts, exceptions and INT.
+ *
+ *   Intel MEM_INST_RETIRED  81H loads, 82H stores, 83H either; updates count
+ *                           for both of the former and once for the latter
+ *   AMD LS Dispatch         1 loads, 2 stores, 4 updates, each by itself;
+ *                           what unit masks are combined is added up
+ *
  * Cycles and reference cycles are ticks of the guest's TSC between entry to
  * and exit from guest code. An event that cannot be counted truthfully (caches,
  * mispredictions) counts nothing.
@@ -106,16 +123,25 @@ void pmu_retire(struct cpu *cpu, enum retired kind, bool taken);
 /* An interrupt or exception was taken: branches in AMD's view. */
 void pmu_event(struct cpu *cpu, bool irq);
 
+/* It had memory operands. */
+void pmu_retire_mem(struct cpu *cpu, enum retired_mem mem);
+
 /*
- * Translated code has counted @n instructions ahead of which it did none,
- * the last of them of @kind: take them back, or (@n negative) give again.
+ * Translated code has counted ahead what it did not come to: take that back
+ * (@sign -1), or give it again (1).
  */
-void pmu_unretire(struct cpu *cpu, int n, enum retired kind);
+void pmu_unretire(struct cpu *cpu, const struct tally *y, int sign);
 
 static inline void count_retire(struct cpu *cpu, enum retired kind, bool taken)
 {
 	if (unlikely(cpu->count_on))
 		pmu_retire(cpu, kind, taken);
+}
+
+static inline void count_retire_mem(struct cpu *cpu, enum retired_mem mem)
+{
+	if (unlikely(cpu->count_on & COUNT_MEM_MASK) && mem)
+		pmu_retire_mem(cpu, mem);
 }
 
 #endif

@@ -14,9 +14,10 @@
 #include "cpu/msr.h"
 #include "cpu/reset.h"
 
-#define CORE 0x506e3 /* Skylake */
-#define COVE 0x606a6 /* Ice Lake server */
-#define ZEN3 0xa20f10
+#define HASWELL 0x306c3
+#define CORE    0x506e3 /* Skylake */
+#define COVE    0x606a6 /* Ice Lake server */
+#define ZEN3    0xa20f10
 
 #define EN  BIT64(22)
 #define INT BIT64(20)
@@ -422,6 +423,53 @@ static void test_events_amd(void **state)
 	teardown(f);
 }
 
+/* One load, ten stores, a hundred updates, a thousand copies. */
+static uint64_t accesses(struct fake *f, uint32_t sel_msr, uint32_t ctr_msr,
+			 uint64_t event)
+{
+	static const struct {
+		enum retired_mem mem;
+		unsigned int n;
+	} list[] = {
+		{RETIRED_NO_MEM, 7},  {RETIRED_LOAD, 1},
+		{RETIRED_STORE, 10},  {RETIRED_UPDATE, 100},
+		{RETIRED_COPY, 1000},
+	};
+	uint64_t val;
+
+	wr(f, ctr_msr, 0);
+	wr(f, sel_msr, event | OS | EN);
+	for (unsigned int i = 0; i < ARRAY_SIZE(list); i++)
+		for (unsigned int n = 0; n < list[i].n; n++)
+			count_retire_mem(&f->cpu, list[i].mem);
+	val = rd(f, ctr_msr);
+	wr(f, sel_msr, 0);
+	return val;
+}
+
+static void test_accesses(void **state)
+{
+	static const unsigned int by_mask[8] = {
+		0, 1001, 1010, 2011, 100, 1101, 1110, 2111,
+	};
+	struct fake *f = amd(true);
+
+	for (unsigned int mask = 0; mask < 8; mask++)
+		assert_int_equal(
+			accesses(f, 0xc0010000, 0xc0010004, 0x29 | mask << 8),
+			by_mask[mask]);
+	teardown(f);
+	f = intel(2);
+	assert_int_equal(accesses(f, 0x186, 0xc1, 0x81d0), 1101);
+	assert_int_equal(accesses(f, 0x186, 0xc1, 0x82d0), 1110);
+	assert_int_equal(accesses(f, 0x186, 0xc1, 0x83d0), 1111);
+	assert_int_equal(accesses(f, 0x186, 0xc1, 0x41d0), 0);
+	teardown(f);
+	f = setup("Genu", HASWELL, leaf_a(2, 4, 3), 0);
+	assert_int_equal(accesses(f, 0x186, 0xc1, 0x81d0), 0);
+	teardown(f);
+}
+
 static void test_time(void **state)
 {
 	struct fake *f = intel(2);
@@ -505,16 +553,17 @@ static void test_freeze(void **state)
 
 static void test_unretire(void **state)
 {
+	static const struct tally two = {.n = 2, .kind = RETIRED_RET};
 	struct fake *f = intel(2);
 
 	wr(f, 0x187, 0xc4 | OS | EN);
 	wr(f, 0x186, 0xc0 | OS | EN);
 	for (int i = 0; i < 3; i++)
 		count_retire(&f->cpu, RETIRED_RET, true);
-	pmu_unretire(&f->cpu, 2, RETIRED_RET);
+	pmu_unretire(&f->cpu, &two, -1);
 	assert_int_equal(rd(f, 0xc1), 1);
 	assert_int_equal(rd(f, 0xc2), 2); /* one of them was a RET */
-	pmu_unretire(&f->cpu, -2, RETIRED_RET);
+	pmu_unretire(&f->cpu, &two, 1);
 	assert_int_equal(rd(f, 0xc1), 3);
 	teardown(f);
 }
@@ -602,6 +651,7 @@ int main(void)
 		cmocka_unit_test(test_levels),
 		cmocka_unit_test(test_events_intel),
 		cmocka_unit_test(test_events_amd),
+		cmocka_unit_test(test_accesses),
 		cmocka_unit_test(test_time),
 		cmocka_unit_test(test_overflow),
 		cmocka_unit_test(test_freeze),

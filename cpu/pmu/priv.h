@@ -53,7 +53,8 @@ struct pmu {
 
 /* Whose events: models differ in those that are not architectural. */
 enum pmu_events {
-	EVENTS_CORE, /* up to Cascade Lake */
+	EVENTS_CORE, /* up to Broadwell */
+	EVENTS_LAKE, /* Skylake to Comet Lake */
 	EVENTS_COVE, /* from Ice Lake on */
 	EVENTS_ATOM,
 	EVENTS_K8,

@@ -77,13 +77,32 @@ static uint64_t guest_tsc(struct abi *a)
 
 static int64_t get_clock(struct abi *a)
 {
+	int64_t before = clock_of(CLOCK_REALTIME);
 	struct kvm_clock_data c = {0};
 
 	OK(a->vm, KVM_GET_CLOCK, &c);
 	assert_true(c.flags & KVM_CLOCK_TSC_STABLE);
-	assert_in_range(c.realtime, clock_of(CLOCK_REALTIME) - 100000000,
-			clock_of(CLOCK_REALTIME));
+	assert_in_range(c.realtime, before - 100000,
+			clock_of(CLOCK_REALTIME) + 100000);
 	return (int64_t)c.clock;
+}
+
+/* The guest's TSC and the host's clock, of the quickest of some looks. */
+static int64_t look(struct abi *a, int64_t *host)
+{
+	int64_t best = INT64_MAX, tsc = 0, from, to, t;
+
+	for (int i = 0; i < 50; i++) {
+		from = clock_of(CLOCK_MONOTONIC_RAW);
+		t = (int64_t)guest_tsc(a);
+		to = clock_of(CLOCK_MONOTONIC_RAW);
+		if (to - from >= best)
+			continue;
+		best = to - from;
+		*host = from + best / 2;
+		tsc = t;
+	}
+	return tsc;
 }
 
 /* kvmclock, the guest's TSC and the host's clock run at one rate. */
@@ -101,12 +120,10 @@ static void test_rate(void **state)
 	set_msr(a.vcpu, 0x4b564d01, CLOCK_PAGE | 1);
 	guest_tsc(&a);
 	khz = CALL(a.vcpu, KVM_GET_TSC_KHZ, 0);
-	t0 = (int64_t)guest_tsc(&a);
-	h0 = clock_of(CLOCK_MONOTONIC_RAW);
+	t0 = look(&a, &h0);
 	k0 = pvclock_ns(&a, (uint64_t)t0);
 	nanosleep(&nap, NULL);
-	t1 = (int64_t)guest_tsc(&a);
-	h1 = clock_of(CLOCK_MONOTONIC_RAW);
+	t1 = look(&a, &h1);
 	k1 = pvclock_ns(&a, (uint64_t)t1);
 	drift = (k1 - k0) - (h1 - h0);
 	print_message("drift in %ld ns: %ld ns\n", h1 - h0, drift);
@@ -116,7 +133,7 @@ static void test_rate(void **state)
 	/* and the client reads the same clock */
 	k0 = pvclock_ns(&a, guest_tsc(&a));
 	k1 = get_clock(&a);
-	assert_in_range(k1 - k0, 0, 5000000);
+	assert_in_range(k1, k0, pvclock_ns(&a, guest_tsc(&a)));
 	abi_close(&a);
 }
 

@@ -247,6 +247,8 @@ static void test_host_fault(void **state)
 		check_case(&m, n);
 	}
 	test_own(&m);
+	assert_int_equal(lodge_munmap(m.other, m.other_run, 12288), 0);
+	assert_int_equal(lodge_close(m.other), 0);
 	abi_close(&m.a);
 	munmap(m.p, PAGES * 4096);
 }

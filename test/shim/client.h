@@ -64,6 +64,7 @@ int client_descriptors(void);
 void client_wait(pid_t pid);
 
 /* ---- files.c ---- */
+void files_idle(void);
 void files_open(void);
 void files_names(void);
 void files_params(void);

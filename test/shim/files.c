@@ -4,6 +4,7 @@
  */
 #include "test/shim/client.h"
 
+#include <limits.h>
 #include <linux/close_range.h>
 #include <linux/falloc.h>
 #include <sys/stat.h>
@@ -155,7 +156,47 @@ static int threads(void)
 	struct stat st;
 
 	CHECK(!stat("/proc/self/task", &st));
-	return (int)st.st_nlink;
+	return (int)st.st_nlink - 2;
+}
+
+/* Whether the library is in this process. */
+static bool loaded(void)
+{
+	FILE *f = fopen("/proc/self/maps", "re");
+	char line[PATH_MAX + 128];
+	bool found = false;
+
+	CHECK(f);
+	while (fgets(line, sizeof(line), f))
+		found |= strstr(line, "/liblodge.so.") != NULL;
+	fclose(f);
+	return found;
+}
+
+/*
+ * A program that leaves /dev/kvm alone has the shim in it and no more, unless
+ * CPUID is to be replaced in its code.
+ */
+void files_idle(void)
+{
+	const char *how = getenv("LODGE_CPUID");
+	bool patch = how && !strcmp(how, "patch");
+	struct machine m;
+	struct stat st;
+	int before;
+
+	CHECK(client_descriptors() == 6); /* ".", "..", 0 to 2, the folder */
+	CHECK(threads() == 1);
+	CHECK(loaded() == patch);
+	CHECK(!stat("/dev/kvm", &st) && !access("/dev/kvm", R_OK | W_OK));
+	CHECK(threads() == 1);
+	CHECK(loaded() == patch);
+	before = open("/dev/null", O_RDWR);
+	CHECK(before == 3);
+	CHECK(!close(before));
+	machine_open(&m);
+	CHECK(loaded());
+	machine_close(&m);
 }
 
 void files_close(void)

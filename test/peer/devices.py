@@ -19,17 +19,22 @@ def disk_guest(*args):
             "if=virtio,format=raw,file=" + tool("debian-disk"), *args]
 
 
+STAGES = {"grub": r"lodge: grub on", "kernel": r"Linux version|Welcome to",
+          "login": r"login: $"}
+
+
 def login(m, seconds=240):
     """From power-on to root's shell; returns when each stage was seen."""
     times = []
-    for stage in (r"lodge: grub on", r"Linux version|Welcome to", "login: $"):
-        m.wait_for(stage, seconds)
+    for pattern in STAGES.values():
+        m.wait_for(pattern, seconds)
         times.append(time.monotonic() - m.start)
     m.type("root\n")
     m.wait_for(r"# $", 60)
     m.shell("TERM=dumb; bind 'set enable-bracketed-paste off'; dmesg -n 1")
     print("  grub after %.1f s, kernel %.1f s, login prompt %.1f s" %
-          tuple(times))
+          tuple(times), flush=True)
+    return times
 
 
 def judge_debian(m):

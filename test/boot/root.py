@@ -36,9 +36,11 @@ exit 42
 """
 
 
-def start(opts, words, options=(), **more):
-    argv = [opts.lodge, "run", "-accel", "lodge", "--root", "/", "-kernel",
-            opts.kernel, *options, "--"] + words
+def start(opts, words, options=None, **more):
+    """Without options, with the kernel that is found."""
+    options = [] if options is None else ["-kernel", opts.kernel, *options]
+    argv = [opts.lodge, "run", "-accel", "lodge", "--root", "/", *options,
+            "--"] + words
     return subprocess.Popen(argv, stdin=subprocess.PIPE,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                             **more)
@@ -92,7 +94,7 @@ def test_user(opts, folder):
     if os.getuid() == 0:
         nobody = pwd.getpwnam("nobody")
         more.update(user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[])
-    proc = start(opts, ["no-such-command"], **more)
+    proc = start(opts, ["no-such-command"], [], **more)
     out, err = proc.communicate(timeout=WAIT)
     expect("stdout", out, b"")
     if b"no-such-command: No such file" not in err:
@@ -230,7 +232,7 @@ TESTS = {"streams": test_streams, "signal": test_signal, "pipe": test_pipe,
 def lend_kernel(folder):
     """A copy of the kernel and its drivers that anybody can read."""
     guest_file("--print-modules", "generic")
-    kernel = guest_file("--print-kernel", "generic")
+    kernel = guest_file("--print-vmlinux", "generic")
     place = os.path.join(folder, "kernel")
     os.mkdir(place)
     shutil.copy(kernel, place)

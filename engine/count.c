@@ -3,10 +3,11 @@
  * Counting in translated code, where the mode word asks for it. A stretch is
  * a run of instructions that is left early by faults alone: it ends with a
  * branch (where memory is counted, with an access as well), or before an
- * instruction that a C function does and counts (cpu/pmu). At its start the classes it adds to are added to, all at once; a
- * fault takes back what did not come to pass, by the instruction's row in the
- * block's map. An addition that carries has come to the end of a counter: it
- * is taken back, too, and single steps find the place.
+ * instruction that a C function does and counts (cpu/pmu). At its start the
+ * classes it adds to are added to, all at once; a fault takes back what did
+ * not come to pass, by the instruction's row in the block's map. An addition
+ * that carries has come to the end of a counter: it is taken back, too, and
+ * single steps find the place.
  *
  * What ended the stretch before and is only known now (C function came back,
  * branch was not taken) is added along: the carry. It stays when the rest is

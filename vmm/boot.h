@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Kernels into memory: a bzImage by the Linux boot protocol, an ELF file with
- * a PVH entry, or an image with a Multiboot header. The result says in which state the boot CPU starts.
+ * a PVH entry, or an image with a Multiboot header. The result says in which
+ * state the boot CPU starts.
  */
 #ifndef VMM_BOOT_H
 #define VMM_BOOT_H

@@ -7,7 +7,8 @@
  *
  * On ROOT_CONTROL the guest writes "ready" when the command runs, and in the
  * end "exit STATUS OUT ERR" with the bytes it has written to the other two; or
- * "failed TEXT", when it never came to the command. The host writes "signal N" and "size ROWS COLS".
+ * "failed TEXT", when it never came to the command. The host writes "signal N"
+ * and "size ROWS COLS".
  */
 #ifndef VMM_ROOT_SPEC_H
 #define VMM_ROOT_SPEC_H

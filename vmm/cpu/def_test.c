@@ -369,6 +369,48 @@ static void test_accelerators(void **state)
 	free(host);
 }
 
+/* The counters of the generation, whatever the host's vendor has. */
+static void test_pmu(void **state)
+{
+	static const struct {
+		enum cpu_accel_kind accel;
+		const char *cpu;
+		uint32_t leaf[4];
+	} list[] = {
+		{CPU_ACCEL_LODGE,
+		 "Penryn,pmu=on",
+		 {0x07280202, 0x58, 0, 0x503}},
+		{CPU_ACCEL_LODGE,
+		 "Haswell,pmu=on",
+		 {0x07300803, 0x58, 0, 0x8603}},
+		{CPU_ACCEL_LODGE,
+		 "Skylake-Server,pmu=on",
+		 {0x07300804, 0x58, 0, 0x8603}},
+		{CPU_ACCEL_LODGE,
+		 "SapphireRapids,pmu=on",
+		 {0x07300805, 0x58, 7, 0x8603}},
+		{CPU_ACCEL_LODGE, "Skylake-Server", {0, 0, 0, 0}},
+		{CPU_ACCEL_LODGE, "EPYC-Milan,pmu=on", {0, 0, 0, 0}},
+		{CPU_ACCEL_LODGE, "pentium3,pmu=on", {0, 0, 0, 0}},
+		{CPU_ACCEL_KVM,
+		 "Skylake-Server,vendor=GenuineIntel,pmu=on",
+		 {0, 0, 0, 0}},
+	};
+	struct kvm_cpuid2 *host = host_table();
+	struct cpu_def def;
+	struct err e = {0};
+	uint32_t r[4];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(list); i++) {
+		assert_int_equal(
+			resolve_on(&def, list[i].accel, host, list[i].cpu, &e),
+			0);
+		cpu_leaf(&def, 0, 0xa, 0, r);
+		assert_memory_equal(r, list[i].leaf, sizeof(r));
+	}
+	free(host);
+}
+
 /* host is what the KVM has, in a table that repeats every leaf. */
 static void test_host(void **state)
 {
@@ -483,6 +525,7 @@ int main(void)
 		cmocka_unit_test(test_properties),
 		cmocka_unit_test(test_baseline),
 		cmocka_unit_test(test_accelerators),
+		cmocka_unit_test(test_pmu),
 		cmocka_unit_test(test_host),
 		cmocka_unit_test(test_dump),
 		cmocka_unit_test(test_cpuid_r),

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "vmm/cpu/def.h"
+#include "vmm/cpu/pmu.h"
 
 #define KVM_LEAF      0x40000000u
 #define CLFLUSH_LINES (8 << 8) /* of 8 bytes */
@@ -172,10 +173,20 @@ static void leaf_features(const struct query *q, uint32_t out[4])
 	}
 }
 
+/*
+ * Lodge's KVM counts as any vendor's unit; a kernel's has the host's, which
+ * another vendor's guest would not understand.
+ */
 static void leaf_pmu(const struct query *q, uint32_t out[4])
 {
-	if (q->def->pmu)
+	const struct cpu_def *def = q->def;
+
+	if (!def->pmu)
+		return;
+	if (def->accel != CPU_ACCEL_LODGE || !def->model)
 		pass(q, out);
+	else if (cpu_is_intel(def))
+		cpu_pmu_leaf(def, out);
 }
 
 /* ---- topology ---- */

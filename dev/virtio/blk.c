@@ -53,6 +53,14 @@ struct blk_conf {
 	bool write_cache;
 };
 
+/* Answered, and not given back yet: of one queue. */
+struct batch {
+	unsigned queue;
+	unsigned n;
+	struct vq_elem *elem[VQ_MAX_PUSH];
+	uint32_t len[VQ_MAX_PUSH];
+};
+
 struct blk {
 	struct virtio_device dev;
 	struct blk_conf conf;
@@ -62,6 +70,7 @@ struct blk {
 	unsigned flying; /* at the workers, under dev.lock */
 	pthread_cond_t landed;
 	struct request *stalled; /* failed, to be tried again; dev.lock */
+	struct batch batch;      /* dev.lock */
 };
 
 /* One request; its pieces without header and status follow. */
@@ -150,16 +159,34 @@ static const char *const counters[] = {
 	[COUNT_ERRORS] = "block_errors",
 };
 
-/* dev.lock held. */
+/* Give back what is answered, with one interrupt. dev.lock held. */
+static void land(struct blk *b)
+{
+	struct batch *t = &b->batch;
+	unsigned i;
+
+	if (!t->n)
+		return;
+	vq_push_many(&b->dev.vq[t->queue], t->elem, t->len, t->n);
+	for (i = 0; i < t->n; i++)
+		free(t->elem[i]);
+	t->n = 0;
+	virtio_flush(&b->dev, t->queue);
+}
+
+/* dev.lock held; land() behind the last. */
 static void finish(struct request *r, uint8_t status, size_t written)
 {
+	struct batch *t = &r->blk->batch;
 	struct vq_elem *e = r->elem;
-	struct vq *vq = &r->blk->dev.vq[r->queue];
 
 	iov_write(e->iov + e->out_n, e->in_n, e->in_len - 1, &status, 1);
+	if (t->n == ARRAY_SIZE(t->elem) || (t->n && t->queue != r->queue))
+		land(r->blk);
+	t->queue = r->queue;
+	t->elem[t->n] = e;
 	/* Nothing says how far a failed read came: only the status counts. */
-	vq_push(vq, e, (uint32_t)(status == S_OK ? written + 1 : 1));
-	free(e);
+	t->len[t->n++] = (uint32_t)(status == S_OK ? written + 1 : 1);
 	free(r);
 }
 
@@ -214,14 +241,14 @@ static void blk_done(struct block_req *req, int ret)
 {
 	struct request *r = container_of(req, struct request, block);
 	struct blk *b = r->blk;
-	unsigned q = r->queue;
 	bool here = kicking == b; /* it was done at once */
+	bool more = here || req->more;
 
 	if (!here)
 		pthread_mutex_lock(&b->dev.lock);
 	complete(r, ret);
-	if (!here)
-		virtio_flush(&b->dev, q);
+	if (!more)
+		land(b);
 	if (!--b->flying)
 		pthread_cond_broadcast(&b->landed);
 	if (!here)
@@ -405,12 +432,11 @@ static void blk_notify(struct virtio_device *dev, unsigned q)
 		while (good && (e = vq_pop(vq)))
 			good = start(b, q, e);
 		block_kick(b->block);
+		land(b);
 		vq_want_kick(vq, true);
 	} while (good && !vq_empty(vq));
 	kicking = NULL;
-	if (good)
-		virtio_flush(dev, q);
-	else
+	if (!good || (vq->broken && !vq->ending))
 		virtio_break(dev);
 }
 
@@ -429,13 +455,12 @@ static void blk_resume(struct virtio_device *dev)
 	}
 	block_kick(b->block);
 	kicking = NULL;
-	virtio_flush_all(dev);
+	land(b);
 }
 
 static void blk_quiesce(struct virtio_device *dev, unsigned q)
 {
 	struct blk *b = (struct blk *)dev;
-
 	struct request *r;
 
 	while (b->flying)
@@ -444,6 +469,7 @@ static void blk_quiesce(struct virtio_device *dev, unsigned q)
 		b->stalled = r->next;
 		finish(r, S_IOERR, 0);
 	}
+	land(b);
 }
 
 static void blk_reset(struct virtio_device *dev)

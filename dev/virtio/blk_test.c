@@ -280,6 +280,109 @@ static void test_unanswerable(void **state)
 	close_disk(&d);
 }
 
+static unsigned tellings, interrupts;
+
+static void count_telling(void *ctx, const struct iovec *iov, unsigned n)
+{
+	tellings++;
+}
+
+static void count_interrupt(void *ctx, unsigned q)
+{
+	interrupts++;
+}
+
+static void no_config_interrupt(void *ctx)
+{
+}
+
+static const struct virtio_transport_ops counting = {
+	count_interrupt,
+	no_config_interrupt,
+};
+
+/* What one kick brings is given back at once, as far as it fits in a batch. */
+static void test_batch(void **state)
+{
+	struct disk d;
+	uint16_t id;
+	uint32_t len;
+	unsigned i;
+
+	open_disk(&d, false, BIT64(32));
+	d.dev->transport = &counting;
+	d.ring.dma.wrote = count_telling;
+	put_header(&d, 8, 0);
+	for (i = 0; i < 20; i++) {
+		struct iovec p[3] = {
+			{(void *)(uintptr_t)FAKE_DATA, 16},
+			{(void *)(uintptr_t)(BODY + i * 32), 20},
+			{(void *)(uintptr_t)STATUS, 1},
+		};
+
+		fake_add(&d.ring, (uint16_t)(i % 8), p, 3, 1, false);
+	}
+	tellings = interrupts = 0;
+	virtio_notify(d.dev, 0);
+	/* No kicks, the buffers, the used ring, kicks again. */
+	assert_int_equal(tellings, 4);
+	assert_int_equal(interrupts, 1);
+	for (i = 0; i < 20; i++) {
+		assert_true(fake_get(&d.ring, &id, &len));
+		assert_int_equal(id, i % 8);
+		assert_int_equal(len, 21);
+	}
+	assert_false(fake_get(&d.ring, &id, &len));
+	d.ring.dma.wrote = NULL;
+	close_disk(&d);
+}
+
+struct counted {
+	struct block_req req;
+	unsigned *left;
+	bool last; /* none was promised behind it */
+};
+
+static void on_counted(struct block_req *req, int ret)
+{
+	struct counted *c = container_of(req, struct counted, req);
+
+	assert_int_equal(ret, 0);
+	c->last = !req->more;
+	__atomic_sub_fetch(c->left, 1, __ATOMIC_RELEASE);
+}
+
+/* "More follows" is never the last word. */
+static void test_more(void **state)
+{
+	static char data[512];
+	const struct iovec v = {data, sizeof(data)};
+	struct counted c[32] = {0};
+	unsigned left = ARRAY_SIZE(c), i, ends = 0;
+	struct disk d;
+
+	open_disk(&d, false, BIT64(32));
+	for (i = 0; i < ARRAY_SIZE(c); i++) {
+		c[i].left = &left;
+		c[i].req = (struct block_req){
+			.op = BLOCK_WRITE,
+			.iov = &v,
+			.iovs = 1,
+			.offset = 512 * i,
+			.len = sizeof(data),
+			.done = on_counted,
+		};
+		block_submit(d.block, &c[i].req);
+	}
+	block_kick(d.block);
+	block_stop(d.block);
+	assert_int_equal(__atomic_load_n(&left, __ATOMIC_ACQUIRE), 0);
+	for (i = 0; i < ARRAY_SIZE(c); i++)
+		ends += c[i].last;
+	assert_in_range(ends, 1, ARRAY_SIZE(c));
+	close_disk(&d);
+}
+
 static unsigned peek_used(struct disk *d)
 {
 	uint16_t used;
@@ -362,6 +465,8 @@ int main(void)
 		cmocka_unit_test(test_read_only),
 		cmocka_unit_test(test_lock),
 		cmocka_unit_test(test_unanswerable),
+		cmocka_unit_test(test_batch),
+		cmocka_unit_test(test_more),
 		cmocka_unit_test(test_reset_in_flight),
 		cmocka_unit_test(test_fuzz),
 	};

@@ -148,7 +148,7 @@ static bool packed_wants_interrupt(struct vq *vq)
 	return vq_event_passed(off, vq->used, old);
 }
 
-static void packed_want_kick(struct vq *vq)
+static bool packed_want_kick(struct vq *vq)
 {
 	uint16_t flags = EVENT_ENABLE;
 
@@ -161,6 +161,7 @@ static void packed_want_kick(struct vq *vq)
 		flags = EVENT_DESC;
 	}
 	vq_store16(vq->device + EVENT_FLAGS, flags);
+	return true;
 }
 
 /* Where the driver's last one ends is not known: any will do. */

@@ -167,10 +167,24 @@ void vq_unpop(struct vq *vq, struct vq_elem *e)
 	free(e);
 }
 
-/* What the device stored: the pieces of a buffer, the areas of the ring. */
-static void tell_buffer(struct vq *vq, const struct vq_elem *e)
+/*
+ * What the device stored: the pieces of buffers, in as few calls as they fit
+ * in (scratch is free between two takes), and the areas of the ring.
+ */
+static void tell_buffers(struct vq *vq, struct vq_elem *const *e, unsigned n)
 {
-	dma_wrote_pieces(vq->dma, e->iov + e->out_n, e->in_n);
+	unsigned i, count = 0;
+
+	for (i = 0; i < n; i++) {
+		if (count + e[i]->in_n > VQ_MAX_IOV) {
+			dma_wrote_pieces(vq->dma, vq->scratch, count);
+			count = 0;
+		}
+		memcpy(vq->scratch + count, e[i]->iov + e[i]->out_n,
+		       e[i]->in_n * sizeof(*vq->scratch));
+		count += e[i]->in_n;
+	}
+	dma_wrote_pieces(vq->dma, vq->scratch, count);
 }
 
 static void tell_ring(struct vq *vq)
@@ -215,16 +229,15 @@ static void give_in_order(struct vq *vq)
 void vq_push_many(struct vq *vq, struct vq_elem *const *e, const uint32_t *len,
 		  unsigned n)
 {
-	struct vq_done done[64];
+	struct vq_done done[VQ_MAX_PUSH];
 	unsigned i;
 
 	ASSERT(n <= ARRAY_SIZE(done));
 	if (!vq->ready || vq->broken || !n)
 		return;
-	for (i = 0; i < n; i++) {
-		tell_buffer(vq, e[i]);
+	tell_buffers(vq, e, n);
+	for (i = 0; i < n; i++)
 		done[i] = mark_done(vq, e[i], len[i]);
-	}
 	if (vq->in_order)
 		give_in_order(vq);
 	else
@@ -253,7 +266,8 @@ void vq_want_kick(struct vq *vq, bool on)
 	if (!vq->ready || vq->broken)
 		return;
 	vq->quiet = !on;
-	format(vq)->want_kick(vq);
+	if (!format(vq)->want_kick(vq))
+		return;
 	tell_ring(vq);
 	/* The wish must be visible before the ring is looked at again. */
 	vq_fence();

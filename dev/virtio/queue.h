@@ -17,6 +17,7 @@
 
 #define VQ_MAX_SIZE 1024 /* entries of a ring */
 #define VQ_MAX_IOV  1024 /* pieces of one buffer */
+#define VQ_MAX_PUSH 64   /* buffers given back at once */
 
 struct dma;
 
@@ -96,7 +97,10 @@ void vq_unpop(struct vq *vq, struct vq_elem *e);
 /* Give @e back with @len bytes written into it. Does not free it. */
 void vq_push(struct vq *vq, const struct vq_elem *e, uint32_t len);
 
-/* Give @n buffers back so that the driver sees all of them or none. */
+/*
+ * Give @n buffers back, VQ_MAX_PUSH at most, so that the driver sees all of
+ * them or none.
+ */
 void vq_push_many(struct vq *vq, struct vq_elem *const *e, const uint32_t *len,
 		  unsigned n);
 
@@ -149,7 +153,8 @@ struct vq_format {
 	/* Write @n used entries and make them visible together. */
 	void (*give)(struct vq *vq, const struct vq_done *d, unsigned n);
 	bool (*wants_interrupt)(struct vq *vq);
-	void (*want_kick)(struct vq *vq);
+	/* Whether that took a store. */
+	bool (*want_kick)(struct vq *vq);
 	void (*want_more)(struct vq *vq);
 };
 

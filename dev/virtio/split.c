@@ -146,15 +146,17 @@ static bool split_wants_interrupt(struct vq *vq)
 	       vq_event_passed(vq_load16(used_event(vq)), vq->used, old);
 }
 
-static void split_want_kick(struct vq *vq)
+static bool split_want_kick(struct vq *vq)
 {
-	if (vq->event_idx) {
-		/* Quiet leaves the old event behind, which is far away. */
-		if (!vq->quiet)
-			vq_store16(avail_event(vq), vq->next);
-		return;
-	}
-	vq_store16(vq->device + USED_FLAGS, vq->quiet ? USED_NO_NOTIFY : 0);
+	/* Quiet leaves the old event behind, which is far away. */
+	if (vq->event_idx && vq->quiet)
+		return false;
+	if (vq->event_idx)
+		vq_store16(avail_event(vq), vq->next);
+	else
+		vq_store16(vq->device + USED_FLAGS,
+			   vq->quiet ? USED_NO_NOTIFY : 0);
+	return true;
 }
 
 static void split_want_more(struct vq *vq)

@@ -45,13 +45,20 @@ struct block {
 
 /* ---- the end of a request ---- */
 
-static void finish(struct block *b, struct block_req *req, int ret)
+static void ended(struct block *b, unsigned n)
 {
-	req->done(req, ret);
 	pthread_mutex_lock(&b->lock);
-	if (!--b->flying)
+	b->flying -= n;
+	if (!b->flying)
 		pthread_cond_broadcast(&b->idle);
 	pthread_mutex_unlock(&b->lock);
+}
+
+static void finish(struct block *b, struct block_req *req, int ret)
+{
+	req->more = false;
+	req->done(req, ret);
+	ended(b, 1);
 }
 
 /* ---- threads ---- */
@@ -146,21 +153,39 @@ static void enqueue(struct block *b, struct block_req *req)
 
 /* ---- io_uring ---- */
 
-static void landed(void *ctx, void *tag, int res)
+/* The request of a flight that is over. */
+static struct block_req *leave(struct flight *f)
 {
-	struct flight *f = tag;
 	struct block_req *req = f->req;
-	struct block *b = ctx;
 
 	node_put_extent(&f->extent);
 	free(f);
-	/* What came short is done again by a thread, from the start. */
-	if (res >= 0 && (uint64_t)res == req->len)
-		finish(b, req, 0);
-	else if (res >= 0 || res == -EAGAIN || res == -EINTR)
-		enqueue(b, req);
-	else
-		finish(b, req, res);
+	return req;
+}
+
+static void landed(void *ctx, struct uring_event *ev, unsigned n)
+{
+	struct block *b = ctx;
+	struct block_req *req;
+	unsigned i, k = 0;
+	int res;
+
+	for (i = 0; i < n; i++) {
+		req = leave(ev[i].tag);
+		res = ev[i].res;
+		/* What came short is done again by a thread, from the start. */
+		if (res == -EAGAIN || res == -EINTR ||
+		    (res >= 0 && (uint64_t)res != req->len))
+			enqueue(b, req);
+		else
+			ev[k++] = (struct uring_event){req, MIN(res, 0)};
+	}
+	for (i = 0; i < k; i++) {
+		req = ev[i].tag;
+		req->more = i + 1 < k;
+		req->done(req, ev[i].res);
+	}
+	ended(b, k);
 }
 
 static bool fits(const struct node_extent *x, const struct block_req *req)

@@ -67,6 +67,7 @@ struct block_req {
 	uint64_t len; /* bytes; of all pieces when there are some */
 	/* On any thread: 0 or -errno. */
 	void (*done)(struct block_req *req, int ret);
+	bool more; /* in done(): another one ends right behind it, there */
 	struct block_req *next;
 	void *state; /* block's, while it runs */
 };

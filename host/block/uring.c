@@ -34,10 +34,7 @@ struct uring {
 static void reap(struct uring *u)
 {
 	struct io_uring_cqe *cqe[BATCH];
-	struct {
-		void *tag;
-		int res;
-	} got[BATCH];
+	struct uring_event got[BATCH];
 	unsigned n, i;
 
 	do {
@@ -50,8 +47,8 @@ static void reap(struct uring *u)
 		io_uring_cq_advance(&u->ring, n);
 		pthread_mutex_unlock(&u->reap);
 		__atomic_sub_fetch(&u->flying, n, __ATOMIC_RELAXED);
-		for (i = 0; i < n; i++)
-			u->done(u->ctx, got[i].tag, got[i].res);
+		if (n)
+			u->done(u->ctx, got, n);
 	} while (n == BATCH);
 }
 

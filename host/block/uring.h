@@ -11,8 +11,13 @@
 
 struct uring;
 
-/* @res: bytes moved, fewer than asked for at times, or -errno. */
-typedef void uring_done(void *ctx, void *tag, int res);
+struct uring_event {
+	void *tag;
+	int res; /* bytes moved, fewer than asked for at times, or -errno */
+};
+
+/* What ended together; @ev is the callback's to change. */
+typedef void uring_done(void *ctx, struct uring_event *ev, unsigned n);
 
 /* NULL when the host has none, or refuses it. */
 struct uring *uring_new(uring_done *done, void *ctx);

@@ -197,26 +197,16 @@ static int set_snapshot(struct parse *p, const char *text)
 	return keyval_bool(text, &p->drive->options.snapshot, p->e);
 }
 
-/* To stop a machine takes somebody who lets it go on. */
-static int set_errors(struct parse *p, const char *text,
-		      enum block_on_error *out)
-{
-	*out = strcmp(text, "ignore") ? BLOCK_REPORT : BLOCK_IGNORE;
-	if (*out == BLOCK_IGNORE || !strcmp(text, "report"))
-		return 0;
-	return err_set(p->e, -EINVAL,
-		       "error policy '%s' is not offered (report, ignore)",
-		       text);
-}
-
 static int set_werror(struct parse *p, const char *text)
 {
-	return set_errors(p, text, &p->drive->drive.werror);
+	return block_on_error("werror", text, true, &p->drive->drive.werror,
+			      p->e);
 }
 
 static int set_rerror(struct parse *p, const char *text)
 {
-	return set_errors(p, text, &p->drive->drive.rerror);
+	return block_on_error("rerror", text, false, &p->drive->drive.rerror,
+			      p->e);
 }
 
 static const struct key drive_keys[] = {
@@ -232,8 +222,8 @@ static const struct key drive_keys[] = {
 	{"aio", set_aio, "threads, native, io_uring"},
 	{"snapshot", set_snapshot, "forget what is written (off)"},
 	{"serial", set_serial, "of the device"},
-	{"werror", set_werror, "report, ignore (report)"},
-	{"rerror", set_rerror, "report, ignore (report)"},
+	{"werror", set_werror, "report, ignore, stop, enospc (enospc)"},
+	{"rerror", set_rerror, "report, ignore, stop (report)"},
 	{"share-rw", set_share, "others may write as well (off)"},
 	{0},
 };
@@ -304,6 +294,7 @@ static int begin(struct devconf *c, struct parse *p, struct err *e)
 	if (!p->drive)
 		return err_set(e, -ENOMEM, "out of memory");
 	p->drive->conf = c;
+	p->drive->drive.werror = BLOCK_ENOSPC;
 	p->drive->base.class = &drive_class;
 	return 0;
 }

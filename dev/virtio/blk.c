@@ -11,6 +11,7 @@
 
 #include "dev/virtio/type.h"
 #include "host/block/block.h"
+#include "lib/check.h"
 
 #define F_SEG_MAX      2
 #define F_RO           5
@@ -50,6 +51,8 @@ struct blk_conf {
 	uint64_t logical_block; /* bytes */
 	uint64_t physical_block;
 	char serial[21];
+	char werror[8]; /* "": as the drive has it */
+	char rerror[8];
 	bool write_cache;
 };
 
@@ -525,13 +528,28 @@ static void offer(struct blk *b)
 	virtio_settle(&b->dev);
 }
 
+/* What is said of the device counts, not what is said of its drive. */
+static int take_policies(const struct blk_conf *c, struct drive *d,
+			 struct err *e)
+{
+	int ret = 0;
+
+	if (c->werror[0])
+		ret = block_on_error("werror", c->werror, true, &d->werror, e);
+	if (!ret && c->rerror[0])
+		ret = block_on_error("rerror", c->rerror, false, &d->rerror, e);
+	return ret;
+}
+
 static int blk_check(struct virtio_conf *base, const struct virtio_env *env,
 		     struct err *e)
 {
 	struct blk_conf *c = (struct blk_conf *)base;
 
+	struct drive unused;
+
 	c->physical_block = MAX(c->physical_block, c->logical_block);
-	return 0;
+	return take_policies(c, &unused, e);
 }
 
 static struct virtio_device *blk_create(const struct virtio_conf *base,
@@ -553,6 +571,7 @@ static struct virtio_device *blk_create(const struct virtio_conf *base,
 	}
 	b->conf = *c;
 	b->drive = *d;
+	ASSERT(!take_policies(c, &b->drive, e)); /* checked */
 	b->block = b->drive.block;
 	b->dev.config_size = CONFIG_SIZE;
 	pthread_cond_init(&b->landed, NULL);
@@ -574,6 +593,10 @@ static const struct prop blk_props[] = {
 	 "512", "bytes"},
 	{"physical_block_size", PROP_POWER, FIELD(physical_block), 512, 65536,
 	 "512", "bytes"},
+	{"werror", PROP_TEXT, FIELD(werror), 0, 8, "",
+	 "of writes: report, ignore, stop, enospc"},
+	{"rerror", PROP_TEXT, FIELD(rerror), 0, 8, "",
+	 "of reads: report, ignore, stop"},
 	{"write-cache", PROP_BOOL, FIELD(write_cache), 0, 0, "on",
 	 "the guest flushes"},
 	PROP_FEATURE_ROW("config-wce", F_CONFIG_WCE, true),

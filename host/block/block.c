@@ -402,6 +402,30 @@ void block_close(struct block *b)
 	free(b);
 }
 
+int block_on_error(const char *key, const char *text, bool write,
+		   enum block_on_error *out, struct err *e)
+{
+	static const char *const names[] = {
+		[BLOCK_REPORT] = "report",
+		[BLOCK_IGNORE] = "ignore",
+		[BLOCK_STOP] = "stop",
+		[BLOCK_ENOSPC] = "enospc",
+	};
+	unsigned i, n = write ? ARRAY_SIZE(names) : BLOCK_ENOSPC;
+
+	if (!strcmp(text, "auto"))
+		text = write ? "enospc" : "report";
+	for (i = 0; i < n; i++)
+		if (!strcmp(text, names[i]))
+			break;
+	if (i == n)
+		return err_set(e, -EINVAL,
+			       "%s=%s is not offered (report, ignore, stop%s)",
+			       key, text, write ? ", enospc" : "");
+	*out = i;
+	return 0;
+}
+
 uint64_t block_size(const struct block *b)
 {
 	return b->node->size;

@@ -40,6 +40,13 @@ enum block_on_error {
 	BLOCK_ENOSPC, /* stop when there is no space, else report */
 };
 
+/*
+ * What @text says, "auto" being "enospc" for writes and "report" for reads;
+ * @key is what the sentence calls it.
+ */
+int block_on_error(const char *key, const char *text, bool write,
+		   enum block_on_error *out, struct err *e);
+
 struct block_options {
 	struct dict *node;      /* of its node; all must be understood */
 	struct node_list *list; /* nodes with names; the caller's */

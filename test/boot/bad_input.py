@@ -74,6 +74,13 @@ def cases(folder):
                                         "-drive", "file=" + disk], "in use"),
         ("disk of another format",
          MEMORY + good + ["-drive", "format=qcow2,file=" + disk], "qcow2"),
+        ("no such policy", MEMORY + good + [
+            "-drive", "werror=sometimes,file=" + disk],
+         "werror=sometimes is not offered (report, ignore, stop, enospc)"),
+        ("no such policy of a device", MEMORY + good + [
+            "-drive", "if=none,id=d,file=" + disk,
+            "-device", "virtio-blk-pci,drive=d,rerror=enospc"],
+         "rerror=enospc is not offered (report, ignore, stop)"),
         ("device without its drive",
          MEMORY + good + ["-device", "virtio-blk-pci,drive=x"], "x"),
         ("unknown property",

@@ -1,0 +1,238 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What a guest's failed reads and writes do: werror= and rerror=.
+
+'eio' has an NBD server fail while a file exists: the guest hears of it, does
+not, or is stopped and goes on where it was. 'full' has the guest write more
+than the host's file system holds: it is stopped, there is made space, and what
+was written is there.
+"""
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+from boot import ROOT, SKIP, Failed, Skipped
+from qmp import check, start
+
+MIB = 1 << 20
+SIZE = 12 * MIB
+
+
+class Guest:
+    def __init__(self, opts, folder, drive, device=""):
+        self.process, self.qmp, self.shell = start(
+            opts, folder, "-drive", "if=none,id=d," + drive,
+            "-device", "virtio-blk-pci,drive=d" + device)
+        self.qmp.ask("cont")
+        self.shell.wait_for("lodge: ready", opts.timeout)
+        self.shell.until("test -b /dev/vda && echo yes", "yes")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+    def dd(self, words, seconds=120):
+        """Whether it succeeded."""
+        return self.shell.run("dd bs=64k %s 2>/dev/null; echo $?" % words,
+                              seconds) == "0"
+
+    def begin(self, words):
+        self.shell.socket.sendall(
+            b"dd bs=64k %s 2>/dev/null; echo status '='$?\n" % words.encode())
+
+    def stopped(self, operation, nospace):
+        data = self.qmp.wait("BLOCK_IO_ERROR", 120)
+        check("another error: %s" % data, data["device"] == "d" and
+              data["operation"] == operation and data["action"] == "stop" and
+              data["nospace"] is nospace)
+        self.qmp.wait("STOP")
+        check("it is not stopped", self.qmp.ask("query-status") ==
+              {"running": False, "status": "io-error"})
+
+    def go_on(self):
+        """What failed before may be heard of late and stop it again."""
+        deadline = time.monotonic() + 120
+        self.qmp.ask("cont")
+        while True:
+            try:
+                found = self.shell.wait_for(r"status =(\d+)", 5)[1]
+                break
+            except Failed:
+                check("dd does not end", time.monotonic() < deadline)
+                if not self.qmp.ask("query-status")["running"]:
+                    self.qmp.ask("cont")
+        check("dd ends with status " + found, found == "0")
+        self.qmp.events.clear()
+
+
+# ---- a server that fails ----
+
+def nbd_server(folder):
+    """(process, socket, path whose presence makes it fail)."""
+    socket, trigger = (os.path.join(folder, n) for n in ("nbd", "trigger"))
+    argv = ["nbdkit", "-f", "-U", socket, "--filter=error", "memory",
+            "%d" % SIZE, "error-pread=EIO", "error-pwrite=EIO",
+            "error-pread-rate=100%", "error-pwrite-rate=100%",
+            "error-pread-file=" + trigger, "error-pwrite-file=" + trigger]
+    server = subprocess.Popen(argv)
+    deadline = time.monotonic() + 20
+    while not os.path.exists(socket):
+        check("nbdkit does not start", server.poll() is None and
+              time.monotonic() < deadline)
+        time.sleep(0.05)
+    return server, socket, trigger
+
+
+def set_trigger(path, on):
+    if on:
+        with open(path, "w", encoding="utf-8"):
+            pass
+    elif os.path.exists(path):
+        os.unlink(path)
+
+
+WRITE = "if=/tmp/data of=/dev/vda count=4 conv=fsync"
+READ = "if=/dev/vda of=/tmp/copy count=4 iflag=direct"
+
+
+def reported(guest, trigger):
+    set_trigger(trigger, True)
+    check("a failed write is not reported", not guest.dd(WRITE))
+    check("a failed read is not reported", not guest.dd(READ))
+    set_trigger(trigger, False)
+    check("it does not recover", guest.dd(WRITE) and guest.dd(READ))
+    check("other data", guest.shell.run(
+        "head -c 262144 /tmp/data | cmp - /tmp/copy && echo same") == "same")
+    check("it was stopped", guest.qmp.ask("query-status")["running"])
+
+
+def ignored(guest, trigger):
+    set_trigger(trigger, True)
+    check("a write or a read fails that is ignored",
+          guest.dd(WRITE) and guest.dd(READ))
+    set_trigger(trigger, False)
+
+
+def stopped(guest, trigger):
+    for words, operation in ((WRITE, "write"), (READ, "read")):
+        set_trigger(trigger, True)
+        guest.begin(words)
+        guest.stopped(operation, False)
+        # Nothing is better yet: once more, then it is.
+        guest.qmp.events.clear()
+        guest.qmp.ask("cont")
+        guest.stopped(operation, False)
+        set_trigger(trigger, False)
+        guest.go_on()
+    check("other data", guest.shell.run(
+        "head -c 262144 /tmp/data | cmp - /tmp/copy && echo same") == "same")
+
+
+def do_eio(opts):
+    if not shutil.which("nbdkit"):
+        raise Skipped("no nbdkit here")
+    cases = (("werror=report", ",rerror=report", reported),
+             ("werror=ignore,rerror=ignore", "", ignored),
+             ("werror=report,rerror=stop", ",werror=stop", stopped))
+    for drive, device, act in cases:
+        with tempfile.TemporaryDirectory() as folder:
+            server, socket, trigger = nbd_server(folder)
+            try:
+                with Guest(opts, folder, "format=raw,file=nbd+unix:///?socket="
+                           "%s,%s" % (socket, drive), device) as guest:
+                    guest.shell.run("head -c %d /dev/urandom >/tmp/data" % MIB)
+                    act(guest, trigger)
+            finally:
+                server.kill()
+                server.wait()
+
+
+# ---- a file system that is full ----
+
+def mount(*options):
+    done = subprocess.run(["mount", "-t", "tmpfs", *options],
+                          capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Skipped("no file system of its own: " + done.stderr.strip())
+
+
+def digest_of(path, fmt):
+    """Of what the guest wrote, by somebody else's reader."""
+    if fmt != "raw":
+        subprocess.run(["qemu-img", "check", "-q", path], check=True)
+        subprocess.run(["qemu-img", "convert", "-O", "raw", path,
+                        path + ".raw"], check=True)
+        path += ".raw"
+    with open(path, "rb") as f:
+        return hashlib.sha256(f.read(SIZE)).hexdigest()
+
+
+def fill(opts, folder, space, fmt):
+    path = os.path.join(space, "disk." + fmt)
+    subprocess.run(["qemu-img", "create", "-q", "-f", fmt, path, "%d" % SIZE],
+                   check=True)
+    # Nothing is said of errors: the default is to stop for these.
+    with Guest(opts, folder, "format=%s,file=%s" % (fmt, path)) as guest:
+        guest.shell.run("head -c %d /dev/urandom >/tmp/data" % SIZE, 120)
+        guest.begin("if=/tmp/data of=/dev/vda conv=fsync")
+        guest.stopped("write", True)
+        mount("-o", "remount,size=64m", "none", space)
+        guest.go_on()
+        want = guest.shell.run("sha256sum </tmp/data", 60).split()[0]
+        guest.shell.run("echo 3 >/proc/sys/vm/drop_caches")
+        check("the guest reads something else", guest.shell.run(
+            "sha256sum </dev/vda", 60).split()[0] == want)
+        guest.qmp.ask("quit")
+        guest.process.wait(20)
+    check("the image holds something else", digest_of(path, fmt) == want)
+
+
+def do_full(opts):
+    if os.geteuid() and not os.environ.get("DISKERROR_INNER"):
+        if not shutil.which("unshare"):
+            raise Skipped("no unshare here")
+        os.environ["DISKERROR_INNER"] = "1"
+        os.execvp("unshare", ["unshare", "-rm", sys.executable, *sys.argv])
+    for fmt in ("raw", "qcow2"):
+        with tempfile.TemporaryDirectory() as folder:
+            space = os.path.join(folder, "space")
+            os.mkdir(space)
+            mount("-o", "size=6m", "none", space)
+            try:
+                fill(opts, folder, space, fmt)
+            finally:
+                subprocess.run(["umount", "-l", space], check=True)
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    ap.add_argument("what", choices=("eio", "full"))
+    ap.add_argument("--lodge", default=os.path.join(ROOT, "build", "lodge"))
+    ap.add_argument("--kernel", default="cloud")
+    ap.add_argument("--machine", default="pc")
+    ap.add_argument("--timeout", type=int, default=120)
+    opts = ap.parse_args()
+    if not shutil.which("qemu-img"):
+        print("skipped: no qemu-img here")
+        return SKIP
+    try:
+        {"eio": do_eio, "full": do_full}[opts.what](opts)
+    except Failed as e:
+        print("failed: %s" % e)
+        return 1
+    except Skipped as e:
+        print("skipped: %s" % e)
+        return SKIP
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -73,19 +73,26 @@ static void begin(struct race *r, unsigned int n)
 				.r8 = r->ends[KVM_EXIT_SHUTDOWN] + n};
 	struct kvm_vcpu_events e;
 
+	/* What an exit has left undone is done before registers are set. */
+	r->run[n]->immediate_exit = 1;
+	CALL(r->vcpu[n], KVM_RUN, 0);
 	OK(r->vcpu[n], KVM_GET_VCPU_EVENTS, &e);
 	memset(&e.exception, 0, sizeof(e.exception));
 	OK(r->vcpu[n], KVM_SET_VCPU_EVENTS, &e);
 	OK(r->vcpu[n], KVM_SET_REGS, &regs);
 }
 
-/* Ends of a KVM_RUN that come from memory which is not there. */
+/*
+ * Ends of a KVM_RUN that come from memory which is not there, and those of the
+ * code that a vCPU finds where the other has stored.
+ */
 static bool is_expected(int ret, uint32_t reason)
 {
 	if (ret)
 		return ret == -EINTR || ret == -EFAULT;
 	return reason == KVM_EXIT_MMIO || reason == KVM_EXIT_SHUTDOWN ||
-	       reason == KVM_EXIT_INTERNAL_ERROR;
+	       reason == KVM_EXIT_INTERNAL_ERROR || reason == KVM_EXIT_IO ||
+	       reason == KVM_EXIT_HLT;
 }
 
 static void *run(void *arg)
@@ -101,11 +108,11 @@ static void *run(void *arg)
 				k->exit_reason);
 			abort();
 		}
-		k->immediate_exit = 0;
 		__atomic_fetch_add(&me->r->ends[ret ? 0 : k->exit_reason], 1,
 				   __ATOMIC_RELAXED);
 		if (ret ? ret == -EFAULT : k->exit_reason != KVM_EXIT_MMIO)
 			begin(me->r, me->n);
+		k->immediate_exit = 0;
 	}
 	return NULL;
 }
@@ -207,6 +214,7 @@ static void open_race(struct race *r)
 		memcpy(r->a.ram + OWN(n), abi_walk,
 		       (size_t)(abi_walk_end - abi_walk));
 		begin(r, n);
+		r->run[n]->immediate_exit = 0;
 	}
 }
 

@@ -431,6 +431,108 @@ static void test_numbers(void **state)
 	abi_close(&a);
 }
 
+#define CAP(name, value)              \
+	{                             \
+		KVM_CAP_##name, value \
+	}
+
+/*
+ * What QEMU 7.2 and 11 do not start without, or do less well, and the value
+ * they have to see at least; of bit sets, the bits.
+ */
+static const struct {
+	uint32_t cap;
+	int value;
+} qemu_caps[] = {
+	CAP(ADJUST_CLOCK, 14),
+	CAP(BINARY_STATS_FD, 1),
+	CAP(COALESCED_MMIO, 2),
+	CAP(COALESCED_PIO, 1),
+	CAP(DEBUGREGS, 1),
+	CAP(DESTROY_MEMORY_REGION_WORKS, 1),
+	CAP(DIRTY_LOG_RING_ACQ_REL, 1 << 16),
+	CAP(EXCEPTION_PAYLOAD, 1),
+	CAP(EXT_CPUID, 1),
+	CAP(GET_MSR_FEATURES, 1),
+	CAP(GET_TSC_KHZ, 1),
+	CAP(GUEST_MEMFD, 1),
+	CAP(HLT, 1),
+	CAP(IMMEDIATE_EXIT, 1),
+	CAP(INTERNAL_ERROR_DATA, 1),
+	CAP(IOEVENTFD, 1),
+	CAP(IOEVENTFD_ANY_LENGTH, 1),
+	CAP(IRQCHIP, 1),
+	CAP(IRQFD, 1),
+	CAP(IRQFD_RESAMPLE, 1),
+	CAP(IRQ_INJECT_STATUS, 1),
+	CAP(IRQ_ROUTING, 1024),
+	CAP(JOIN_MEMORY_REGIONS_WORKS, 1),
+	CAP(KVMCLOCK_CTRL, 1),
+	CAP(MANUAL_DIRTY_LOG_PROTECT2, 3),
+	CAP(MAX_VCPUS, 255),
+	CAP(MAX_VCPU_ID, 256),
+	CAP(MCE, 10),
+	CAP(MP_STATE, 1),
+	CAP(NR_MEMSLOTS, 509),
+	CAP(NR_VCPUS, 1),
+	CAP(PIT2, 1),
+	CAP(PIT_STATE2, 1),
+	CAP(PMU_CAPABILITY, 1),
+	CAP(PRE_FAULT_MEMORY, 1),
+	CAP(READONLY_MEM, 1),
+	CAP(REINJECT_CONTROL, 1),
+	CAP(SET_GUEST_DEBUG, 1),
+	CAP(SET_IDENTITY_MAP_ADDR, 1),
+	CAP(SET_TSS_ADDR, 1),
+	CAP(SIGNAL_MSI, 1),
+	CAP(SPLIT_IRQCHIP, 1),
+	CAP(SREGS2, 1),
+	CAP(STEAL_TIME, 1),
+	CAP(SYNC_MMU, 1),
+	CAP(SYS_ATTRIBUTES, 1),
+	CAP(TSC_CONTROL, 1),
+	CAP(TSC_DEADLINE_TIMER, 1),
+	CAP(USER_MEMORY, 1),
+	CAP(USER_MEMORY2, 1),
+	CAP(VCPU_EVENTS, 1),
+	CAP(X2APIC_API, 3),
+	CAP(X86_BUS_LOCK_EXIT, 3),
+	CAP(X86_DISABLE_EXITS, 6),
+	CAP(X86_MSR_FILTER, 1),
+	CAP(X86_ROBUST_SINGLESTEP, 1),
+	CAP(X86_TRIPLE_FAULT_EVENT, 1),
+	CAP(X86_USER_SPACE_MSR, 1),
+	CAP(XCRS, 1),
+	CAP(XSAVE, 1),
+	CAP(XSAVE2, 4096),
+};
+
+/* And what is announced only when it works, which it does not. */
+static const uint32_t absent_caps[] = {
+	KVM_CAP_ASYNC_PF, KVM_CAP_ASYNC_PF_INT,    KVM_CAP_DEVICE_CTRL,
+	KVM_CAP_HYPERV,   KVM_CAP_HYPERV_VP_INDEX, KVM_CAP_NESTED_STATE,
+	KVM_CAP_PCI_2_3,  KVM_CAP_VAPIC,           KVM_CAP_X86_NOTIFY_VMEXIT,
+	KVM_CAP_X86_SMM,  KVM_CAP_XEN_HVM,
+};
+
+static void test_qemu(void **state)
+{
+	struct abi a;
+
+	(void)state;
+	abi_open(&a, 0);
+	for (size_t i = 0; i < sizeof(qemu_caps) / sizeof(qemu_caps[0]); i++) {
+		int has = check(a.vm, qemu_caps[i].cap);
+
+		if (has < qemu_caps[i].value)
+			fail_msg("capability %u is %d, not %d",
+				 qemu_caps[i].cap, has, qemu_caps[i].value);
+	}
+	for (size_t i = 0; i < sizeof(absent_caps) / 4; i++)
+		assert_int_equal(check(a.vm, absent_caps[i]), 0);
+	abi_close(&a);
+}
+
 /* CMCI to vector 0x50 in xAPIC mode, bank 7. */
 ABI_GUEST(cmci, "mov $0xfee00000,%ebx; movl $0x1ff,0xf0(%rbx);"
 		"movl $0x50,0x2f0(%rbx); mov $0x287,%ecx; xor %edx,%edx;"
@@ -483,6 +585,7 @@ int main(void)
 		cmocka_unit_test(test_unhalt),
 		cmocka_unit_test(test_one_reg),
 		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_qemu),
 		cmocka_unit_test(test_cmci),
 		cmocka_unit_test(test_emulation_failure),
 	};

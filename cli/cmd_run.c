@@ -235,6 +235,10 @@ static const struct option options[] = {
 	 config_fsdev},
 	{"virtfs", "DIR", "local,path=DIR,mount_tag=TAG,...: both in one",
 	 config_virtfs},
+	{"object", "OBJECT",
+	 "rng-random,id=ID[,filename=FILE], rng-builtin,id=ID: random bytes\n"
+	 "for -device virtio-rng-pci,rng=ID",
+	 config_object},
 	{"serial", "PORT",
 	 "COM1: mon:stdio, stdio (Ctrl-C interrupts), null, none, file:PATH,\n"
 	 "pty, unix:PATH, tcp:HOST:PORT, chardev:ID (mon:stdio)",

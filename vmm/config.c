@@ -306,6 +306,11 @@ int config_fsdev(struct config *c, const char *arg, struct err *e)
 	return devconf_fsdev(&c->dev, arg, e);
 }
 
+int config_object(struct config *c, const char *arg, struct err *e)
+{
+	return devconf_object(&c->dev, arg, e);
+}
+
 int config_virtfs(struct config *c, const char *arg, struct err *e)
 {
 	return devconf_virtfs(&c->dev, arg, e);

@@ -94,6 +94,7 @@ int config_drive(struct config *c, const char *arg, struct err *e);
 int config_netdev(struct config *c, const char *arg, struct err *e);
 int config_fsdev(struct config *c, const char *arg, struct err *e);
 int config_virtfs(struct config *c, const char *arg, struct err *e);
+int config_object(struct config *c, const char *arg, struct err *e);
 int config_blockdev(struct config *c, const char *arg, struct err *e);
 int config_fw_cfg(struct config *c, const char *arg, struct err *e);
 int config_serial(struct config *c, const char *arg, struct err *e);

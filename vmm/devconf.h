@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The virtio devices of a machine, and what they are connected to on the
- * host: -device, -drive, -blockdev, -netdev, -fsdev. Names and grammar are QEMU's.
+ * host: -device, -drive, -blockdev, -netdev, -fsdev, -object. Names and grammar are QEMU's.
  * Both are lists that can grow and shrink while a machine runs; they outlive
  * it, so that the next one, after a reset, has what this one had.
  */
@@ -45,6 +45,7 @@ int devconf_blockdev(struct devconf *c, const char *arg, struct err *e);
 int devconf_netdev(struct devconf *c, const char *arg, struct err *e);
 int devconf_fsdev(struct devconf *c, const char *arg, struct err *e);
 int devconf_virtfs(struct devconf *c, const char *arg, struct err *e);
+int devconf_object(struct devconf *c, const char *arg, struct err *e);
 
 /* -snapshot: all of -drive that do not say otherwise. */
 void devconf_snapshot(struct devconf *c);

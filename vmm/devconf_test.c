@@ -94,6 +94,15 @@ static void test_properties(void **state)
 	no(devconf_device, "virtio-blk-pci,drive=d", "no drive 'd'");
 	no(devconf_device, "virtio-blk-pci,queue-size=100", "power of two");
 	no(devconf_netdev, "user,id=a b", "a b");
+	no(devconf_device, "virtio-rng,rng=x", "no rng object 'x'");
+	no(devconf_device, "virtio-rng,max-bytes=0", "max-bytes");
+	no(devconf_device, "virtio-rng,period=0", "period");
+	no(devconf_object, "", "no kind");
+	no(devconf_object, "id=a", "no kind");
+	no(devconf_object, "secret,id=a", "'secret' is not one of");
+	no(devconf_object, "rng-random", "id= is missing");
+	no(devconf_object, "rng-builtin,id=a,filename=x", "no 'filename'");
+	no(devconf_object, "rng-random,id=9", "9");
 }
 
 static void test_connections(void **state)

@@ -380,7 +380,11 @@ def plug_all(qmp, shell, folder, packed=False):
     qmp.ask("device_add", driver="virtio-blk-pci", id="disk",
             drive="hotdisk", addr="1d", packed=packed)
     shell.until("head -c 19 /dev/vda", "hello from the host")
-    qmp.ask("device_add", driver="virtio-rng-pci", id="rng", packed=packed)
+    qmp.ask("object-add", **{"qom-type": "rng-random", "id": "bytes",
+                             "filename": "/dev/urandom"})
+    qmp.ask("device_add", driver="virtio-rng-pci", id="rng", packed=packed,
+            rng="bytes", **{"max-bytes": 1024, "period": 1000})
+    qmp.refused("object-del", id="bytes")
     shell.until("grep -o virtio_rng /sys/class/misc/hw_random/rng_available "
                 "| wc -l", "1")
 
@@ -389,6 +393,7 @@ def unplug_all(qmp, shell):
     for name in ("card", "disk", "rng"):
         remove(qmp, name)
     qmp.ask("netdev_del", id="hotnet")
+    qmp.ask("object-del", id="bytes")
     qmp.ask("blockdev-del", **{"node-name": "hotdisk"})
     shell.until("ls -d /sys/bus/virtio/devices/* 2>/dev/null | wc -l", "0")
     shell.until("ls /sys/bus/pci/devices | wc -l", "1")

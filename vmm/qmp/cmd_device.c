@@ -263,6 +263,32 @@ static int netdev_del(struct qmp *q, struct json_object *args,
 	return backend_del_one(q, LINK_NET, json_get_str(args, "id"), e);
 }
 
+static int object_add(struct qmp *q, struct json_object *args,
+		      struct json_object **ret, struct err *e)
+{
+	char type[48], id[PROP_NAME];
+	char *text;
+	int code;
+
+	snprintf(type, sizeof(type), "qom-type=%s",
+		 json_get_str(args, "qom-type"));
+	snprintf(id, sizeof(id), "%s", json_get_str(args, "id"));
+	if (strchr(type, ','))
+		return err_set(e, -EINVAL, "invalid object type: %s", type);
+	text = option(type, "qom-type", args, e);
+	if (!text)
+		return e->code;
+	code = backend_add_one(q, LINK_ENTROPY, id, devconf_object, text, e);
+	free(text);
+	return code;
+}
+
+static int object_del(struct qmp *q, struct json_object *args,
+		      struct json_object **ret, struct err *e)
+{
+	return backend_del_one(q, LINK_ENTROPY, json_get_str(args, "id"), e);
+}
+
 static int blockdev_add(struct qmp *q, struct json_object *args,
 			struct json_object **ret, struct err *e)
 {
@@ -297,6 +323,9 @@ const struct qmp_command qmp_device_commands[] = {
 	 "have the guest let go of one: DEVICE_DELETED", device_del},
 	{"netdev_add", "type:str id:str", true, "", "as -netdev", netdev_add},
 	{"netdev_del", "id:str", false, "", "one that nobody uses", netdev_del},
+	{"object-add", "qom-type:str id:str", true, "", "as -object",
+	 object_add},
+	{"object-del", "id:str", false, "", "one that nobody uses", object_del},
 	{"blockdev-add", "driver:str node-name:str", true, "", "as -blockdev",
 	 blockdev_add},
 	{"blockdev-del", "node-name:str", false, "", "one that nobody uses",

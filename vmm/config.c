@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "lib/keyval.h"
+#include "vmm/netconf.h"
 #include "vmm/root/root.h"
 #include "vmm/run/charport.h"
 
@@ -547,7 +548,8 @@ int config_check(struct config *c, struct err *e)
 			       "bus");
 	if (c->snapshot)
 		devconf_snapshot(&c->dev);
-	if (charports_declare(&c->dev.backends, &c->chars, e) ||
+	if (netconf_chardevs(&c->dev.backends, &c->chars, e) ||
+	    charports_declare(&c->dev.backends, &c->chars, e) ||
 	    devconf_check(&c->dev, &env, e) ||
 	    charports_use(&c->dev.backends, &c->chars, e))
 		return e->code;

@@ -420,6 +420,43 @@ static void test_charports(void **state)
 	assert_non_null(strstr(e.msg, "'x' is used already"));
 }
 
+/* A -netdev vhost-user has the socket of its -chardev for itself. */
+static void test_vhost_chardev(void **state)
+{
+	static const struct {
+		const char *chardev, *serial, *phrase;
+	} rows[] = {
+		{"socket,id=x,path=/s,reconnect=2", "null", NULL},
+		{"socket,id=x,path=/s,server=on,wait=off", "null", NULL},
+		{"socket,id=x,path=/s", "chardev:x", "used already"},
+		{"socket,id=y,path=/s", "null", "no chardev 'x'"},
+		{"socket,id=x,port=1", "null", "path="},
+		{"pty,id=x", "null", "path="},
+		{"socket,id=x,path=/s,reconnect=z", "null", "reconnect"},
+		{"socket,id=x,path=/s,server=on,reconnect=1", "null", "client"},
+	};
+	struct config c;
+	struct err e;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		config_init(&c);
+		e = (struct err){0};
+		c.kernel = "k";
+		assert_int_equal(
+			charconf_chardev(&c.chars, rows[i].chardev, &e), 0);
+		assert_int_equal(config_serial(&c, rows[i].serial, &e), 0);
+		assert_int_equal(
+			config_netdev(&c, "vhost-user,id=n,chardev=x", &e), 0);
+		if (!config_check(&c, &e) != !rows[i].phrase ||
+		    (rows[i].phrase && !strstr(e.msg, rows[i].phrase)))
+			fail_msg("%s: '%s'", rows[i].chardev, e.msg);
+		config_exit(&c);
+	}
+	no(config_netdev, "vhost-user,id=n,chardev=x,server=on", "no choice");
+	no(config_netdev, "vhost-user,id=n", "chardev=");
+}
+
 static void test_keyval(void **state)
 {
 	const char *text = "a,,b,k=v,,w=x,";
@@ -474,6 +511,7 @@ int main(void)
 		cmocka_unit_test(test_actions),
 		cmocka_unit_test(test_check),
 		cmocka_unit_test(test_charports),
+		cmocka_unit_test(test_vhost_chardev),
 		cmocka_unit_test(test_keyval),
 		cmocka_unit_test(test_apic_ids),
 		cmocka_unit_test(test_fw_cfg),

@@ -8,6 +8,7 @@
 
 #include "host/net/vhost.h"
 #include "vmm/devconf.h"
+#include "vmm/run/charconf.h"
 
 struct netconf_kind;
 
@@ -24,6 +25,7 @@ struct netconf {
 	struct net_dgram_options dgram;
 	struct vhost_user_options vhost;
 	uint64_t vhost_queues;
+	char vhost_chardev[PROP_NAME]; /* whose socket it has, or "" */
 };
 
 struct netconf_key {
@@ -54,6 +56,10 @@ extern const struct netconf_kind netconf_vhost_user;
  * others, and written by them.
  */
 bool netconf_has_vhost(const struct backends *list);
+
+/* Those that name a -chardev get its socket. */
+int netconf_chardevs(const struct backends *list, struct charconf *c,
+		     struct err *e) __must_check;
 
 /* Copy @text to where @size bytes are. */
 int netconf_copy(char *to, size_t size, const char *text, struct err *e);

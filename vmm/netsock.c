@@ -270,12 +270,11 @@ static int vhost_addr(struct netconf *n, const char *key, const char *value,
 	return set_part(&n->vhost.addr, key + strlen("addr."), value, e);
 }
 
-/* A character port has one user, who reads and writes bytes. */
 static int vhost_chardev(struct netconf *n, const char *key, const char *value,
 			 struct err *e)
 {
-	return err_set(e, -ENOTSUP,
-		       "name its socket by addr.type=unix,addr.path= here");
+	return netconf_copy(n->vhost_chardev, sizeof(n->vhost_chardev), value,
+			    e);
 }
 
 /* QEMU's way to force what is never optional here. */
@@ -289,19 +288,78 @@ static int vhost_force(struct netconf *n, const char *key, const char *value,
 
 static int vhost_check(struct netconf *n, struct err *e)
 {
+	n->vhost.queues = (unsigned)n->vhost_queues;
+	n->vhost.wait_ms = VHOST_WAIT_MS;
+	if (n->vhost_chardev[0] &&
+	    (n->vhost.addr.kind || n->reconnect_ms || n->vhost.server))
+		return err_set(e, -EINVAL,
+			       "chardev= leaves no choice for addr=, server= "
+			       "and reconnect-ms=");
+	if (n->vhost_chardev[0])
+		return 0;
 	if (n->vhost.addr.kind != NET_ADDR_UNIX)
-		return err_set(e, -EINVAL, "addr.type=unix is missing");
+		return err_set(e, -EINVAL,
+			       "addr.type=unix or chardev= is missing");
 	if (n->reconnect_ms && n->vhost.server)
 		return err_set(e, -EINVAL,
 			       "only a client can connect once more");
 	n->vhost.reconnect_ms = (unsigned)n->reconnect_ms;
-	n->vhost.queues = (unsigned)n->vhost_queues;
-	n->vhost.wait_ms = VHOST_WAIT_MS;
 	return check_addr(&n->vhost.addr, "addr", e);
+}
+
+static int take_reconnect(struct netconf *n, const struct charconf_port *p,
+			  struct err *e)
+{
+	bool ms = p->reconnect_ms[0];
+	uint64_t v = 0;
+	int ret = 0;
+
+	if (ms || p->reconnect[0])
+		ret = keyval_number(ms ? p->reconnect_ms : p->reconnect, 0,
+				    ms ? 3600000 : 3600, &v, e);
+	n->vhost.reconnect_ms = (unsigned)(ms ? v : v * 1000);
+	return ret ? err_wrap(e, "-chardev: '%s': reconnect", p->id) : 0;
+}
+
+static int take_chardev(struct netconf *n, struct charconf *c, struct err *e)
+{
+	const struct charconf_port *p = charconf_lend(c, n->vhost_chardev, e);
+	int ret;
+
+	if (!p)
+		return err_wrap(e, "-netdev: '%s'", n->base.id);
+	n->vhost.addr = (struct net_addr){.kind = NET_ADDR_UNIX};
+	n->vhost.server = p->server;
+	ret = netconf_copy(n->vhost.addr.path, sizeof(n->vhost.addr.path),
+			   p->path, e);
+	return ret ? ret : take_reconnect(n, p, e);
+}
+
+int netconf_chardevs(const struct backends *list, struct charconf *c,
+		     struct err *e)
+{
+	struct backend *b;
+	struct netconf *n;
+	int ret = 0;
+
+	for (b = list->first; !ret && b; b = b->next) {
+		n = (struct netconf *)b;
+		if (b->class->kind == LINK_NET && n->vhost_chardev[0])
+			ret = take_chardev(n, c, e);
+	}
+	return ret ? ret : charconf_check_lent(c, e);
 }
 
 static struct net *vhost_open(const struct netconf *n, struct err *e)
 {
+	/* Plugged in later: its socket is a chardev's for good. */
+	if (n->vhost.addr.kind == NET_ADDR_NONE) {
+		err_set(e, -ENOTSUP,
+			"chardev=%s: name its socket by addr.type=unix, "
+			"addr.path= here",
+			n->vhost_chardev);
+		return NULL;
+	}
 	return net_vhost_user_open(&n->vhost, e);
 }
 
@@ -317,7 +375,7 @@ static const struct prop vhost_props[] = {
 
 static const struct netconf_key vhost_keys[] = {
 	{"addr.", vhost_addr, "type=unix: path, abstract"},
-	{"chardev", vhost_chardev, NULL},
+	{"chardev", vhost_chardev, "the -chardev socket to use instead"},
 	{"vhostforce", vhost_force, "on|off: it is always on"},
 	{0},
 };

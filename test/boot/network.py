@@ -224,8 +224,8 @@ def boot_passt(opts, folder, servers):
                "-kernel", guest_file("--print-kernel"),
                "-initrd", guest_file("--print-initrd", "shell"),
                "-append", "console=ttyS0 quiet",
-               "-netdev", "vhost-user,id=n,addr.type=unix,addr.path=%s,"
-               "reconnect-ms=100" % passt.path,
+               "-chardev", "socket,id=c,path=%s,reconnect-ms=100" %
+               passt.path, "-netdev", "vhost-user,id=n,chardev=c",
                "-qmp", "unix:%s/qmp,server=on,wait=off" % folder,
                "-device", "virtio-net-pci,netdev=n"], None)
     try:

@@ -36,6 +36,8 @@ static const struct {
 	{"wait", OF(SOCKET), AT(wait), 0},
 	{"nodelay", OF(SOCKET), AT(nodelay), 0},
 	{"delay", OF(SOCKET), AT(nodelay), 0},
+	{"reconnect", OF(SOCKET), TXT(reconnect)},
+	{"reconnect-ms", OF(SOCKET), TXT(reconnect_ms)},
 	{"append", OF(FILE), AT(append), 0},
 	{"signal", OF(STDIO), AT(signal), 0},
 };
@@ -350,7 +352,8 @@ void charconf_release(struct charconf *c)
 	unsigned i;
 
 	for (i = 0; i < c->ports; i++)
-		c->port[i].has_port = c->port[i].has_monitor = false;
+		c->port[i].has_port = c->port[i].has_monitor = c->port[i].lent =
+			false;
 }
 
 int charconf_use(struct charconf *c, const char *option, const char *name,
@@ -373,4 +376,44 @@ int charconf_check(struct charconf *c, struct err *e)
 			       "only one of -serial, -debugcon, -monitor, -qmp "
 			       "and -chardev can use this terminal");
 	return ret;
+}
+
+const struct charconf_port *charconf_lend(struct charconf *c, const char *id,
+					  struct err *e)
+{
+	int n = charconf_find(c, id);
+	struct charconf_port *p = n < 0 ? NULL : &c->port[n];
+
+	if (!p)
+		err_set(e, -EINVAL, "there is no chardev '%s'", id);
+	else if (p->has_port || p->has_monitor)
+		err_set(e, -EBUSY, "chardev '%s' is used already", id);
+	else if (p->kind != CHARCONF_SOCKET || !p->path[0])
+		err_set(e, -EINVAL,
+			"chardev '%s' is not a socket with path=", id);
+	else if (p->server && (p->reconnect[0] || p->reconnect_ms[0]))
+		err_set(e, -EINVAL,
+			"chardev '%s': only a client can connect once more",
+			id);
+	else {
+		p->has_port = p->lent = true;
+		return p;
+	}
+	return NULL;
+}
+
+int charconf_check_lent(const struct charconf *c, struct err *e)
+{
+	const struct charconf_port *p;
+	unsigned i;
+
+	for (i = 0; i < c->ports; i++) {
+		p = &c->port[i];
+		if (!p->lent && (p->reconnect[0] || p->reconnect_ms[0]))
+			return err_set(e, -ENOTSUP,
+				       "-chardev: '%s': reconnect= is offered "
+				       "for -netdev vhost-user only",
+				       p->id);
+	}
+	return 0;
 }

@@ -30,10 +30,13 @@ struct charconf_port {
 	bool server;
 	bool wait; /* a server: no machine before somebody came */
 	bool nodelay;
-	bool mux;    /* Ctrl-A commands, and a monitor beside a port */
-	bool append; /* file */
-	bool signal; /* stdio: Ctrl-C interrupts */
+	bool mux;           /* Ctrl-A commands, and a monitor beside a port */
+	bool append;        /* file */
+	bool signal;        /* stdio: Ctrl-C interrupts */
+	char reconnect[12]; /* seconds; a lent socket's only */
+	char reconnect_ms[12];
 	bool has_port, has_monitor;
+	bool lent; /* its socket is another's to open */
 };
 
 struct charconf_monitor {
@@ -74,5 +77,14 @@ int charconf_use(struct charconf *c, const char *option, const char *name,
 		 struct err *e);
 /* After all of those: monitors have what they name, the terminal one user. */
 int charconf_check(struct charconf *c, struct err *e);
+
+/*
+ * The socket of port @id is opened by somebody else, who speaks a protocol of
+ * his own on it. NULL when there is none, it has a user, or is no AF_UNIX one.
+ */
+const struct charconf_port *charconf_lend(struct charconf *c, const char *id,
+					  struct err *e);
+/* All are lent that are to be: do others ask for what only those have? */
+int charconf_check_lent(const struct charconf *c, struct err *e);
 
 #endif

@@ -59,6 +59,8 @@ int chardevs_open(struct chardevs *d, const struct charconf *c,
 
 	d->conf = c;
 	for (i = 0; i < c->ports; i++) {
+		if (c->port[i].lent)
+			continue;
 		d->port[i] = open_port(&c->port[i], loop, tty, e);
 		if (!d->port[i])
 			return err_wrap(e, "chardev %s", c->port[i].id);
@@ -74,8 +76,8 @@ void chardevs_wait(struct chardevs *d, struct stop *stop)
 
 	for (i = 0; i < d->conf->ports; i++) {
 		p = &d->conf->port[i];
-		if (p->kind != CHARCONF_SOCKET || !p->server || !p->wait ||
-		    console_await(d->port[i], 1))
+		if (p->kind != CHARCONF_SOCKET || p->lent || !p->server ||
+		    !p->wait || console_await(d->port[i], 1))
 			continue;
 		fprintf(stderr, "lodge: waiting for a connection at %s\n",
 			console_peer(d->port[i]));
@@ -105,8 +107,14 @@ void chardevs_describe(const struct chardevs *d, unsigned i, char *buf,
 		       size_t size)
 {
 	const struct charconf_port *p = &d->conf->port[i];
-	const char *peer = console_peer(d->port[i]);
+	const char *peer;
 
+	if (p->lent) {
+		snprintf(buf, size, "unix:%s%s", p->path,
+			 p->server ? ",server=on" : "");
+		return;
+	}
+	peer = console_peer(d->port[i]);
 	switch (p->kind) {
 	case CHARCONF_STDIO: snprintf(buf, size, "stdio"); break;
 	case CHARCONF_NULL: snprintf(buf, size, "null"); break;

@@ -129,7 +129,8 @@ int charports_declare(struct backends *list, const struct charconf *c,
 	int ret = 0;
 
 	for (i = 0; !ret && i < c->ports; i++)
-		if (!backend_find(list, LINK_CHARDEV, c->port[i].id))
+		if (!c->port[i].lent &&
+		    !backend_find(list, LINK_CHARDEV, c->port[i].id))
 			ret = declare(list, c->port[i].id, e);
 	return ret ? err_wrap(e, "-chardev") : 0;
 }

@@ -3,8 +3,9 @@
 """The default guest of `make run` on a host without privileges.
 
 It runs in a network namespace of its own, with a name server and a web server
-of ours as all there is, and without any capability (as root: all of them are
-given up). The guest must have an address by DHCP, find names, fetch a file,
+of ours as all there is, as a user who owns nothing but his home, and without
+any capability (started by root, it becomes nobody where nobody can read this
+tree). The guest must have an address by DHCP, find names, fetch a file,
 and be reached through a forwarded port and a forwarded UNIX socket; an
 address of its network must lead to a program here and to a server here.
 
@@ -12,9 +13,11 @@ address of its network must lead to a program here and to a server here.
 killed and started again meanwhile.
 """
 import argparse
+import glob
 import hashlib
 import http.server
 import os
+import shutil
 import socket
 import struct
 import subprocess
@@ -112,11 +115,21 @@ def forwarded(vmm, family, address, number):
           "^%s " % hashlib.sha256(data).hexdigest())
 
 
+def check_user(vmm):
+    """Whose process it is, and what it may do."""
+    with open("/proc/%d/status" % vmm.proc.pid) as f:
+        status = dict(line.rstrip("\n").split(":\t", 1) for line in f)
+    check("it has capabilities: " + status["CapEff"],
+          int(status["CapEff"], 16) == 0)
+    print("  user %s without capabilities" % status["Uid"].split("\t")[0])
+
+
 def try_all(vmm, opts, folder, servers):
     names, web = servers
     vmm.wait_for(r"^Network: 10\.0\.2\.15/24, name server 10\.0\.2\.3$",
                  opts.timeout)
     vmm.wait_for(r"guest:.*# ", 30)
+    check_user(vmm)
     print("  DHCP")
     shell(vmm, "nslookup some.lodge.test", ADDRESS.replace(".", r"\."))
     if "some.lodge.test" not in names.asked:
@@ -238,6 +251,47 @@ def boot_passt(opts, folder, servers):
         passt.stop()
 
 
+NOBODY = 65534
+NO_CAPABILITIES = ["setpriv", "--bounding-set=-all", "--inh-caps=-all",
+                   "--ambient-caps=-all", "--no-new-privs"]
+AS_NOBODY = NO_CAPABILITIES + ["--reuid=%d" % NOBODY, "--regid=%d" % NOBODY,
+                               "--clear-groups"]
+
+
+def give_home(folder):
+    """What tools/guest needs in its cache, all of it nobody's."""
+    kernel = guest_file("--print-kernel")
+    initrd = guest_file("--print-initrd", "shell")
+    cache = os.path.dirname(initrd)
+    names = [kernel, initrd, os.path.join(cache, "busybox", "busybox")]
+    names += glob.glob(os.path.join(cache, "cloud", "package"))
+    names += glob.glob(os.path.join(cache, "cloud", "modules*.gz"))
+    for name in names:
+        to = os.path.join(folder, "lodge", os.path.relpath(name, cache))
+        os.makedirs(os.path.dirname(to), exist_ok=True)
+        shutil.copy(name, to)
+    for path, folders, files in os.walk(folder):
+        for name in [path] + [os.path.join(path, f) for f in files]:
+            os.chown(name, NOBODY, NOBODY)
+    os.environ.update(HOME=folder, LODGE_CACHE=folder, USER="nobody",
+                      LOGNAME="nobody")
+
+
+def as_user(opts, folder):
+    """How to become somebody without privileges."""
+    if os.geteuid():
+        return []
+    tools = os.path.join(ROOT, "tools")
+    if subprocess.run(AS_NOBODY + ["sh", "-c", '"$0" --version && test -r "$1"',
+                                   opts.lodge, tools + "/run-default"],
+                      stdout=subprocess.DEVNULL,
+                      stderr=subprocess.DEVNULL).returncode:
+        print("  nobody cannot read this tree: root without capabilities")
+        return NO_CAPABILITIES
+    give_home(folder)
+    return AS_NOBODY
+
+
 def command(opts, folder, echo):
     """As make run has it, with what is forwarded."""
     os.environ["LODGE_NET"] = ",".join([
@@ -245,11 +299,8 @@ def command(opts, folder, echo):
         "hostfwd=unix:%s/forward-:72" % folder,
         "guestfwd=tcp:10.0.2.100:7-cmd:sed -u s/^/from\\ guest:\\ /",
         "guestfwd=tcp:10.0.2.101:7-tcp:127.0.0.1:%d" % echo.port])
-    run = [os.path.join(ROOT, "tools", "run-default"), opts.lodge]
-    if not os.geteuid():
-        run = ["setpriv", "--bounding-set=-all", "--inh-caps=-all",
-               "--ambient-caps=-all", "--no-new-privs"] + run
-    return run
+    return as_user(opts, folder) + \
+        [os.path.join(ROOT, "tools", "run-default"), opts.lodge]
 
 
 def boot(opts):

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dev/virtio/disk.h"
 #include "dev/virtio/type.h"
 #include "host/block/block.h"
 #include "lib/check.h"
@@ -473,6 +474,24 @@ static void blk_quiesce(struct virtio_device *dev, unsigned q)
 		finish(r, S_IOERR, 0);
 	}
 	land(b);
+}
+
+int virtio_blk_resize(struct virtio_device *dev, uint64_t size, struct err *e)
+{
+	struct blk *b = (struct blk *)dev;
+	int ret;
+
+	ASSERT(dev->class->id == VIRTIO_ID_BLK);
+	pthread_mutex_lock(&dev->lock);
+	while (b->flying)
+		pthread_cond_wait(&b->landed, &dev->lock);
+	/* Those that wait for the machine were checked against the old one. */
+	ret = b->stalled ? err_set(e, -EBUSY, "requests wait to be repeated")
+			 : block_resize(b->block, size, e);
+	if (!ret)
+		virtio_config_changed(dev);
+	pthread_mutex_unlock(&dev->lock);
+	return ret;
 }
 
 static void blk_reset(struct virtio_device *dev)

@@ -91,13 +91,19 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * NS_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
+/* Without the lock: what is not throttled yet need not be. */
+static bool throttled(struct block *b)
+{
+	return __atomic_load_n(&b->throttle.on, __ATOMIC_RELAXED);
+}
+
 /* Lock held: false after a wait, look again. */
 static bool may_go(struct block *b, const struct block_req *req)
 {
 	uint64_t now, wait;
 	struct timespec until;
 
-	if (!b->throttle.on || b->stop ||
+	if (!throttled(b) || b->stop ||
 	    (req->op != BLOCK_READ && req->op != BLOCK_WRITE))
 		return true;
 	now = now_ns();
@@ -202,7 +208,7 @@ static bool fly(struct block *b, struct block_req *req)
 	struct flight *f;
 
 	if (!b->uring || (req->op != BLOCK_READ && !write) || req->sync ||
-	    b->throttle.on || req->iovs > VEC_PIECES ||
+	    throttled(b) || req->iovs > VEC_PIECES ||
 	    node_extent(b->node, req->offset, req->len, write, &x))
 		return false;
 	f = fits(&x, req) ? malloc(sizeof(*f) + req->iovs * sizeof(f->iov[0]))
@@ -244,7 +250,7 @@ int block_try(struct block *b, struct block_req *req)
 	struct node_extent x;
 	ssize_t n = -1;
 
-	if (req->op != BLOCK_READ || b->throttle.on || req->iovs > VEC_PIECES ||
+	if (req->op != BLOCK_READ || throttled(b) || req->iovs > VEC_PIECES ||
 	    node_extent(b->node, req->offset, req->len, false, &x))
 		return -EAGAIN;
 	if (x.align == 1)
@@ -400,6 +406,65 @@ void block_close(struct block *b)
 	pthread_cond_destroy(&b->idle);
 	pthread_mutex_destroy(&b->lock);
 	free(b);
+}
+
+void block_limits(struct block *b, struct throttle_conf *c)
+{
+	pthread_mutex_lock(&b->lock);
+	*c = b->throttle.conf;
+	pthread_mutex_unlock(&b->lock);
+}
+
+void block_set_limits(struct block *b, const struct throttle_conf *c)
+{
+	struct throttle t;
+
+	throttle_init(&t, c);
+	pthread_mutex_lock(&b->lock);
+	b->throttle.conf = t.conf;
+	b->throttle.last = now_ns();
+	memset(b->throttle.level, 0, sizeof(t.level));
+	memset(b->throttle.burst, 0, sizeof(t.burst));
+	__atomic_store_n(&b->throttle.on, t.on, __ATOMIC_RELAXED);
+	/* Who waits for the old ones looks again. */
+	pthread_cond_broadcast(&b->work);
+	pthread_mutex_unlock(&b->lock);
+}
+
+int block_resize(struct block *b, uint64_t size, struct err *e)
+{
+	struct node *n = b->node;
+	int ret = n->driver->resize ? -EROFS : -EOPNOTSUPP;
+
+	if (!size || size % BLOCK_SECTOR || size > INT64_MAX)
+		return err_set(e, -EINVAL,
+			       "a disk's size is a multiple of %d bytes",
+			       BLOCK_SECTOR);
+	if (n->driver->resize && !n->read_only)
+		ret = n->driver->resize(n, size);
+	if (ret == -EOPNOTSUPP)
+		return err_set(e, ret,
+			       "a disk of this kind (%s) cannot be resized: "
+			       "only raw files can",
+			       n->driver->name);
+	if (ret)
+		return err_set(e, ret, "cannot resize: %s", strerror(-ret));
+	n->size = size;
+	return 0;
+}
+
+struct block_flags block_flags(const struct block *b)
+{
+	const struct node *n = b->node;
+	struct block_flags f = {
+		.direct = n->direct,
+		.no_flush = n->no_flush,
+		.zeroes = n->zeroes,
+	};
+
+	while ((n = n->backing))
+		f.backing++;
+	return f;
 }
 
 int block_on_error(const char *key, const char *text, bool write,

@@ -112,6 +112,23 @@ void block_stop(struct block *b);
 /* Waits for what was submitted, and flushes. Harmless on NULL. */
 void block_close(struct block *b);
 
+/* The limits now, and others from now on. */
+void block_limits(struct block *b, struct throttle_conf *c);
+void block_set_limits(struct block *b, const struct throttle_conf *c);
+
+/* Be of @size bytes; nothing is in flight, and nothing is submitted. */
+int block_resize(struct block *b, uint64_t size, struct err *e) __must_check;
+
+/* How it was opened. */
+struct block_flags {
+	bool direct; /* past the host's page cache */
+	bool no_flush;
+	bool zeroes;      /* zeros are looked for in what is written */
+	unsigned backing; /* images below it */
+};
+
+struct block_flags block_flags(const struct block *b);
+
 uint64_t block_size(const struct block *b); /* bytes */
 bool block_read_only(const struct block *b);
 bool block_unmaps(const struct block *b);

@@ -212,6 +212,15 @@ static int file_zero(struct node *n, uint64_t at, uint64_t len, bool unmap)
 	return ret == -EINVAL ? -EOPNOTSUPP : ret;
 }
 
+static int file_resize(struct node *n, uint64_t size)
+{
+	const struct file *f = n->state;
+
+	if (f->device)
+		return -EOPNOTSUPP;
+	return ftruncate(f->fd, (off_t)size) ? -errno : 0;
+}
+
 static int file_extent(struct node *n, uint64_t at, uint64_t len, bool write,
 		       struct node_extent *x)
 {
@@ -377,7 +386,7 @@ static int device_open(struct node *n, struct node_open *o, struct err *e)
 #define FILE_OPS                                                           \
 	.protocol = true, .close = file_close, .read = file_read,          \
 	.write = file_write, .flush = file_flush, .discard = file_discard, \
-	.zero = file_zero, .extent = file_extent
+	.zero = file_zero, .resize = file_resize, .extent = file_extent
 
 const struct node_driver node_file = {
 	.name = "file",

@@ -351,6 +351,7 @@ static struct node *open_node(struct node_open *o, struct err *e)
 		ret = n->driver ? 0 : e->code;
 	}
 	n->unmap = o->unmap;
+	n->direct = o->direct;
 	n->no_flush = o->no_flush;
 	n->zeroes = o->zeroes;
 	n->read_only = o->read_only;

@@ -53,6 +53,8 @@ struct node_driver {
 	int (*read)(struct node *n, uint64_t at, const struct vec *v);
 	int (*write)(struct node *n, uint64_t at, const struct vec *v);
 	int (*flush)(struct node *n);
+	/* Be of @size bytes, with nothing in flight. NULL: cannot. */
+	int (*resize)(struct node *n, uint64_t size);
 	/* A hint. NULL: it is not taken. */
 	int (*discard)(struct node *n, uint64_t at, uint64_t len);
 	/* The range reads as zeros; @unmap: space may be freed. */
@@ -79,6 +81,7 @@ struct node {
 	bool fixed;     /* a protocol that cannot grow */
 	bool read_only;
 	bool unmap;
+	bool direct; /* as it was asked for */
 	bool no_flush;
 	bool zeroes;
 	enum block_aio aio;   /* a file's; a format's is its file's */

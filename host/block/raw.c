@@ -58,6 +58,21 @@ static int raw_zero(struct node *n, uint64_t at, uint64_t len, bool unmap)
 	return node_zero(n->file, r->offset + at, len, unmap);
 }
 
+/* The whole of a file, or nothing: what is behind a part is not ours. */
+static int raw_resize(struct node *n, uint64_t size)
+{
+	const struct raw *r = n->state;
+	struct node *f = n->file;
+	int ret;
+
+	if (r->offset || n->size != f->size || !f->driver->resize)
+		return -EOPNOTSUPP;
+	ret = f->driver->resize(f, size);
+	if (!ret)
+		f->size = size;
+	return ret;
+}
+
 static int raw_extent(struct node *n, uint64_t at, uint64_t len, bool write,
 		      struct node_extent *x)
 {
@@ -123,5 +138,6 @@ const struct node_driver node_raw = {
 	.flush = raw_flush,
 	.discard = raw_discard,
 	.zero = raw_zero,
+	.resize = raw_resize,
 	.extent = raw_extent,
 };

@@ -291,6 +291,8 @@ def check_queries(qmp):
         name = command["name"]
         entry = schema[name]
         members = schema[entry["arg-type"]]["members"]
+        if name == "query-balloon": # there is none yet: check_balloon()
+            continue
         if name.startswith("query-") and all("default" in m for m in members):
             qmp.ask(name)
     models = {m["name"] for m in qmp.ask("query-cpu-definitions")}
@@ -423,6 +425,69 @@ def check_views(qmp):
           stats["rd_bytes"] >= 512)
 
 
+LIMITS = ("bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr")
+
+
+def inserted(qmp):
+    return [b for b in qmp.ask("query-block")
+            if b["device"] == "hotdisk"][0]["inserted"]
+
+
+def check_disk(qmp, shell):
+    """Its limits and its size can change while it is used."""
+    none = dict.fromkeys(LIMITS, 0)
+    before = inserted(qmp)
+    check("limits or flags: %s" % before, all(
+        before[k] == 0 for k in LIMITS) and before["cache"] == {
+            "writeback": True, "direct": False, "no-flush": False})
+    qmp.ask("block_set_io_throttle", id="disk",
+            **dict(none, bps=256 << 10, bps_max=512 << 10, iops_size=4096))
+    now = inserted(qmp)
+    check("other limits: %s" % now, (now["bps"], now["bps_max"],
+                                     now["bps_max_length"], now["iops"],
+                                     now["iops_size"]) ==
+          (256 << 10, 512 << 10, 1, 0, 4096))
+    # 512 KiB at once, the other 512 KiB in two seconds.
+    read = "dd if=/dev/vda of=/dev/null bs=64k iflag=direct 2>/dev/null"
+    began = time.monotonic()
+    shell.run(read)
+    check("it is not slower", time.monotonic() - began > 1.5)
+    qmp.refused("block_set_io_throttle", id="disk",
+                **dict(none, bps=1, bps_rd=1))
+    qmp.refused("block_set_io_throttle", "DeviceNotFound", device="none",
+                **none)
+    qmp.ask("block_set_io_throttle", device="hotdisk", **none)
+    check("limits stay", inserted(qmp)["bps"] == 0)
+    for size in (4 << 20, 1 << 20):
+        qmp.ask("block_resize", node_name="hotdisk", size=size)
+        shell.until("cat /sys/block/vda/size", str(size // 512))
+        check("another size", inserted(qmp)["image"]["virtual-size"] == size)
+        if size > 1 << 20:
+            check("the new part cannot be written", shell.run(
+                "echo end | dd of=/dev/vda bs=512 seek=%d conv=sync,fsync "
+                "2>/dev/null && tail -c 512 /dev/vda | head -c 3" %
+                (size // 512 - 1)) == "end")
+    qmp.refused("block_resize", device="hotdisk", size=1000)
+    qmp.refused("block_resize", device="hotdisk", size=0)
+    qmp.refused("block_resize", size=4096)
+
+
+def check_balloon(qmp, shell):
+    qmp.refused("query-balloon", "DeviceNotFound")
+    qmp.ask("device_add", driver="virtio-balloon-pci", id="balloon")
+    deadline = time.monotonic() + 60
+    for size in (160 << 20, 256 << 20):
+        shell.until("ls /sys/bus/virtio/drivers/virtio_balloon | "
+                    "grep -c ^virtio", "1")
+        qmp.ask("balloon", value=size)
+        while qmp.ask("query-balloon") != {"actual": size}:
+            check("the guest does not heed the balloon: %s" %
+                  qmp.ask("query-balloon"), time.monotonic() < deadline)
+            time.sleep(0.1)
+    qmp.refused("balloon", value=0)
+    remove(qmp, "balloon")
+
+
 def check_reset(qmp, shell):
     """What was plugged in is there again, what was to go is gone."""
     qmp.ask("system_reset")
@@ -491,7 +556,10 @@ def session(opts, folder):
             check_link(qmp, shell)
             check_buffers(qmp, packed)
             check_views(qmp)
+            if not packed:
+                check_disk(qmp, shell)
             unplug_all(qmp, shell)
+        check_balloon(qmp, shell)
         plug_all(qmp, shell, folder)
         check_reset(qmp, shell)
         status = press_power(process, qmp)

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Commands that show what is on the PCI bus and what disks are on.
+ * Commands that show what is on the PCI bus.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "dev/pcifn.h"
-#include "host/block/block.h"
 #include "vmm/machine.h"
 #include "vmm/qmp/command.h"
 #include "vmm/run/hotplug.h"
@@ -147,143 +146,7 @@ static int query_pci(struct qmp *q, struct json_object *args,
 
 /* ---- disks ---- */
 
-static void put_limits(struct json_object *o)
-{
-	static const char *const names[] = {"bps",  "bps_rd",  "bps_wr",
-					    "iops", "iops_rd", "iops_wr"};
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(names); i++)
-		json_put_int(o, names[i], 0);
-}
-
-static void put_image(struct json_object *o, const struct backend *b)
-{
-	const struct drive *drive = b->object;
-	const char *path = block_path(drive->block);
-	struct json_object *image, *cache;
-
-	json_put_str(o, "file", path ? path : "");
-	json_put_str(o, "node-name", b->id);
-	json_put_bool(o, "ro", block_read_only(drive->block));
-	json_put_str(o, "drv", block_format(drive->block));
-	json_put_int(o, "backing_file_depth", 0);
-	json_put_bool(o, "encrypted", false);
-	json_put_str(o, "detect_zeroes", "off");
-	json_put_int(o, "write_threshold", 0);
-	put_limits(o);
-	image = json_put_object(o, "image");
-	json_put_str(image, "filename", path ? path : "");
-	json_put_str(image, "format", block_format(drive->block));
-	json_put_int(image, "virtual-size", block_size(drive->block));
-	cache = json_put_object(o, "cache");
-	json_put_bool(cache, "writeback", !drive->write_through);
-	json_put_bool(cache, "direct", false);
-	json_put_bool(cache, "no-flush", false);
-}
-
-static const struct backend *next_drive(struct qmp *q, const struct backend *b)
-{
-	b = b ? b->next : q->control->machine->dev->backends.first;
-	while (b && (b->class->kind != LINK_DRIVE || !b->object))
-		b = b->next;
-	return b;
-}
-
-static void put_qdev(struct qmp *q, struct json_object *o,
-		     const struct backend *b)
-{
-	char path[160];
-
-	if (b->user)
-		json_put_str(o, "qdev",
-			     hotplug_path(q->control->machine, b->user, path,
-					  sizeof(path)));
-}
-
-static int query_block(struct qmp *q, struct json_object *args,
-		       struct json_object **ret, struct err *e)
-{
-	const struct backend *b = NULL;
-	struct json_object *o;
-
-	*ret = json_object_new_array();
-	while ((b = next_drive(q, b))) {
-		o = json_add_object(*ret);
-		json_put_str(o, "device", b->id);
-		put_qdev(q, o, b);
-		json_put_str(o, "type", "unknown");
-		json_put_bool(o, "removable", false);
-		json_put_bool(o, "locked", false);
-		put_image(json_put_object(o, "inserted"), b);
-	}
-	return 0;
-}
-
-static int query_nodes(struct qmp *q, struct json_object *args,
-		       struct json_object **ret, struct err *e)
-{
-	const struct backend *b = NULL;
-
-	*ret = json_object_new_array();
-	while ((b = next_drive(q, b)))
-		put_image(json_add_object(*ret), b);
-	return 0;
-}
-
-/* The device's counter called @name, 0 without a device. */
-static uint64_t counter(const struct virtio_device *dev, const char *name)
-{
-	unsigned i;
-
-	for (i = 0; dev && dev->stat.data && i < dev->class->counters_n; i++)
-		if (!strcmp(dev->class->counters[i], name))
-			return __atomic_load_n(&dev->stat.data[i],
-					       __ATOMIC_RELAXED);
-	return 0;
-}
-
-static void put_stats(struct json_object *o, const struct virtio_device *dev)
-{
-	static const char *const rows[][2] = {
-		{"rd_bytes", "block_read_bytes"},
-		{"wr_bytes", "block_write_bytes"},
-		{"rd_operations", "block_reads"},
-		{"wr_operations", "block_writes"},
-		{"flush_operations", "block_flushes"},
-		{"unmap_operations", "block_discards"},
-		{"failed_operations", "block_errors"},
-	};
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(rows); i++)
-		json_put_int(o, rows[i][0], counter(dev, rows[i][1]));
-}
-
-static int query_blockstats(struct qmp *q, struct json_object *args,
-			    struct json_object **ret, struct err *e)
-{
-	const struct backend *b = NULL;
-	struct json_object *o;
-
-	*ret = json_object_new_array();
-	while ((b = next_drive(q, b))) {
-		o = json_add_object(*ret);
-		json_put_str(o, "device", b->id);
-		put_qdev(q, o, b);
-		json_put_str(o, "node-name", b->id);
-		put_stats(json_put_object(o, "stats"),
-			  b->user ? virtio_device(b->user) : NULL);
-	}
-	return 0;
-}
-
 const struct qmp_command qmp_bus_commands[] = {
 	{"query-pci", "", false, "[PciInfo]", "what is on PCI", query_pci},
-	{"query-block", "", false, "[BlockInfo]", "disks", query_block},
-	{"query-blockstats", "query-nodes?:bool", false, "[BlockStats]",
-	 "what their devices counted", query_blockstats},
-	{"query-named-block-nodes", "flat?:bool", false, "[BlockDeviceInfo]",
-	 "what -drive and -blockdev opened", query_nodes},
 	{0},
 };

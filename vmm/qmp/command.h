@@ -49,6 +49,8 @@ extern const struct qmp_command qmp_device_commands[];
 extern const struct qmp_command qmp_virtio_commands[];
 extern const struct qmp_command qmp_ring_commands[];
 extern const struct qmp_command qmp_bus_commands[];
+extern const struct qmp_command qmp_block_commands[];
+extern const struct qmp_command qmp_balloon_commands[];
 
 /* Row @i of them all, or NULL. */
 const struct qmp_command *qmp_command_at(unsigned i);

@@ -59,7 +59,11 @@ const struct qmp_type qmp_types[] = {
 	{"BlockDeviceInfo", QMP_OBJECT,
 	 "file:str node-name?:str ro:bool drv:str backing_file_depth:int "
 	 "encrypted:bool detect_zeroes:str bps:int bps_rd:int bps_wr:int "
-	 "iops:int iops_rd:int iops_wr:int image:ImageInfo "
+	 "iops:int iops_rd:int iops_wr:int bps_max?:int bps_rd_max?:int "
+	 "bps_wr_max?:int iops_max?:int iops_rd_max?:int iops_wr_max?:int "
+	 "bps_max_length?:int bps_rd_max_length?:int bps_wr_max_length?:int "
+	 "iops_max_length?:int iops_rd_max_length?:int "
+	 "iops_wr_max_length?:int iops_size?:int image:ImageInfo "
 	 "cache:BlockdevCacheInfo write_threshold:int"},
 	{"BlockInfo", QMP_OBJECT,
 	 "device:str qdev?:str type:str removable:bool inserted?:"
@@ -70,6 +74,7 @@ const struct qmp_type qmp_types[] = {
 	 "failed_operations:int"},
 	{"BlockStats", QMP_OBJECT,
 	 "device?:str qdev?:str node-name?:str stats:BlockDeviceStats"},
+	{"BalloonInfo", QMP_OBJECT, "actual:int"},
 	{"VirtioInfo", QMP_OBJECT, "path:str name:str"},
 	{"VirtioDeviceStatus", QMP_OBJECT,
 	 "statuses:[str] unknown-statuses?:int"},

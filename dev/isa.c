@@ -31,9 +31,12 @@ static void isa_rtc_write(void *ctx, uint64_t offset, unsigned size,
 			  uint64_t val)
 {
 	struct isa *isa = ctx;
+	int64_t before = isa->rtc.offset_ns;
 
 	rtc_write(&isa->rtc, (uint16_t)(ISA_PORT_RTC + offset), (uint8_t)val,
 		  now(isa));
+	if (isa->rtc.offset_ns != before)
+		isa->board.rtc_set(isa->board.ctx);
 	rearm(isa);
 }
 

@@ -35,6 +35,8 @@ struct isa_board {
 	const struct power *power;
 	/* isa_deadline() may have moved. */
 	void (*rearm)(void *ctx);
+	/* The guest set the calendar: rtc.offset_ns is another one. */
+	void (*rtc_set)(void *ctx);
 	void *ctx;
 };
 

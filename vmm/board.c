@@ -158,6 +158,19 @@ void board_thaw(struct machine *m)
 	pthread_mutex_unlock(&m->lock);
 }
 
+/* Lock held. Seconds from what -rtc says to what the guest says. */
+static void board_rtc_set(void *ctx)
+{
+	struct machine *m = ctx;
+	int64_t is = (int64_t)board_now(m) + m->isa.rtc.offset_ns;
+	int64_t should = (int64_t)read_clock(CLOCK_REALTIME) +
+			 m->config->rtc_offset * (int64_t)NS_PER_SEC;
+	int64_t ns = is - should, half = (int64_t)NS_PER_SEC / 2;
+
+	control_rtc_change(m->host->control, (ns + (ns < 0 ? -half : half)) /
+						     (int64_t)NS_PER_SEC);
+}
+
 static void board_power(void *ctx, enum power_event event, int code)
 {
 	static const enum stop_reason reasons[] = {
@@ -230,6 +243,7 @@ static int init_fixed(struct machine *m)
 				 m->config->rtc_offset * (int64_t)NS_PER_SEC,
 		.power = &m->power,
 		.rearm = board_rearm,
+		.rtc_set = board_rtc_set,
 		.ctx = m,
 	};
 	struct bus_range cf9 = {ISA_PORT_CF9, 1, 1, &isa_reset_ops, &m->isa};

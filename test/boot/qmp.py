@@ -344,6 +344,16 @@ def check_stop(qmp, shell):
     check("the guest is gone", shell.run("echo still here") == "still here")
 
 
+def check_calendar(qmp, shell):
+    """The guest sets it, and monitors hear how far it is off."""
+    shell.run("date -u -s @$(($(date -u +%s) + 7200)) && hwclock -u -w")
+    offset = qmp.wait("RTC_CHANGE")["offset"]
+    check("the calendar is off by %d s" % offset, 7140 < offset < 7260)
+    shell.run("date -u -s @$(($(date -u +%s) - 7200)) && hwclock -u -w")
+    offset = qmp.wait("RTC_CHANGE")["offset"]
+    check("the calendar is off by %d s again" % offset, -60 < offset < 60)
+
+
 def check_refusals(qmp):
     qmp.refused("device_add", driver="virtio-net-pci", netdev="none")
     qmp.refused("device_add", driver="no-such-device")
@@ -548,6 +558,7 @@ def session(opts, folder):
         shell.wait_for("lodge: ready", opts.timeout)
         check_queries(qmp)
         check_stop(qmp, shell)
+        check_calendar(qmp, shell)
         check_refusals(qmp)
         check_garbage(os.path.join(folder, "second"))
         for packed in (False, True):

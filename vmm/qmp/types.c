@@ -119,6 +119,7 @@ const struct qmp_event qmp_events[] = {
 	{"POWERDOWN", ""},
 	{"RESET", "guest:bool reason:str"},
 	{"RESUME", ""},
+	{"RTC_CHANGE", "offset:int qom-path:str"},
 	{"SHUTDOWN", "guest:bool reason:str"},
 	{"STOP", ""},
 	{0},

@@ -56,6 +56,15 @@ void control_event(struct control *c, const char *name,
 		json_object_put(data);
 }
 
+void control_rtc_change(struct control *c, int64_t seconds)
+{
+	struct json_object *data = json_object_new_object();
+
+	json_object_object_add(data, "offset", json_object_new_int64(seconds));
+	json_put_str(data, "qom-path", "/machine/rtc");
+	control_event(c, "RTC_CHANGE", data);
+}
+
 /* SHUTDOWN and RESET say why. */
 static void event_of(struct control *c, const char *name,
 		     enum stop_reason reason)

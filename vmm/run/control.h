@@ -104,6 +104,9 @@ const char *control_state_name(enum run_state state);
 /* Whether a panic is only told of, which it then is; any thread. */
 bool control_ignores_panic(struct control *c);
 
+/* The guest set its calendar, which is off by @seconds now; as control_event(). */
+void control_rtc_change(struct control *c, int64_t seconds);
+
 /* Tell the monitors; any thread, any lock held. @data may be NULL. */
 void control_event(struct control *c, const char *name,
 		   struct json_object *data);

@@ -24,7 +24,7 @@ import tempfile
 from boot import COMPLAINTS, ROOT, SKIP, Failed, Skipped
 from root import lend_kernel
 
-WAIT = 300      # seconds of a guest, on a busy machine
+WAIT = 600      # seconds of a guest, on a busy machine
 TURNS = 5000000
 PERIOD = 1000003
 QUIET = ["sysctl.kernel.perf_event_paranoid=-1",

@@ -77,10 +77,10 @@ def programs(folder):
 
 def reason_of(text):
     """The line that says why a program did not pass."""
-    for pattern in (r"# SKIP -? ?(.*)", r"(.*skipping test.*)",
+    for pattern in (r"# SKIP -? ?(.*)", r"^(.*skipping test.*)",
                     r"Test Assertion Failure ====\n\s*(.*)",
                     r"(lodge: .*)", r"not ok \d+ (.*)"):
-        m = re.search(pattern, text)
+        m = re.search(pattern, text, re.M)
         if m:
             return m[1].strip()
     lines = [x for x in text.splitlines() if x.strip()]

@@ -119,6 +119,8 @@ def signals(lodge, path):
     """A machine that resets for ever ends by a signal, and did reset."""
     with open(path, "wb") as f:
         f.write(elf(OUT_A + CF9 + HALT))
+    # under nohup they would be ignored
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         p = subprocess.Popen(
             [lodge, "run", "-accel", "lodge", "-m", "16", "-smp", "2",

@@ -50,6 +50,26 @@ def guest_file(*args):
     return run.stdout.strip()
 
 
+NOBODY = 65534
+NO_CAPABILITIES = ["setpriv", "--bounding-set=-all", "--inh-caps=-all",
+                   "--ambient-caps=-all", "--no-new-privs"]
+AS_NOBODY = NO_CAPABILITIES + ["--reuid=%d" % NOBODY, "--regid=%d" % NOBODY,
+                               "--clear-groups"]
+
+
+def without_privileges(lodge):
+    """What goes before a command so that it has no privilege."""
+    if os.geteuid():
+        return []
+    script = os.path.join(ROOT, "tools", "run-default")
+    if subprocess.run(AS_NOBODY + ["sh", "-c", '"$0" --version && test -r "$1"',
+                                   lodge, script], stdout=subprocess.DEVNULL,
+                      stderr=subprocess.DEVNULL).returncode:
+        print("  nobody cannot read this tree: root without capabilities")
+        return NO_CAPABILITIES
+    return AS_NOBODY
+
+
 def qemu_program(next_one):
     """This machine's QEMU, or that of Debian's newest suite."""
     if not next_one:

@@ -26,7 +26,8 @@ import tempfile
 import threading
 import time
 
-from boot import ROOT, SKIP, Failed, Skipped, Vmm, guest_file, tail
+from boot import AS_NOBODY, NOBODY, ROOT, SKIP, Failed, Skipped, Vmm, \
+    guest_file, tail, without_privileges
 from qmp import Qmp, check
 
 ADDRESS = "192.0.2.77"          # of every name
@@ -251,13 +252,6 @@ def boot_passt(opts, folder, servers):
         passt.stop()
 
 
-NOBODY = 65534
-NO_CAPABILITIES = ["setpriv", "--bounding-set=-all", "--inh-caps=-all",
-                   "--ambient-caps=-all", "--no-new-privs"]
-AS_NOBODY = NO_CAPABILITIES + ["--reuid=%d" % NOBODY, "--regid=%d" % NOBODY,
-                               "--clear-groups"]
-
-
 def give_home(folder):
     """What tools/guest needs in its cache, all of it nobody's."""
     kernel = guest_file("--print-kernel")
@@ -279,17 +273,10 @@ def give_home(folder):
 
 def as_user(opts, folder):
     """How to become somebody without privileges."""
-    if os.geteuid():
-        return []
-    tools = os.path.join(ROOT, "tools")
-    if subprocess.run(AS_NOBODY + ["sh", "-c", '"$0" --version && test -r "$1"',
-                                   opts.lodge, tools + "/run-default"],
-                      stdout=subprocess.DEVNULL,
-                      stderr=subprocess.DEVNULL).returncode:
-        print("  nobody cannot read this tree: root without capabilities")
-        return NO_CAPABILITIES
-    give_home(folder)
-    return AS_NOBODY
+    words = without_privileges(opts.lodge)
+    if words == AS_NOBODY:
+        give_home(folder)
+    return words
 
 
 def command(opts, folder, echo):

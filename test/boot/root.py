@@ -8,7 +8,6 @@ devices whose drivers the command loads.
 import argparse
 import hashlib
 import os
-import pwd
 import re
 import shutil
 import signal
@@ -18,7 +17,7 @@ import sys
 import tempfile
 import time
 
-from boot import ROOT, SKIP, Failed, Skipped, guest_file
+from boot import ROOT, SKIP, Failed, Skipped, guest_file, without_privileges
 
 WAIT = 180      # seconds, on a busy machine
 
@@ -36,10 +35,10 @@ exit 42
 """
 
 
-def start(opts, words, options=None, **more):
+def start(opts, words, options=None, before=(), **more):
     """Without options, with the kernel that is found."""
     options = [] if options is None else ["-kernel", opts.kernel, *options]
-    argv = [opts.lodge, "run", "-accel", "lodge", "--root", "/", *options,
+    argv = [*before, opts.lodge, "run", "-accel", "lodge", "--root", "/", *options,
             "--"] + words
     return subprocess.Popen(argv, stdin=subprocess.PIPE,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -90,11 +89,9 @@ def test_pipe(opts, folder):
 
 def test_user(opts, folder):
     """Somebody without any privilege, and a command that is none."""
-    more = {"cwd": "/", "env": {"PATH": "/usr/bin:/bin"}}
-    if os.getuid() == 0:
-        nobody = pwd.getpwnam("nobody")
-        more.update(user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[])
-    proc = start(opts, ["no-such-command"], [], **more)
+    proc = start(opts, ["no-such-command"], [], cwd="/",
+                 env={"PATH": "/usr/bin:/bin"},
+                 before=without_privileges(opts.lodge))
     out, err = proc.communicate(timeout=WAIT)
     expect("stdout", out, b"")
     if b"no-such-command: No such file" not in err:

@@ -148,6 +148,49 @@ void prop_defaults(const struct prop *table, void *object,
 			ASSERT(!set(table, object, f, table->def, NULL));
 }
 
+static const char *on_off(bool on)
+{
+	return on ? "on" : "off";
+}
+
+static void text_of_addr(unsigned addr, char *buf, size_t size)
+{
+	if (addr)
+		snprintf(buf, size, "%02x.%x", addr / 8, addr % 8);
+	else
+		snprintf(buf, size, "any");
+}
+
+void prop_text(const struct prop *p, const void *object,
+	       const struct virtio_features *f, char *buf, size_t size)
+{
+	const void *from = (const char *)object + p->offset;
+
+	switch (p->type) {
+	case PROP_TEXT: snprintf(buf, size, "%s", (const char *)from); break;
+	case PROP_NUMBER:
+	case PROP_POWER:
+	case PROP_SIZE:
+		snprintf(buf, size, "%llu",
+			 (unsigned long long)*(const uint64_t *)from);
+		break;
+	case PROP_BOOL:
+		snprintf(buf, size, "%s", on_off(*(const bool *)from));
+		break;
+	case PROP_FEATURE:
+		snprintf(buf, size, "%s",
+			 on_off(features_has(f, (unsigned)p->min)));
+		break;
+	case PROP_ADDR: text_of_addr(*(const unsigned *)from, buf, size); break;
+	case PROP_CHOICE:
+		snprintf(buf, size, "%s", p->choices[*(const unsigned *)from]);
+		break;
+	case PROP_LINK:
+		snprintf(buf, size, "%s", ((const struct prop_link *)from)->id);
+		break;
+	}
+}
+
 static void print_choices(const char *const *word)
 {
 	for (; *word; word++)

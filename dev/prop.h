@@ -62,6 +62,10 @@ const struct prop *prop_find(const struct prop *table, const char *name);
 int prop_set(const struct prop *p, void *object, struct virtio_features *f,
 	     const char *text, struct err *e);
 
+/* The reverse: what it is, as prop_set() would take it, cut to @size. */
+void prop_text(const struct prop *p, const void *object,
+	       const struct virtio_features *f, char *buf, size_t size);
+
 /* Set all of a table to their defaults. */
 void prop_defaults(const struct prop *table, void *object,
 		   struct virtio_features *f);

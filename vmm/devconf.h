@@ -47,6 +47,17 @@ int devconf_fsdev(struct devconf *c, const char *arg, struct err *e);
 int devconf_virtfs(struct devconf *c, const char *arg, struct err *e);
 int devconf_object(struct devconf *c, const char *arg, struct err *e);
 
+/* A kind of -object; its properties are where a backend of it has them. */
+struct object_kind {
+	const char *name;
+	const struct prop *props;
+};
+
+/* The @i-th, NULL behind the last. */
+const struct object_kind *devconf_object_kind(unsigned i);
+/* What @b is; NULL when it is no -object. */
+const struct object_kind *devconf_object_of(const struct backend *b);
+
 /* -snapshot: all of -drive that do not say otherwise. */
 void devconf_snapshot(struct devconf *c);
 

@@ -59,6 +59,57 @@ static void test_names(void **state)
 	assert_null(virtio_type_find("virtio-rng-", &bus));
 }
 
+static void check_text(const struct virtio_conf *c, const char *name,
+		       const char *want)
+{
+	const struct prop *p;
+	char text[PROP_PATH];
+	unsigned i = 0;
+
+	while ((p = virtio_type_prop(c->type, i)) && strcmp(p->name, name))
+		i++;
+	assert_non_null(p);
+	virtio_conf_text(c, p, text, sizeof(text));
+	assert_string_equal(text, want);
+}
+
+/* What a property says of itself is what it was told, and can be told again. */
+static void test_texts(void **state)
+{
+	const struct virtio_type *t = NULL;
+	char text[PROP_PATH];
+	struct virtio_conf *c;
+	const struct prop *p;
+	unsigned i;
+
+	while ((t = virtio_type_next(t))) {
+		c = virtio_conf_new(t);
+		for (i = 0; (p = virtio_type_prop(t, i)); i++) {
+			virtio_conf_text(c, p, text, sizeof(text));
+			if (p->type != PROP_ADDR)
+				assert_int_equal(
+					virtio_conf_set(c, p->name, text, NULL),
+					0);
+			check_text(c, p->name, text);
+		}
+		assert_true(i > 2);
+		free(c);
+	}
+	c = virtio_conf_new(
+		virtio_type_find("virtio-net-pci", &(enum virtio_bus){0}));
+	check_text(c, "addr", "any");
+	check_text(c, "disable-legacy", "on");
+	assert_int_equal(virtio_conf_set(c, "addr", "1d.3", NULL), 0);
+	check_text(c, "addr", "1d.3");
+	assert_int_equal(virtio_conf_set(c, "packed", "yes", NULL), 0);
+	check_text(c, "packed", "on");
+	assert_int_equal(virtio_conf_set(c, "vectors", "0x10", NULL), 0);
+	check_text(c, "vectors", "16");
+	assert_int_equal(virtio_conf_set(c, "netdev", "n", NULL), 0);
+	check_text(c, "netdev", "n");
+	free(c);
+}
+
 /* Every type once, and none without an end. */
 static void test_registry(void **state)
 {
@@ -188,6 +239,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_registry),
 		cmocka_unit_test(test_properties),
+		cmocka_unit_test(test_texts),
 		cmocka_unit_test(test_connections),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_drives),

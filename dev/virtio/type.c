@@ -185,12 +185,46 @@ struct prop_link *virtio_conf_link(struct virtio_conf *c, const struct prop **p)
 				: NULL;
 }
 
+/* A type's own come first, so that nothing hides them. */
+#define TABLES 4
+
+static const struct prop *table_of(const struct virtio_type *t, unsigned i)
+{
+	const struct prop *const tables[TABLES] = {
+		t->props,
+		part_props,
+		t->part_of ? NULL : common_props,
+		t->part_of ? NULL : fixed_props,
+	};
+
+	return tables[i];
+}
+
+const struct prop *virtio_type_prop(const struct virtio_type *t, unsigned i)
+{
+	const struct prop *p;
+	unsigned table;
+
+	for (table = 0; table < TABLES; table++)
+		for (p = table_of(t, table); p && p->name; p++)
+			if (!i--)
+				return p;
+	return NULL;
+}
+
+void virtio_conf_text(const struct virtio_conf *c, const struct prop *p,
+		      char *buf, size_t size)
+{
+	if (prop_find(fixed_props, p->name) == p)
+		snprintf(buf, size, "%s", p->def);
+	else
+		prop_text(p, c, &c->want, buf, size);
+}
+
 void virtio_type_print(const struct virtio_type *t)
 {
-	prop_print(t->name, t->props);
-	prop_print(t->name, part_props);
-	if (t->part_of)
-		return;
-	prop_print(t->name, common_props);
-	prop_print(t->name, fixed_props);
+	unsigned table;
+
+	for (table = 0; table < TABLES; table++)
+		prop_print(t->name, table_of(t, table));
 }

@@ -81,6 +81,13 @@ int virtio_conf_set(struct virtio_conf *c, const char *name, const char *text,
 struct prop_link *virtio_conf_link(struct virtio_conf *c,
 				   const struct prop **p);
 
+/* Property @i of those that a type's devices have; NULL behind the last. */
+const struct prop *virtio_type_prop(const struct virtio_type *t, unsigned i);
+
+/* What property @p of those is. */
+void virtio_conf_text(const struct virtio_conf *c, const struct prop *p,
+		      char *buf, size_t size);
+
 /* All properties of a type, a line each. */
 void virtio_type_print(const struct virtio_type *t);
 

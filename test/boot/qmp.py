@@ -435,6 +435,68 @@ def check_views(qmp):
           stats["rd_bytes"] >= 512)
 
 
+def check_objects(qmp, packed):
+    """Objects and types, as tools look for them."""
+    def rows(path):
+        return {r["name"]: r["type"] for r in qmp.ask("qom-list", path=path)}
+
+    def value(path, name):
+        return qmp.ask("qom-get", path=path, property=name)
+
+    check("the root: %s" % rows("/"), rows("/").keys() >=
+          {"type", "machine", "objects", "chardevs"})
+    devices = rows("/machine/peripheral")
+    check("devices: %s" % devices, devices == {
+        "type": "string", "card": "child<virtio-net-pci>",
+        "disk": "child<virtio-blk-pci>", "rng": "child<virtio-rng-pci>"})
+    disk = "/machine/peripheral/disk"
+    check("the disk: %s" % rows(disk), rows(disk)["packed"] == "bool" and
+          rows(disk)["virtio-backend"] == "child<virtio-blk-device>")
+    for path, name, wanted in (
+            (disk, "type", "virtio-blk-pci"), (disk, "addr", "1d.0"),
+            (disk, "drive", "hotdisk"), ("disk", "packed", packed),
+            ("peripheral/card", "mac", "52:54:00:00:00:99"),
+            ("/machine/peripheral/rng", "max-bytes", 1024),
+            ("/objects/bytes", "filename", "/dev/urandom"),
+            ("/", "objects", "/objects"),
+            ("/machine", "memory-size", 256 << 20),
+            ("/machine/unattached/cpu[1]", "sse2", True),
+            (disk + "/virtio-backend", "type", "virtio-blk-device")):
+        got = value(path, name)
+        check("%s of %s is %s" % (name, path, got), got == wanted)
+    for path in ("/nowhere", "nowhere", "", disk + "/x"):
+        text = qmp.refused("qom-list", "DeviceNotFound", path=path)
+        check(text, text == "Device '%s' not found" % path)
+    check("an ambiguous path", "ambiguous" in
+          qmp.refused("qom-get", path="virtio-backend", property="type"))
+    text = qmp.refused("qom-get", path=disk, property="x")
+    check(text, text == "Property 'virtio-blk-pci.x' not found")
+    text = qmp.refused("qom-set", path=disk, property="packed", value=True)
+    check(text, "is not writable" in text)
+    check_types(qmp)
+
+
+def check_types(qmp):
+    """All that -device help lists is a type, and says what it takes."""
+    types = {t["name"]: t for t in
+             qmp.ask("qom-list-types", implements="device")}
+    check("types: %s" % sorted(types), types["virtio-rng-pci"] ==
+          {"name": "virtio-rng-pci", "parent": "virtio-pci"} and
+          "max-x86_64-cpu" in types and "rng-random" not in types and
+          "virtio-pci" not in types)
+    check("an abstract type", {"name": "virtio-pci", "abstract": True,
+                               "parent": "pci-device"} in
+          qmp.ask("qom-list-types", abstract=True))
+    for name in (n for n in types if n.endswith("-pci")):
+        props = {p["name"]: p for p in
+                 qmp.ask("device-list-properties", typename=name)}
+        check("%s: %s" % (name, props), props["packed"]["type"] == "bool" and
+              props["packed"]["default-value"] is False and
+              "addr" in props and "value" not in props["addr"])
+    qmp.refused("device-list-properties", "DeviceNotFound", typename="x")
+    qmp.refused("device-list-properties", typename="rng-random")
+
+
 LIMITS = ("bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr")
 
 
@@ -483,7 +545,7 @@ def check_disk(qmp, shell):
 
 
 def check_balloon(qmp, shell):
-    qmp.refused("query-balloon", "DeviceNotFound")
+    qmp.refused("query-balloon", "DeviceNotActive")
     qmp.ask("device_add", driver="virtio-balloon-pci", id="balloon")
     deadline = time.monotonic() + 60
     for size in (160 << 20, 256 << 20):
@@ -567,6 +629,7 @@ def session(opts, folder):
             check_link(qmp, shell)
             check_buffers(qmp, packed)
             check_views(qmp)
+            check_objects(qmp, packed)
             if not packed:
                 check_disk(qmp, shell)
             unplug_all(qmp, shell)

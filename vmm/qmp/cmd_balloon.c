@@ -20,7 +20,7 @@ static struct virtio_device *find(struct qmp *q, struct err *e)
 		if (dev && virtio_is_balloon(dev))
 			return dev;
 	}
-	err_set(e, -ENODEV, "No balloon device has been activated");
+	err_set(e, -ENOTCONN, "No balloon device has been activated");
 	return NULL;
 }
 

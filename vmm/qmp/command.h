@@ -34,7 +34,8 @@ struct qmp_command {
 	const char *help;
 	/*
 	 * @args was checked; *@ret is for the result, which may be left
-	 * alone when it is an empty object. -ENODEV is DeviceNotFound.
+	 * alone when it is an empty object. -ENODEV is DeviceNotFound,
+	 * -ENOTCONN DeviceNotActive.
 	 * NULL: qmp_capabilities.
 	 */
 	int (*exec)(struct qmp *q, struct json_object *args,
@@ -51,6 +52,7 @@ extern const struct qmp_command qmp_ring_commands[];
 extern const struct qmp_command qmp_bus_commands[];
 extern const struct qmp_command qmp_block_commands[];
 extern const struct qmp_command qmp_balloon_commands[];
+extern const struct qmp_command qmp_qom_commands[];
 
 /* Row @i of them all, or NULL. */
 const struct qmp_command *qmp_command_at(unsigned i);

@@ -16,6 +16,7 @@ static const struct qmp_command *const tables[] = {
 	qmp_run_commands,  qmp_info_commands,   qmp_cpu_commands,
 	qmp_bus_commands,  qmp_device_commands, qmp_virtio_commands,
 	qmp_ring_commands, qmp_block_commands,  qmp_balloon_commands,
+	qmp_qom_commands,
 };
 
 const struct qmp_command *qmp_command_at(unsigned i)
@@ -53,8 +54,13 @@ static struct json_object *failed(const char *class, const char *text)
 
 static struct json_object *failed_by(const struct err *e)
 {
-	return failed(e->code == -ENODEV ? "DeviceNotFound" : "GenericError",
-		      e->msg);
+	const char *class = "GenericError";
+
+	if (e->code == -ENODEV)
+		class = "DeviceNotFound";
+	else if (e->code == -ENOTCONN)
+		class = "DeviceNotActive";
+	return failed(class, e->msg);
 }
 
 struct json_object *qmp_parse_failed(const struct err *e)

@@ -43,6 +43,14 @@ static const char *const corpus[] = {
 	"\"/machine/peripheral/a/virtio-backend\"}}",
 	"{\"execute\":\"x-query-virtio-queue-element\",\"arguments\":{\"path\":"
 	"\"/machine/peripheral/a/virtio-backend\",\"queue\":0,\"index\":1}}",
+	"{\"execute\":\"qom-list\",\"arguments\":{\"path\":"
+	"\"/machine/peripheral/a\"}}",
+	"{\"execute\":\"qom-get\",\"arguments\":{\"path\":\"a\","
+	"\"property\":\"vectors\"}}",
+	"{\"execute\":\"qom-list-types\",\"arguments\":{\"implements\":"
+	"\"device\",\"abstract\":true}}",
+	"{\"execute\":\"device-list-properties\",\"arguments\":"
+	"{\"typename\":\"virtio-net-pci\"}}",
 	"{\"execute\":\"set_link\",\"arguments\":{\"name\":\"a\",\"up\":true}}",
 	"{\"execute\":\"netdev_del\",\"arguments\":{\"id\":\"n\"}}",
 	"{\"execute\":\"human-monitor-command\",\"arguments\":"

@@ -14,7 +14,7 @@
 struct rng_backend {
 	struct backend base;
 	char id[PROP_NAME];
-	bool builtin;
+	const struct object_kind *kind;
 	char filename[PROP_PATH];
 };
 
@@ -32,10 +32,7 @@ static const struct prop random_props[] = {
 	{0},
 };
 
-static const struct kind {
-	const char *name;
-	const struct prop *props;
-} kinds[] = {
+static const struct object_kind kinds[] = {
 	{"rng-random", random_props},
 	{"rng-builtin", builtin_props},
 };
@@ -44,7 +41,8 @@ static int rng_open(struct backend *base, struct err *e)
 {
 	const struct rng_backend *r = (const struct rng_backend *)base;
 
-	base->object = entropy_open(r->builtin ? NULL : r->filename, e);
+	base->object = entropy_open(
+		r->kind->props == builtin_props ? NULL : r->filename, e);
 	return base->object ? 0 : e->code;
 }
 
@@ -60,7 +58,18 @@ static const struct backend_class rng_class = {
 	rng_close,
 };
 
-static int print_help(const struct kind *k)
+const struct object_kind *devconf_object_kind(unsigned i)
+{
+	return i < ARRAY_SIZE(kinds) ? &kinds[i] : NULL;
+}
+
+const struct object_kind *devconf_object_of(const struct backend *b)
+{
+	return b->class == &rng_class ? ((const struct rng_backend *)b)->kind
+				      : NULL;
+}
+
+static int print_help(const struct object_kind *k)
 {
 	size_t i;
 
@@ -71,7 +80,8 @@ static int print_help(const struct kind *k)
 	return 1;
 }
 
-static const struct kind *find_kind(const struct keyval *kv, struct err *e)
+static const struct object_kind *find_kind(const struct keyval *kv,
+					   struct err *e)
 {
 	size_t i;
 
@@ -87,7 +97,7 @@ static const struct kind *find_kind(const struct keyval *kv, struct err *e)
 	return NULL;
 }
 
-static int set_keys(struct rng_backend *r, const struct kind *k,
+static int set_keys(struct rng_backend *r, const struct object_kind *k,
 		    const char *arg, struct err *e)
 {
 	const struct prop *p;
@@ -112,7 +122,7 @@ static int set_keys(struct rng_backend *r, const struct kind *k,
 
 static int parse(struct rng_backend *r, const char *arg, struct err *e)
 {
-	const struct kind *k;
+	const struct object_kind *k;
 	struct keyval kv;
 	int ret = keyval_next(&arg, &kv, e);
 
@@ -123,7 +133,7 @@ static int parse(struct rng_backend *r, const char *arg, struct err *e)
 	k = find_kind(&kv, e);
 	if (!k)
 		return e->code;
-	r->builtin = k->props == builtin_props;
+	r->kind = k;
 	prop_defaults(k->props, r, NULL);
 	ret = set_keys(r, k, arg, e);
 	if (!ret && !r->id[0])

@@ -14,6 +14,7 @@
 #include "lib/check.h"
 #include "vmm/layout.h"
 #include "vmm/machine.h"
+#include "vmm/run/control.h"
 
 struct place {
 	struct virtio_device *dev;
@@ -137,6 +138,24 @@ static int plug_part(struct devconf_device *d, struct err *e)
 	return ret;
 }
 
+static void tell_balloon(void *ctx, uint64_t bytes)
+{
+	struct machine *m = ctx;
+
+	control_balloon_change(m->host->control,
+			       m->config->ram_size -
+				       MIN(bytes, m->config->ram_size));
+}
+
+static void tell_port(void *ctx, const char *id, bool open)
+{
+	struct machine *m = ctx;
+
+	control_port_change(m->host->control, id, open);
+}
+
+static const struct virtio_news news = {tell_balloon, tell_port};
+
 static int plug(struct machine *m, struct devconf_device *d, struct err *e)
 {
 	struct virtio_conf *c = d->conf;
@@ -154,6 +173,8 @@ static int plug(struct machine *m, struct devconf_device *d, struct err *e)
 		free(p);
 		return e->code;
 	}
+	p->dev->news = &news;
+	p->dev->news_ctx = m;
 	ret = c->bus == VIRTIO_BUS_PCI ? plug_pci(m, p, c, e)
 				       : place_mmio(m, p, e);
 	if (ret)

@@ -208,8 +208,13 @@ static void balloon_config_write(struct virtio_device *dev, unsigned offset,
 	uint32_t config[] = {b->target, b->actual, 0, b->poison};
 
 	memcpy((uint8_t *)config + offset, buf, len);
-	b->actual = config[CONFIG_ACTUAL / 4];
 	b->poison = config[CONFIG_POISON / 4];
+	if (b->actual == config[CONFIG_ACTUAL / 4])
+		return;
+	b->actual = config[CONFIG_ACTUAL / 4];
+	if (dev->news)
+		dev->news->balloon(dev->news_ctx,
+				   (uint64_t)b->actual << PFN_SHIFT);
 }
 
 static void balloon_quiesce(struct virtio_device *dev, unsigned q)

@@ -114,9 +114,20 @@ static void port_ready(struct con_port *p)
 		conctl_news(p, CON_OPEN);
 }
 
+/* Who has no name is not told of. */
+static void set_open(struct con_port *p, bool open)
+{
+	const struct virtio_device *dev = &p->vcon->dev;
+	bool was = p->guest_open;
+
+	p->guest_open = open;
+	if (open != was && dev->news && p->conf->id[0])
+		dev->news->port(dev->news_ctx, p->conf->id, open);
+}
+
 static void port_open(struct con_port *p, bool open)
 {
-	p->guest_open = open;
+	set_open(p, open);
 	if (open && p->end)
 		port_room(p->end);
 }
@@ -165,6 +176,8 @@ void conctl_reset(struct vcon *v)
 
 	for (p = v->port; p < v->port + v->ports; p++) {
 		p->news = 0;
-		p->known = p->guest_open = false;
+		p->known = false;
+		if (p->used)
+			set_open(p, false);
 	}
 }

@@ -79,6 +79,14 @@ struct virtio_transport_ops {
 	void (*config_interrupt)(void *ctx);
 };
 
+/* What the guest did that a monitor tells of; any thread, dev->lock held. */
+struct virtio_news {
+	/* Its balloon has @bytes now. */
+	void (*balloon)(void *ctx, uint64_t bytes);
+	/* It opened or closed the console's port @id. */
+	void (*port)(void *ctx, const char *id, bool open);
+};
+
 struct virtio_device {
 	const struct virtio_class *class;
 	pthread_mutex_t lock;
@@ -95,6 +103,8 @@ struct virtio_device {
 	struct binstat stat;
 	const struct virtio_transport_ops *transport;
 	void *transport_ctx;
+	const struct virtio_news *news; /* NULL: nobody listens */
+	void *news_ctx;
 };
 
 /*

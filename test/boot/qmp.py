@@ -552,12 +552,34 @@ def check_balloon(qmp, shell):
         shell.until("ls /sys/bus/virtio/drivers/virtio_balloon | "
                     "grep -c ^virtio", "1")
         qmp.ask("balloon", value=size)
+        while qmp.wait("BALLOON_CHANGE") != {"actual": size}:
+            check("the balloon's size is not told", time.monotonic() <
+                  deadline)
         while qmp.ask("query-balloon") != {"actual": size}:
             check("the guest does not heed the balloon: %s" %
                   qmp.ask("query-balloon"), time.monotonic() < deadline)
             time.sleep(0.1)
     qmp.refused("balloon", value=0)
     remove(qmp, "balloon")
+
+
+def check_ports(qmp, shell):
+    """Whether the guest listens at a port, as its agent's host must know."""
+    qmp.ask("device_add", driver="virtio-serial-pci", id="ports")
+    qmp.ask("device_add", driver="virtserialport", id="agent",
+            name="org.example.agent")
+    shell.until("cat /sys/class/virtio-ports/*/name", "org.example.agent")
+    port = "/dev/$(ls /sys/class/virtio-ports)"
+    shell.run("exec 9<%s" % port)
+    data = qmp.wait("VSERPORT_CHANGE")
+    check("another port: %s" % data, data == {"id": "agent", "open": True})
+    shell.run("exec 9<&-")
+    data = qmp.wait("VSERPORT_CHANGE")
+    check("it is not closed: %s" % data, data == {"id": "agent",
+                                                  "open": False})
+    qmp.ask("device_del", id="agent")
+    qmp.wait("DEVICE_DELETED")
+    remove(qmp, "ports")
 
 
 def check_reset(qmp, shell):
@@ -634,6 +656,7 @@ def session(opts, folder):
                 check_disk(qmp, shell)
             unplug_all(qmp, shell)
         check_balloon(qmp, shell)
+        check_ports(qmp, shell)
         plug_all(qmp, shell, folder)
         check_reset(qmp, shell)
         status = press_power(process, qmp)

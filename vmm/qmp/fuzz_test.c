@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "host/evloop.h"
 #include "lib/check.h"
 #include "vmm/hv.h"
 #include "vmm/machine.h"
@@ -283,7 +284,9 @@ static void make_machine(struct fuzz *f)
 		.stop = &f->stop,
 		.control = &f->control,
 		.cpu = &f->cpu,
+		.loop = evloop_create(NULL),
 	};
+	ASSERT(f->host.loop);
 	m->hv = &f->hv;
 	m->config = &f->config;
 	m->stop = &f->stop;
@@ -350,6 +353,7 @@ int main(int argc, char **argv)
 		for (i = 0; i < 100; i++)
 			round_of(f);
 	monitors_close(f->qmp.monitors);
+	evloop_destroy(f->host.loop);
 	free_machine(f);
 	printf("%lu texts, %lu answers\n", f->requests, f->answers);
 	free(f);

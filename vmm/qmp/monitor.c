@@ -6,11 +6,18 @@
 #include "vmm/qmp/monitor.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "host/console.h"
+#include "host/evloop.h"
+#include "vmm/machine.h"
 #include "vmm/qmp/hmp.h"
+#include "vmm/qmp/evlimit.h"
 
 #define BACKLOG (1U << 20) /* bytes unread before requests wait */
 
@@ -29,7 +36,10 @@ struct monitor {
 struct monitors {
 	struct qmp qmp;
 	const struct chardevs *ports;
+	int timer; /* of limited events */
+	struct evloop_watch *watch;
 	pthread_mutex_t lock; /* events and who gets them */
+	struct evlimit limit;
 	unsigned n;
 	struct monitor v[CHARCONF_MAX];
 };
@@ -122,18 +132,73 @@ static void no_command(void *opaque, enum console_command cmd)
 {
 }
 
+/* ---- events; m->lock held ---- */
+
+static void tell_all(struct monitors *m, struct json_object *event)
+{
+	unsigned i;
+
+	for (i = 0; i < m->n; i++)
+		if (m->v[i].control && m->v[i].negotiated)
+			send(&m->v[i], json_object_get(event));
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void set_timer(struct monitors *m)
+{
+	uint64_t due = evlimit_due(&m->limit);
+	struct itimerspec at = {0};
+
+	if (due != EVLIMIT_NEVER) {
+		at.it_value.tv_sec = (time_t)(due / 1000000000);
+		at.it_value.tv_nsec = (long)(due % 1000000000);
+	}
+	timerfd_settime(m->timer, TFD_TIMER_ABSTIME, &at, NULL);
+}
+
 static void on_event(void *ctx, const char *name, struct json_object *data)
 {
 	struct monitors *m = ctx;
 	struct json_object *event = qmp_event_text(name, data);
-	unsigned i;
 
 	pthread_mutex_lock(&m->lock);
-	for (i = 0; i < m->n; i++)
-		if (m->v[i].control && m->v[i].negotiated)
-			send(&m->v[i], json_object_get(event));
+	if (evlimit_pass(&m->limit, event, now_ns()))
+		tell_all(m, event);
+	set_timer(m);
 	pthread_mutex_unlock(&m->lock);
 	json_object_put(event);
+}
+
+static void on_timer(void *opaque, int revents)
+{
+	struct monitors *m = opaque;
+	struct json_object *event;
+	uint64_t n;
+
+	if (read(m->timer, &n, sizeof(n)) < 0)
+		return;
+	pthread_mutex_lock(&m->lock);
+	while ((event = evlimit_next(&m->limit, now_ns()))) {
+		tell_all(m, event);
+		json_object_put(event);
+	}
+	set_timer(m);
+	pthread_mutex_unlock(&m->lock);
+}
+
+static int open_timer(struct monitors *m, struct evloop *loop, struct err *e)
+{
+	m->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (m->timer >= 0)
+		m->watch = evloop_add(loop, m->timer, POLLIN, on_timer, m);
+	return m->watch ? 0 : err_set(e, -ENOMEM, "cannot time events");
 }
 
 static void attach(struct monitors *m, const struct charconf_monitor *conf)
@@ -171,6 +236,10 @@ struct monitors *monitors_open(const struct charconf *c,
 	m->qmp.monitors = m;
 	m->ports = d;
 	pthread_mutex_init(&m->lock, NULL);
+	if (open_timer(m, qmp->host->loop, e)) {
+		monitors_close(m);
+		return NULL;
+	}
 	qmp->control->ctx = m;
 	qmp->control->event = on_event;
 	for (i = 0; i < c->monitors; i++)
@@ -189,6 +258,10 @@ void monitors_close(struct monitors *m)
 		json_stream_free(&m->v[i].stream);
 	}
 	m->qmp.control->event = NULL;
+	evloop_remove(m->watch);
+	if (m->timer >= 0)
+		close(m->timer);
+	evlimit_free(&m->limit);
 	pthread_mutex_destroy(&m->lock);
 	free(m);
 }

@@ -15,6 +15,7 @@
 
 #include "vmm/config.h"
 #include "vmm/qmp/command.h"
+#include "vmm/qmp/evlimit.h"
 #include "vmm/qmp/type.h"
 
 /* What comes of @text in pieces of @step bytes: a line for each result. */
@@ -338,12 +339,80 @@ static void test_schema(void **state)
 	json_object_put(schema);
 }
 
+static bool happens(struct evlimit *t, const char *name, const char *data,
+		    uint64_t now)
+{
+	struct json_object *event;
+	bool told;
+
+	event = qmp_event_text(name, json_tokener_parse(data));
+	told = evlimit_pass(t, event, now);
+	json_object_put(event);
+	return told;
+}
+
+/* The data of what is due; "" when nothing is. */
+static void check_next(struct evlimit *t, uint64_t now, const char *want)
+{
+	struct json_object *event = evlimit_next(t, now);
+	const char *text = "";
+
+	if (event)
+		text = json_object_to_json_string_ext(
+			json_object_object_get(event, "data"),
+			JSON_C_TO_STRING_PLAIN);
+	assert_string_equal(text, want);
+	json_object_put(event);
+}
+
+/* One a second for each key; the last of those in between is not lost. */
+static void test_limit_of_events(void **state)
+{
+	const uint64_t second = EVLIMIT_PERIOD;
+	struct evlimit t = {0};
+
+	assert_true(evlimit_due(&t) == EVLIMIT_NEVER);
+	assert_true(happens(&t, "STOP", "{}", 5));
+	assert_true(happens(&t, "STOP", "{}", 5));
+	assert_true(evlimit_due(&t) == EVLIMIT_NEVER);
+	assert_true(happens(&t, "BALLOON_CHANGE", "{\"actual\":1}", 5));
+	assert_false(happens(&t, "BALLOON_CHANGE", "{\"actual\":2}", 6));
+	assert_false(happens(&t, "BALLOON_CHANGE", "{\"actual\":3}", 7));
+	assert_true(happens(&t, "VSERPORT_CHANGE",
+			    "{\"id\":\"a\",\"open\":true}", 10));
+	assert_true(happens(&t, "VSERPORT_CHANGE",
+			    "{\"id\":\"b\",\"open\":true}", 10));
+	assert_false(happens(&t, "VSERPORT_CHANGE",
+			     "{\"id\":\"a\",\"open\":false}", 11));
+	assert_true(evlimit_due(&t) == second + 5);
+	check_next(&t, second + 4, "");
+	check_next(&t, second + 5, "{\"actual\":3}");
+	check_next(&t, second + 5, "");
+	check_next(&t, second + 10, "{\"id\":\"a\",\"open\":false}");
+	check_next(&t, second + 10, "");
+	/* What was told late begins a period of its own. */
+	assert_false(
+		happens(&t, "BALLOON_CHANGE", "{\"actual\":4}", second + 6));
+	check_next(&t, 2 * second + 5, "{\"actual\":4}");
+	check_next(&t, 9 * second, "");
+	assert_true(evlimit_due(&t) == EVLIMIT_NEVER);
+	assert_true(
+		happens(&t, "BALLOON_CHANGE", "{\"actual\":5}", 9 * second));
+	assert_false(
+		happens(&t, "BALLOON_CHANGE", "{\"actual\":6}", 9 * second));
+	evlimit_free(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_stream),  cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_pretty),  cmocka_unit_test(test_types),
-		cmocka_unit_test(test_session), cmocka_unit_test(test_schema),
+		cmocka_unit_test(test_stream),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_pretty),
+		cmocka_unit_test(test_types),
+		cmocka_unit_test(test_session),
+		cmocka_unit_test(test_schema),
+		cmocka_unit_test(test_limit_of_events),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,6 +26,8 @@ struct qmp_type {
 struct qmp_event {
 	const char *name;
 	const char *spec; /* members of its data */
+	bool limited;     /* one each second, see evlimit.h */
+	const char *key;  /* ... for each value of this member */
 };
 
 /* Both end with a row without name. */

@@ -114,6 +114,7 @@ const struct qmp_type qmp_types[] = {
 };
 
 const struct qmp_event qmp_events[] = {
+	{"BALLOON_CHANGE", "actual:int", true},
 	{"BLOCK_IO_ERROR",
 	 "device:str node-name?:str operation:str action:str nospace?:bool "
 	 "reason:str"},
@@ -122,8 +123,9 @@ const struct qmp_event qmp_events[] = {
 	{"POWERDOWN", ""},
 	{"RESET", "guest:bool reason:str"},
 	{"RESUME", ""},
-	{"RTC_CHANGE", "offset:int qom-path:str"},
+	{"RTC_CHANGE", "offset:int qom-path:str", true},
 	{"SHUTDOWN", "guest:bool reason:str"},
 	{"STOP", ""},
+	{"VSERPORT_CHANGE", "id:str open:bool", true, "id"},
 	{0},
 };

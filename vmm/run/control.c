@@ -65,6 +65,23 @@ void control_rtc_change(struct control *c, int64_t seconds)
 	control_event(c, "RTC_CHANGE", data);
 }
 
+void control_balloon_change(struct control *c, uint64_t bytes)
+{
+	struct json_object *data = json_object_new_object();
+
+	json_put_int(data, "actual", bytes);
+	control_event(c, "BALLOON_CHANGE", data);
+}
+
+void control_port_change(struct control *c, const char *id, bool open)
+{
+	struct json_object *data = json_object_new_object();
+
+	json_put_str(data, "id", id);
+	json_put_bool(data, "open", open);
+	control_event(c, "VSERPORT_CHANGE", data);
+}
+
 /* SHUTDOWN and RESET say why. */
 static void event_of(struct control *c, const char *name,
 		     enum stop_reason reason)

@@ -107,6 +107,12 @@ bool control_ignores_panic(struct control *c);
 /* The guest set its calendar, which is off by @seconds now; as control_event(). */
 void control_rtc_change(struct control *c, int64_t seconds);
 
+/* The guest's balloon leaves it @bytes; the same. */
+void control_balloon_change(struct control *c, uint64_t bytes);
+
+/* The guest opened or closed a port; the same. */
+void control_port_change(struct control *c, const char *id, bool open);
+
 /* Tell the monitors; any thread, any lock held. @data may be NULL. */
 void control_event(struct control *c, const char *name,
 		   struct json_object *data);

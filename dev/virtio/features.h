@@ -11,15 +11,32 @@
 
 #define VIRTIO_FEATURES 128
 
-/* Device types, as the drivers match them. */
+/*
+ * Device types, as the drivers match them: those that have a number, so that
+ * a new device is not a new row here ("Device Types", 5).
+ */
 enum virtio_id {
 	VIRTIO_ID_NET = 1,
 	VIRTIO_ID_BLK = 2,
 	VIRTIO_ID_CONSOLE = 3,
 	VIRTIO_ID_RNG = 4,
 	VIRTIO_ID_BALLOON = 5,
+	VIRTIO_ID_SCSI = 8,
 	VIRTIO_ID_9P = 9,
+	VIRTIO_ID_GPU = 16,
+	VIRTIO_ID_INPUT = 18,
 	VIRTIO_ID_VSOCK = 19,
+	VIRTIO_ID_CRYPTO = 20,
+	VIRTIO_ID_IOMMU = 23,
+	VIRTIO_ID_MEM = 24,
+	VIRTIO_ID_SOUND = 25,
+	VIRTIO_ID_FS = 26,
+	VIRTIO_ID_PMEM = 27,
+	VIRTIO_ID_RPMB = 28,
+	VIRTIO_ID_SCMI = 32,
+	VIRTIO_ID_I2C = 34,
+	VIRTIO_ID_CAN = 36,
+	VIRTIO_ID_GPIO = 41,
 };
 
 /* Bits of every device. */

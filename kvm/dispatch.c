@@ -83,18 +83,25 @@ static bool wants_out(const struct ioctl_desc *d)
 	return d->data == DATA_AUTO && (_IOC_DIR(d->request) & _IOC_READ);
 }
 
-/* Header first, then as many elements as it counts. */
+/*
+ * A header, and as many elements as it counts. Each copy is a system call:
+ * few elements come with the header, in @buf.
+ */
 static int copy_flex(struct call *c, const struct ioctl_desc *d, void *buf)
 {
-	size_t size;
+	size_t got = user_read_some(buf, c->arg, SMALL), size;
 	uint8_t *p;
 
-	if (user_read(buf, c->arg, d->header))
+	if (got < d->header)
 		return -EFAULT;
 	memcpy(&c->count, buf, sizeof(c->count));
 	if (c->count > d->max)
 		return d->toomany;
 	size = (size_t)c->count * d->element;
+	if (d->header + size <= got) {
+		c->data = buf;
+		return 0;
+	}
 	p = malloc(d->header + size);
 	if (!p)
 		return -ENOMEM;

@@ -28,6 +28,7 @@ int lodge_ioctl(int fd, unsigned long request, unsigned long arg)
 
 	/* The hot requests do without a look at the descriptor. */
 	trust = (uint32_t)request == KVM_RUN ||
+		(uint32_t)request == KVM_SIGNAL_MSI ||
 		(uint32_t)request == (uint32_t)LODGE_WRITES;
 	ret = handle_get(fd, trust, &obj);
 	if (ret)

@@ -37,7 +37,8 @@
 #define POLL_NS         20000ull /* see poll() */
 #define COUNTER_POLL_NS 10000ull
 #define POLL_SKIP       64u
-#define WAKE_BYTE       3 /* of kvm_run, padding */
+#define SLACK_MARGIN    4u /* slacks; see sleep_until() */
+#define WAKE_BYTE       3  /* of kvm_run, padding */
 #define IMMEDIATE_EXIT  0x0000ff00u
 #define KERNEL_SIGSET   8
 
@@ -229,13 +230,24 @@ static void inject(struct vcpu *vcpu)
 
 /* ---- blocked ---- */
 
-/* The default slack of a timed sleep is 50 us: too late for a tick. */
+/*
+ * The default slack of a timed sleep is 50 us: too late for a tick. Most
+ * sleeps end by an event long before: only the last bit of those that do not
+ * is worth changing the slack for. The caller looks at the time and comes
+ * again.
+ */
 static int sleep_until(struct vcpu *vcpu, uint32_t word, uint64_t at)
 {
 	int slack = -1, ret;
+	uint64_t early;
 
 	if (at != UINT64_MAX)
 		slack = prctl(PR_GET_TIMERSLACK);
+	if (slack > 1) {
+		early = at - MIN(at, SLACK_MARGIN * (uint64_t)slack);
+		if (early > clock_now())
+			return timer_wait(sleep_word(vcpu), word, early);
+	}
 	if (slack > 1)
 		prctl(PR_SET_TIMERSLACK, 1ul);
 	ret = timer_wait(sleep_word(vcpu), word, at);

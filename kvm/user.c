@@ -13,6 +13,8 @@
 
 #include "kvm/handle.h"
 
+#define PAGE_BYTES 4096u
+
 static bool forbidden(ssize_t n)
 {
 	return n < 0 && (errno == EPERM || errno == ENOSYS || errno == EACCES);
@@ -62,6 +64,26 @@ static int copy(void *ours, uint64_t theirs, size_t size, bool write)
 		ret = n == (ssize_t)size ? 0 : -EFAULT;
 	errno = saved;
 	return ret;
+}
+
+size_t user_read_some(void *dst, uint64_t src, size_t size)
+{
+	const size_t page = PAGE_BYTES - src % PAGE_BYTES;
+	struct iovec l = {dst, size};
+	struct iovec r = {(void *)(uintptr_t)src, size};
+	int saved = errno;
+	ssize_t n;
+
+	n = process_vm_readv(handle_pid(), &l, 1, &r, 1, 0);
+	if (forbidden(n)) {
+		n = (ssize_t)size;
+		if (copy_piped(dst, r.iov_base, size))
+			n = page < size && !copy_piped(dst, r.iov_base, page)
+				    ? (ssize_t)page
+				    : 0;
+	}
+	errno = saved;
+	return n < 0 ? 0 : (size_t)n;
 }
 
 int user_read(void *dst, uint64_t src, size_t size)

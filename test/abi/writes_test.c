@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <sys/mman.h>
 
 #define FN   0x2000u /* mov $N, %eax; ret */
 #define SEEN 0x3000u /* what the function gave */
@@ -159,6 +160,32 @@ static void test_errors(void **state)
 	abi_close(&a);
 }
 
+/* Lists of all lengths that end where nothing follows, or one too late. */
+static void test_ends(void **state)
+{
+	const size_t page = 4096;
+	struct abi a;
+	uint8_t *p;
+
+	(void)state;
+	abi_open(&a, 0);
+	p = mmap(NULL, 3 * page, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_true(p != MAP_FAILED);
+	assert_int_equal(munmap(p + 2 * page, page), 0);
+	for (uint64_t n = 0; n < 300; n++) {
+		uint64_t *w = (void *)(p + 2 * page - 8 - 16 * n);
+
+		*w = n;
+		OK(a.vm, LODGE_WRITES, w);
+		*w = n + 1;
+		FAILS(a.vm, LODGE_WRITES, w, EFAULT);
+	}
+	FAILS(a.vm, LODGE_WRITES, p + 2 * page - 4, EFAULT);
+	munmap(p, 2 * page);
+	abi_close(&a);
+}
+
 static void *run_guest(void *arg)
 {
 	struct abi *a = arg;
@@ -200,6 +227,7 @@ int main(void)
 		cmocka_unit_test(test_told),
 		cmocka_unit_test(test_untold),
 		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_told_meanwhile),
 	};
 

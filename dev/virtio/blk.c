@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A disk. Document: Virtual I/O Device 1.4 "Block Device" (5.2). Requests are
- * taken apart in the thread of the kick, small reads that the host has in
- * memory are answered there, all others by the disk's workers. Left out:
+ * taken apart in the thread of the kick, reads that the host has in memory and
+ * writes that its memory takes are answered there, all others by the disk's
+ * workers. Left out:
  * secure erase, lifetime, zoned devices, several ranges in one discard.
  */
 #include <errno.h>
@@ -38,8 +39,9 @@
 #define HEADER_SIZE  16
 #define SEGMENTS     254
 #define RANGE_UNMAP  BIT(0)
-#define MAX_SECTORS  (1U << 21) /* of one discard or write-zeroes */
-#define TRY_HERE_MAX (64 << 10) /* bytes */
+#define MAX_SECTORS  (1U << 21)  /* of one discard or write-zeroes */
+#define TRY_HERE_MAX (1 << 20)   /* bytes */
+#define LAND_BYTES   (256 << 10) /* the guest is told after so many */
 
 #define CONFIG_SIZE 60
 #define CONFIG_WCE  32 /* offset of the write-cache byte */
@@ -61,6 +63,7 @@ struct blk_conf {
 struct batch {
 	unsigned queue;
 	unsigned n;
+	uint64_t bytes; /* moved for them in the thread of the kick */
 	struct vq_elem *elem[VQ_MAX_PUSH];
 	uint32_t len[VQ_MAX_PUSH];
 };
@@ -175,6 +178,7 @@ static void land(struct blk *b)
 	for (i = 0; i < t->n; i++)
 		free(t->elem[i]);
 	t->n = 0;
+	t->bytes = 0;
 	virtio_flush(&b->dev, t->queue);
 }
 
@@ -395,7 +399,10 @@ static void dispatch(struct request *r)
 	if (r->block.len <= TRY_HERE_MAX) {
 		ret = block_try(b->block, &r->block);
 		if (ret != -EAGAIN) {
+			b->batch.bytes += r->block.len;
 			complete(r, ret);
+			if (b->batch.bytes >= LAND_BYTES)
+				land(b);
 			return;
 		}
 	}

@@ -20,6 +20,8 @@
 
 #define WORKERS    4
 #define NS_PER_SEC 1000000000ULL
+#define SLOW_NS    1000000ULL   /* of a write here: it was made to wait */
+#define REST_NS    100000000ULL /* others then go to threads for so long */
 
 /* A transfer that io_uring does. */
 struct flight {
@@ -35,6 +37,7 @@ struct block {
 	pthread_cond_t work;
 	pthread_cond_t idle;
 	struct throttle throttle;
+	uint64_t no_write_here; /* atomic: until then, by now_ns() */
 	struct block_req *head;
 	struct block_req **tail;
 	unsigned flying; /* submitted and not done */
@@ -245,17 +248,40 @@ void block_kick(struct block *b)
 		uring_kick(b->uring);
 }
 
+/*
+ * The page cache takes a write for the price of a copy, and few file systems
+ * can tell beforehand whether it will. Where it waits after all, because the
+ * host has too much to write back, the next ones are left to others.
+ */
+static ssize_t write_here(struct block *b, const struct block_req *req,
+			  const struct node_extent *x)
+{
+	uint64_t *until = &b->no_write_here, start = now_ns(), end;
+	ssize_t n;
+
+	if (start < __atomic_load_n(until, __ATOMIC_RELAXED))
+		return -1;
+	n = pwritev(x->fd, req->iov, (int)req->iovs, (off_t)x->at);
+	end = now_ns();
+	if (end - start > SLOW_NS)
+		__atomic_store_n(until, end + REST_NS, __ATOMIC_RELAXED);
+	return n;
+}
+
 int block_try(struct block *b, struct block_req *req)
 {
+	bool write = req->op == BLOCK_WRITE;
 	struct node_extent x;
 	ssize_t n = -1;
 
-	if (req->op != BLOCK_READ || throttled(b) || req->iovs > VEC_PIECES ||
-	    node_extent(b->node, req->offset, req->len, false, &x))
+	if ((req->op != BLOCK_READ && !write) || req->sync || throttled(b) ||
+	    req->iovs > VEC_PIECES ||
+	    node_extent(b->node, req->offset, req->len, write, &x))
 		return -EAGAIN;
 	if (x.align == 1)
-		n = preadv2(x.fd, req->iov, (int)req->iovs, (off_t)x.at,
-			    RWF_NOWAIT);
+		n = write ? write_here(b, req, &x)
+			  : preadv2(x.fd, req->iov, (int)req->iovs, (off_t)x.at,
+				    RWF_NOWAIT);
 	node_put_extent(&x);
 	if (n < 0 || (uint64_t)n != req->len)
 		return -EAGAIN;

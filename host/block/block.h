@@ -142,7 +142,7 @@ void block_submit(struct block *b, struct block_req *req);
 void block_kick(struct block *b);
 
 /*
- * Do @req here if that takes no waiting: 0 or -errno as done() would get
+ * Do @req here if that takes no waiting, as far as one can know: 0 or -errno as done() would get
  * them (done() is not called), or -EAGAIN: submit it.
  */
 int block_try(struct block *b, struct block_req *req) __must_check;

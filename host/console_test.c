@@ -103,7 +103,7 @@ static void *flood(void *arg)
 
 static void test_flood(void **state)
 {
-	struct evloop *loop = evloop_create(NULL);
+	struct evloop *loop = evloop_create("test", NULL);
 	struct guest g = new_guest();
 	struct console_user user = {guest_receive, guest_command, NULL, &g};
 	struct tty tty;
@@ -131,7 +131,7 @@ static void test_flood(void **state)
 static void test_keys(void **state)
 {
 	static const char keys[] = "\1x-\1a-\1\1-\1b-\1?-";
-	struct evloop *loop = evloop_create(NULL);
+	struct evloop *loop = evloop_create("test", NULL);
 	struct guest g = new_guest();
 	struct console_user user = {guest_receive, guest_command, NULL, &g};
 	struct tty tty;
@@ -163,7 +163,7 @@ static void test_keys(void **state)
 /* Without @mux, Ctrl-A is a byte like any other. */
 static void test_plain(void **state)
 {
-	struct evloop *loop = evloop_create(NULL);
+	struct evloop *loop = evloop_create("test", NULL);
 	struct guest g = new_guest();
 	struct console_user user = {guest_receive, guest_command, NULL, &g};
 	struct tty tty;

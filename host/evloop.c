@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -117,8 +118,9 @@ static void *evloop_main(void *arg)
 	return NULL;
 }
 
-static int start_thread(struct evloop *loop)
+static int start_thread(struct evloop *loop, const char *name)
 {
+	char comm[16];
 	sigset_t all, old;
 	int ret;
 
@@ -126,10 +128,13 @@ static int start_thread(struct evloop *loop)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	ret = pthread_create(&loop->thread, NULL, evloop_main, loop);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	snprintf(comm, sizeof(comm), "%.15s", name);
+	if (!ret)
+		pthread_setname_np(loop->thread, comm);
 	return -ret;
 }
 
-struct evloop *evloop_create(struct err *e)
+struct evloop *evloop_create(const char *name, struct err *e)
 {
 	struct evloop *loop = calloc(1, sizeof(*loop));
 	int ret;
@@ -141,7 +146,7 @@ struct evloop *evloop_create(struct err *e)
 	pthread_mutex_init(&loop->lock, NULL);
 	pthread_cond_init(&loop->idle, NULL);
 	loop->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	ret = loop->wake < 0 ? -errno : start_thread(loop);
+	ret = loop->wake < 0 ? -errno : start_thread(loop, name);
 	if (!ret)
 		return loop;
 	err_set(e, ret, "cannot start the event loop: %s", strerror(-ret));

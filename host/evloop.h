@@ -14,8 +14,11 @@ struct evloop_watch;
 /* @revents as poll(2) reports them. */
 typedef void evloop_fn(void *opaque, int revents);
 
-/* Start the thread, with every signal blocked in it. NULL on failure. */
-struct evloop *evloop_create(struct err *e) __must_check;
+/*
+ * Start the thread, with every signal blocked in it and called @name, of
+ * which 15 bytes count. NULL on failure.
+ */
+struct evloop *evloop_create(const char *name, struct err *e) __must_check;
 
 /* Stop the thread and free the watches. Never called from a callback. */
 void evloop_destroy(struct evloop *loop);

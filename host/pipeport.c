@@ -198,7 +198,7 @@ static bool start(struct pipeport *p, struct err *e)
 {
 	p->buf = malloc(CHUNK);
 	p->room = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	p->loop = evloop_create(e);
+	p->loop = evloop_create("pipe", e);
 	if (!p->buf || p->room < 0 || !p->loop)
 		return false;
 	if (p->in >= 0)

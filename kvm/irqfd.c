@@ -303,6 +303,8 @@ static int start(struct vm *vm)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	ret = -pthread_create(&bus->irqfd_thread, NULL, irqfd_thread, vm);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (!ret)
+		pthread_setname_np(bus->irqfd_thread, "kvm-irqfd");
 	bus->irqfd_started = !ret;
 	return ret;
 }

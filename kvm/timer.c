@@ -153,6 +153,8 @@ static int start(struct vm_timer *t)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	ret = -pthread_create(&t->thread, NULL, timer_thread, t);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (!ret)
+		pthread_setname_np(t->thread, "kvm-timer");
 	t->started = !ret;
 	return ret;
 }

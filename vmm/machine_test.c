@@ -219,7 +219,7 @@ static int setup(void **state)
 		return -1;
 	close(fd);
 	vcpu_install_kick();
-	loop = evloop_create(NULL);
+	loop = evloop_create("test", NULL);
 	return loop ? 0 : -1;
 }
 

@@ -190,7 +190,7 @@ static int session_open(struct session *s, struct err *e)
 	ret = resolve_cpu(s, e);
 	if (ret)
 		return err_wrap(e, "-cpu");
-	s->loop = evloop_create(e);
+	s->loop = evloop_create("events", e);
 	if (!s->loop)
 		return e->code;
 	ret = catch_signals(s, e);

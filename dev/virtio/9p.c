@@ -156,7 +156,7 @@ static struct virtio_device *fs_create(const struct virtio_conf *base,
 	features_put(&f->dev.offered, F_MOUNT_TAG, true);
 	virtio_settle(&f->dev);
 	f->session = p9_session_new(c->fsdev.object);
-	if (f->session && !worker_start(&f->worker, fs_run, f, e))
+	if (f->session && !worker_start(&f->worker, "9p", fs_run, f, e))
 		return &f->dev;
 	err_set(e, -ENOMEM, "out of memory");
 	virtio_exit(&f->dev);

@@ -314,7 +314,7 @@ static int start_port(struct con_port *p, struct err *e)
 	p->buf = malloc(CON_CHUNK);
 	if (!p->buf)
 		return err_set(e, -ENOMEM, "out of memory");
-	return worker_start(&p->tx, port_send, p, e);
+	return worker_start(&p->tx, "console", port_send, p, e);
 }
 
 static void stop_port(struct con_port *p)

@@ -63,7 +63,7 @@ struct virtio_kicks *virtio_kicks_new(struct virtio_device *dev,
 	if (!all)
 		return NULL;
 	all->bells = bells;
-	all->loop = evloop_create(NULL);
+	all->loop = evloop_create(dev->class->name, NULL);
 	if (!all->loop) {
 		free(all);
 		return NULL;

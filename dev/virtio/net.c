@@ -302,7 +302,7 @@ static bool start_pair(struct netdev *n, unsigned i)
 	p->card = n;
 	p->index = i;
 	p->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	p->loop = evloop_create(NULL);
+	p->loop = evloop_create("net", NULL);
 	if (p->kick < 0 || !p->loop)
 		return false;
 	if (is_vhost(n))

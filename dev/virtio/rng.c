@@ -163,7 +163,7 @@ static bool open_source(struct rng *r, const struct rng_conf *c, struct err *e)
 	if (fd < 0 && r->max_bytes == UINT64_MAX)
 		return true;
 	r->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	r->loop = r->timer < 0 ? NULL : evloop_create(e);
+	r->loop = r->timer < 0 ? NULL : evloop_create("rng", e);
 	if (!r->loop)
 		return false;
 	r->timer_watch = evloop_add(r->loop, r->timer, POLLIN, on_period, r);

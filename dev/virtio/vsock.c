@@ -674,7 +674,8 @@ static struct virtio_device *vsock_create(const struct virtio_conf *base,
 			      (VIRTIO_COMMON_FEATURES | VIRTIO_EXTRA_FEATURES);
 	features_put(&v->dev.offered, F_STREAM, true);
 	virtio_settle(&v->dev);
-	if (!worker_start(&v->worker, vsock_run, v, e) && !listen_at(v, e) &&
+	if (!worker_start(&v->worker, "vsock", vsock_run, v, e) &&
+	    !listen_at(v, e) &&
 	    evloop_add(v->worker.loop, v->epoll, POLLIN, vsock_ready, v))
 		return &v->dev;
 	err_set(e, -ENOMEM, "cannot watch its sockets");

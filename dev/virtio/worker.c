@@ -20,15 +20,15 @@ static void worker_woken(void *opaque, int revents)
 		w->run(w->opaque);
 }
 
-int worker_start(struct worker *w, void (*run)(void *opaque), void *opaque,
-		 struct err *e)
+int worker_start(struct worker *w, const char *name, void (*run)(void *opaque),
+		 void *opaque, struct err *e)
 {
 	w->run = run;
 	w->opaque = opaque;
 	w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (w->wake < 0)
 		return err_set(e, -errno, "no eventfd is left");
-	w->loop = evloop_create(e);
+	w->loop = evloop_create(name, e);
 	if (w->loop && evloop_add(w->loop, w->wake, POLLIN, worker_woken, w))
 		return 0;
 	worker_stop(w);

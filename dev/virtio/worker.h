@@ -17,9 +17,12 @@ struct worker {
 	void *opaque;
 };
 
-/* Start it; @run is called on its thread after each worker_kick(). */
-int worker_start(struct worker *w, void (*run)(void *opaque), void *opaque,
-		 struct err *e) __must_check;
+/*
+ * Start it, its thread called @name; @run is called on that after each
+ * worker_kick().
+ */
+int worker_start(struct worker *w, const char *name, void (*run)(void *opaque),
+		 void *opaque, struct err *e) __must_check;
 
 /* Any thread, any lock held; several may lead to one call. */
 void worker_kick(struct worker *w);

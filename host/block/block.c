@@ -297,7 +297,8 @@ static int start_workers(struct block *b)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	while (!ret && b->workers < WORKERS) {
 		ret = pthread_create(&b->worker[b->workers], NULL, work, b);
-		b->workers += !ret;
+		if (!ret)
+			pthread_setname_np(b->worker[b->workers++], "block");
 	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return -ret;

@@ -72,6 +72,8 @@ static int start(struct uring *u)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	ret = pthread_create(&u->thread, NULL, watch, u);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (!ret)
+		pthread_setname_np(u->thread, "io_uring");
 	return ret;
 }
 

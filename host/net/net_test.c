@@ -86,7 +86,7 @@ static struct card *plug(struct net *net)
 	assert_non_null(c);
 	c->net = net;
 	pthread_mutex_init(&c->lock, NULL);
-	c->loop = evloop_create(NULL);
+	c->loop = evloop_create("test", NULL);
 	for (i = 0; i < NET_QUEUES; i++)
 		loops[i] = c->loop;
 	assert_int_equal(net_attach(net, loops, &user), 0);

@@ -616,6 +616,7 @@ static int start(struct user *u, struct err *e)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (ret)
 		return err_set(e, -ret, "cannot start a thread");
+	pthread_setname_np(u->thread, "slirp");
 	u->running = true;
 	return 0;
 }

@@ -460,7 +460,8 @@ static void wait_for(unsigned *counter, unsigned value)
 static struct evloop *attach(struct net *net)
 {
 	const struct net_user user = {.link = count_link};
-	struct evloop *loop = evloop_create(NULL), *loops[] = {loop, loop};
+	struct evloop *loop = evloop_create("test", NULL),
+		      *loops[] = {loop, loop};
 
 	ups = downs = 0;
 	assert_int_equal(net_attach(net, loops, &user), 0);

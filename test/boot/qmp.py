@@ -401,6 +401,18 @@ def plug_all(qmp, shell, folder, packed=False):
                 "| wc -l", "1")
 
 
+def check_threads(process):
+    """Each is called by what it does, for those who look at top -H."""
+    names = []
+    for task in os.listdir("/proc/%d/task" % process.pid):
+        with open("/proc/%d/task/%s/comm" % (process.pid, task)) as f:
+            names.append(f.read().strip())
+    check("threads: %s" % sorted(names), "events" in names and
+          "rng" in names and "slirp" in names and
+          [n for n in sorted(names) if n.startswith("vcpu")] ==
+          ["vcpu0", "vcpu1"])
+
+
 def unplug_all(qmp, shell):
     for name in ("card", "disk", "rng"):
         remove(qmp, name)
@@ -651,6 +663,7 @@ def session(opts, folder):
             check_link(qmp, shell)
             check_buffers(qmp, packed)
             check_views(qmp)
+            check_threads(process)
             check_objects(qmp, packed)
             if not packed:
                 check_disk(qmp, shell)

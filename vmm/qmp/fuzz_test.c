@@ -284,7 +284,7 @@ static void make_machine(struct fuzz *f)
 		.stop = &f->stop,
 		.control = &f->control,
 		.cpu = &f->cpu,
-		.loop = evloop_create(NULL),
+		.loop = evloop_create("test", NULL),
 	};
 	ASSERT(f->host.loop);
 	m->hv = &f->hv;

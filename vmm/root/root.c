@@ -407,6 +407,7 @@ int root_start(struct root *r, struct stop *stop, struct tty *tty,
 	}
 	if (pthread_create(&r->thread, NULL, root_thread, r))
 		return err_set(e, -EAGAIN, "cannot start a thread");
+	pthread_setname_np(r->thread, "root");
 	r->running = true;
 	return 0;
 }

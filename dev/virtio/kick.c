@@ -96,16 +96,16 @@ void virtio_kicks_hang(struct virtio_kicks *all, const struct doorbell *bell,
 {
 	struct kick *k;
 	unsigned i;
-	int fd;
 
 	for (i = 0; all && i < all->count; i++) {
 		k = &all->kick[i];
 		if (!k->ready)
 			continue;
-		fd = k->bell.fd;
-		k->bell = *bell;
-		k->bell.fd = fd;
-		k->bell.gpa += i * step;
+		/* not its descriptor, which the loop may be reading */
+		k->bell.gpa = bell->gpa + (uint64_t)i * step;
+		k->bell.size = bell->size;
+		k->bell.match = bell->match;
+		k->bell.pio = bell->pio;
 		k->bell.value = bell->match ? i : 0;
 		k->hung = !all->bells->set(all->bells->ctx, &k->bell, true);
 	}

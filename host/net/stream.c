@@ -340,7 +340,7 @@ static int stream_attach(struct net *net, struct evloop *const *loop,
 	s->user = *user;
 	s->timer_watch = evloop_add(s->loop, s->timer, POLLIN, stream_timer, s);
 	if (s->listener >= 0)
-		s->listen_watch = evloop_add(s->loop, s->listener, POLLIN,
+		s->listen_watch = evloop_add(s->loop, s->listener, 0,
 					     stream_accept, s);
 	if (!s->timer_watch || (s->listener >= 0 && !s->listen_watch))
 		return -ENOMEM;
@@ -348,6 +348,8 @@ static int stream_attach(struct net *net, struct evloop *const *loop,
 		take_peer(s, fd, s->connecting);
 	else if (s->listener < 0)
 		start_connect(s);
+	else
+		evloop_set(s->listen_watch, POLLIN);
 	return 0;
 }
 

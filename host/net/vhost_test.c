@@ -339,7 +339,7 @@ static bool serve(struct backend *b, int s, struct message *m, int fd)
 
 	switch (m->request) {
 	case 1:
-		m->u.u64 = b->features;
+		m->u.u64 = __atomic_load_n(&b->features, __ATOMIC_SEQ_CST);
 		answer(s, m, 8);
 		return true;
 	case 2: b->acked = m->u.u64; break;
@@ -570,7 +570,7 @@ static void test_user_reconnect(void **state)
 		assert_int_equal(k.base[0], 100 + i);
 	}
 	/* A successor that can do less than was agreed on. */
-	k.features &= ~BIT64(15);
+	__atomic_and_fetch(&k.features, ~BIT64(15), __ATOMIC_SEQ_CST);
 	shutdown(__atomic_load_n(&k.session, __ATOMIC_SEQ_CST), SHUT_RDWR);
 	wait_for(&ups, 4);
 	assert_int_equal(net->ops->vhost->start(net, &b.setup), -ENOTSUP);

@@ -435,14 +435,15 @@ static void retry_later(struct vhost_user *v)
 static void backend_gone(void *opaque, int revents)
 {
 	struct vhost_user *v = opaque;
-	struct evloop_watch *watch = v->watch;
+	struct evloop_watch *watch;
 
 	pthread_mutex_lock(&v->lock);
+	watch = v->watch;
+	v->watch = NULL;
 	close(v->fd);
 	v->fd = -1;
 	v->running = v->used = false;
 	pthread_mutex_unlock(&v->lock);
-	v->watch = NULL;
 	evloop_remove(watch);
 	say_link(v, false);
 	if (v->listen_watch)
@@ -453,10 +454,16 @@ static void backend_gone(void *opaque, int revents)
 /* Only its end is watched for: what it says are answers. */
 static bool watch_backend(struct vhost_user *v)
 {
-	v->watch = evloop_add(v->loop, v->fd, POLLRDHUP, backend_gone, v);
+	struct evloop_watch *watch;
+
 	if (v->listen_watch)
 		evloop_set(v->listen_watch, 0);
-	return v->watch;
+	/* it may have gone already: the loop waits until we know our watch */
+	pthread_mutex_lock(&v->lock);
+	watch = evloop_add(v->loop, v->fd, POLLRDHUP, backend_gone, v);
+	v->watch = watch;
+	pthread_mutex_unlock(&v->lock);
+	return watch;
 }
 
 static void backend_came(struct vhost_user *v, int fd)
@@ -527,11 +534,13 @@ static int vhost_user_attach(struct net *net, struct evloop *const *loop,
 	v->user = *user;
 	v->timer_watch = evloop_add(v->loop, v->timer, POLLIN, on_timer, v);
 	if (v->listener >= 0)
-		v->listen_watch = evloop_add(v->loop, v->listener, POLLIN,
-					     on_accept, v);
+		v->listen_watch = evloop_add(v->loop, v->listener, 0, on_accept,
+					     v);
 	if (!v->timer_watch || (v->listener >= 0 && !v->listen_watch))
 		return -ENOMEM;
-	if (v->fd < 0)
+	if (v->fd < 0 && v->listen_watch)
+		evloop_set(v->listen_watch, POLLIN);
+	else if (v->fd < 0)
 		retry_later(v);
 	else if (!watch_backend(v))
 		return -ENOMEM;

@@ -81,7 +81,8 @@ void pmu_settle(struct cpu *cpu, bool itself)
 	uint64_t now = p->clock ? ticks(cpu) : 0;
 	bool over = false;
 
-	for (unsigned int n = 0; n < PMC_COUNT; n++) {
+	for (uint32_t on = p->on; on; on &= on - 1) {
+		unsigned int n = __builtin_ctz(on);
 		const struct pmc *c = &p->pmc[n];
 
 		if (!runs(p, c))
@@ -108,13 +109,11 @@ void pmu_arm(struct cpu *cpu, bool itself)
 
 	for (unsigned int k = 0; k < COUNT_CLASSES; k++)
 		left[k] = NEVER_REACHED;
-	cpu->pmu_timed = cpu->pmu_on = false;
-	for (unsigned int n = 0; n < PMC_COUNT; n++) {
-		const struct pmc *c = &p->pmc[n];
+	cpu->pmu_timed = false;
+	cpu->pmu_on = p->on;
+	for (uint32_t n = p->on; n; n &= n - 1) {
+		const struct pmc *c = &p->pmc[__builtin_ctz(n)];
 
-		if (!c->enabled)
-			continue;
-		cpu->pmu_on = true;
 		cpu->pmu_timed |= c->what == COUNT_TIME;
 		if (!runs(p, c) || c->what >= COUNT_CLASSES)
 			continue;
@@ -137,11 +136,12 @@ static void enter_level(struct cpu *cpu, bool user)
 	struct pmu *p = cpu->pmu;
 	bool over = false;
 
-	for (unsigned int n = 0; n < PMC_COUNT; n++) {
+	for (uint32_t on = p->on; on; on &= on - 1) {
+		unsigned int n = __builtin_ctz(on);
 		const struct pmc *c = &p->pmc[n];
 
-		if (c->what == COUNT_RING && c->enabled &&
-		    c->user != c->kernel && c->user == user)
+		if (c->what == COUNT_RING && c->user != c->kernel &&
+		    c->user == user)
 			over |= add(cpu, n, 1);
 	}
 	p->user = user;
@@ -155,6 +155,10 @@ void pmu_privilege(struct cpu *cpu)
 
 	if (p->user == (cpu->cpl != 0))
 		return;
+	if (!p->split) { /* nothing begins or ends to count */
+		p->user = cpu->cpl != 0;
+		return;
+	}
 	pmu_settle(cpu, false);
 	enter_level(cpu, cpu->cpl != 0);
 	pmu_arm(cpu, false);

@@ -121,6 +121,8 @@ void pmu_derive(struct cpu *cpu)
 {
 	struct pmu *p = cpu->pmu;
 
+	p->on = 0;
+	p->split = false;
 	for (unsigned int n = 0; n < PMC_COUNT; n++) {
 		struct pmc *c = &p->pmc[n];
 
@@ -132,6 +134,8 @@ void pmu_derive(struct cpu *cpu)
 			c->enabled &= p->global_ctrl >> pmc_bit(n) & 1 &&
 				      !(p->global_status & STATUS_FROZEN);
 		c->enabled &= c->what != COUNT_NONE && allowed(cpu, n);
+		p->on |= (uint32_t)c->enabled << n;
+		p->split |= c->enabled && c->user != c->kernel;
 	}
 }
 

@@ -346,6 +346,30 @@ static void test_levels(void **state)
 	teardown(f);
 }
 
+/* Those that count at every level are not touched by a change of it. */
+static void test_level_costs(void **state)
+{
+	struct fake *f = amd(true);
+	int64_t before;
+
+	wr(f, 0xc0010200, 0xc0 | USR | OS | EN);
+	before = f->cpu.count[COUNT_INSN];
+	retire(f, 3);
+	level(f, 3);
+	retire(f, 10);
+	assert_true(f->cpu.count[COUNT_INSN] == before + 13);
+	assert_int_equal(rd(f, 0xc0010201), 13);
+	/* one that does begins where its level does */
+	wr(f, 0xc0010202, 0xc0 | USR | EN);
+	level(f, 0);
+	retire(f, 100);
+	level(f, 3);
+	retire(f, 1000);
+	assert_int_equal(rd(f, 0xc0010201), 1114);
+	assert_int_equal(rd(f, 0xc0010203), 1000);
+	teardown(f);
+}
+
 static uint64_t events_of(struct fake *f, uint32_t sel_msr, uint32_t ctr_msr,
 			  uint64_t event)
 {
@@ -649,6 +673,7 @@ int main(void)
 		cmocka_unit_test(test_rdpmc),
 		cmocka_unit_test(test_self),
 		cmocka_unit_test(test_levels),
+		cmocka_unit_test(test_level_costs),
 		cmocka_unit_test(test_events_intel),
 		cmocka_unit_test(test_events_amd),
 		cmocka_unit_test(test_accesses),

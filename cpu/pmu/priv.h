@@ -47,6 +47,8 @@ struct pmu {
 	/* counting */
 	int64_t base[COUNT_CLASSES]; /* cpu->count[] when last settled */
 	uint64_t since;              /* ticks when last settled */
+	uint32_t on;                 /* bitmap of counters enabled */
+	bool split;                  /* one counts at some privilege only */
 	bool clock;                  /* guest code runs */
 	bool user;                   /* privilege it runs at */
 };

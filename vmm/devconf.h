@@ -19,7 +19,8 @@ struct devconf_device {
 	struct devconf_device *next;
 	struct virtio_conf *conf;
 	struct devconf_device *parent; /* a part's device */
-	void *place; /* in the machine that runs, vmm/virtio.c's */
+	void *place;      /* in the machine that runs, vmm/virtio.c's */
+	bool filter_told; /* monitors were, of a card's; vmm/run/nic.c's */
 };
 
 struct devconf {

@@ -154,7 +154,15 @@ static void tell_port(void *ctx, const char *id, bool open)
 	control_port_change(m->host->control, id, open);
 }
 
-static const struct virtio_news news = {tell_balloon, tell_port};
+/* Which card's is found with the lock that holds them in place. */
+static void tell_filter(void *ctx)
+{
+	struct machine *m = ctx;
+
+	control_note(m->host->control, NOTE_FILTER);
+}
+
+static const struct virtio_news news = {tell_balloon, tell_port, tell_filter};
 
 static int plug(struct machine *m, struct devconf_device *d, struct err *e)
 {

@@ -85,6 +85,8 @@ struct virtio_news {
 	void (*balloon)(void *ctx, uint64_t bytes);
 	/* It opened or closed the console's port @id. */
 	void (*port)(void *ctx, const char *id, bool open);
+	/* Its card takes other frames, for the first time since asked. */
+	void (*filter)(void *ctx);
 };
 
 struct virtio_device {

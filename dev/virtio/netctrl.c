@@ -160,14 +160,34 @@ static bool command_offloads(struct netdev *n, unsigned cmd, const uint8_t *p,
 	return true;
 }
 
+/* Who asks hears of the first change only, however many a driver makes. */
+static bool tell_filter(struct netdev *n, bool done)
+{
+	if (!done || n->filter_changed)
+		return done;
+	n->filter_changed = true;
+	if (n->dev.news)
+		n->dev.news->filter(n->dev.news_ctx);
+	return true;
+}
+
+static bool command_filter(struct netdev *n, const uint8_t *p, size_t len)
+{
+	switch (p[0]) {
+	case CLASS_RX: return command_rx(n, p[1], p + 2, len - 2);
+	case CLASS_MAC: return command_mac(n, p[1], p + 2, len - 2);
+	default: return command_vlan(n, p[1], p + 2, len - 2);
+	}
+}
+
 static bool command(struct netdev *n, const uint8_t *p, size_t len)
 {
 	if (len < 2)
 		return false;
 	switch (p[0]) {
-	case CLASS_RX: return command_rx(n, p[1], p + 2, len - 2);
-	case CLASS_MAC: return command_mac(n, p[1], p + 2, len - 2);
-	case CLASS_VLAN: return command_vlan(n, p[1], p + 2, len - 2);
+	case CLASS_RX:
+	case CLASS_MAC:
+	case CLASS_VLAN: return tell_filter(n, command_filter(n, p, len));
 	case CLASS_ANNOUNCE: return command_announce(n, p[1], p + 2, len - 2);
 	case CLASS_MQ: return command_mq(n, p[1], p + 2, len - 2);
 	case CLASS_OFFLOADS: return command_offloads(n, p[1], p + 2, len - 2);

@@ -78,6 +78,7 @@ struct netdev {
 	struct net *net;
 	uint8_t mac[6]; /* as it is after a reset */
 	struct netfilter filter;
+	bool filter_changed; /* since somebody asked for it */
 	struct nethash hash;
 	unsigned header;     /* bytes, as agreed on */
 	unsigned active;     /* pairs in use */

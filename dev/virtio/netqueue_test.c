@@ -308,6 +308,47 @@ static void test_steering(void **state)
 	card_free(c);
 }
 
+/* ---- what monitors hear ---- */
+
+static void count_news(void *ctx)
+{
+	++*(unsigned *)ctx;
+}
+
+/* Of the first change since they asked; of none that was refused. */
+static void test_filter_news(void **state)
+{
+	static const struct virtio_news news = {.filter = count_news};
+	struct card *c = card_new(CARD, 1, CARD_LOW, 0, false);
+	struct netfilter f;
+	unsigned told = 0;
+
+	c->dev->news = &news;
+	c->dev->news_ctx = &told;
+	assert_int_equal(card_control(c, "\0\6\1", 3), 1);
+	assert_int_equal(card_control(c, "\1\1\2\0\0\0\0", 7), 1);
+	assert_int_equal(card_control(c, "\2\0\0\x10", 4), 1);
+	assert_int_equal(card_control(c, "\4\0\1\0", 4), 1);
+	assert_false(virtio_net_filter_changed(c->dev));
+	assert_int_equal(told, 0);
+	assert_int_equal(card_control(c, "\2\0\5\0", 4), 0);
+	assert_int_equal(card_control(c, "\0\0\1", 3), 0);
+	assert_true(virtio_net_filter_changed(c->dev));
+	assert_int_equal(told, 1);
+	virtio_net_filter(c->dev, &f);
+	assert_true(f.promisc && f.vlans_on && f.vlan[0] == BIT(5));
+	assert_false(virtio_net_filter_changed(c->dev));
+	assert_int_equal(card_control(c, "\1\1\2\0\0\0\0\7", 8), 0);
+	assert_int_equal(told, 2);
+	virtio_net_filter(c->dev, &f);
+	assert_memory_equal(f.mac, "\2\0\0\0\0\7", 6);
+	/* Nobody listens. */
+	c->dev->news = NULL;
+	assert_int_equal(card_control(c, "\0\0\0", 3), 0);
+	assert_true(virtio_net_filter_changed(c->dev));
+	card_free(c);
+}
+
 /* ---- the rest of the configuration ---- */
 
 static unsigned status(struct card *c)
@@ -414,6 +455,7 @@ int main(void)
 		cmocka_unit_test(test_not_agreed),
 		cmocka_unit_test(test_pairs),
 		cmocka_unit_test(test_steering),
+		cmocka_unit_test(test_filter_news),
 		cmocka_unit_test(test_link),
 		cmocka_unit_test(test_space),
 	};

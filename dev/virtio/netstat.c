@@ -55,3 +55,24 @@ bool virtio_net_announce(struct virtio_device *dev)
 	pthread_mutex_unlock(&dev->lock);
 	return can;
 }
+
+void virtio_net_filter(struct virtio_device *dev, struct netfilter *f)
+{
+	struct netdev *n = (struct netdev *)dev;
+
+	pthread_mutex_lock(&dev->lock);
+	*f = n->filter;
+	n->filter_changed = false;
+	pthread_mutex_unlock(&dev->lock);
+}
+
+bool virtio_net_filter_changed(struct virtio_device *dev)
+{
+	struct netdev *n = (struct netdev *)dev;
+	bool changed;
+
+	pthread_mutex_lock(&dev->lock);
+	changed = n->filter_changed;
+	pthread_mutex_unlock(&dev->lock);
+	return changed;
+}

@@ -7,6 +7,7 @@
 #define DEV_VIRTIO_NIC_H
 
 #include "dev/virtio/device.h"
+#include "dev/virtio/netfilter.h"
 
 /* Plug the cable in or pull it; the driver is told if it can be. */
 void virtio_net_set_link(struct virtio_device *dev, bool up);
@@ -16,5 +17,11 @@ void virtio_net_set_link(struct virtio_device *dev, bool up);
  * when it did not agree to be asked.
  */
 bool virtio_net_announce(struct virtio_device *dev);
+
+/* Which frames it takes; the next change is news again. */
+void virtio_net_filter(struct virtio_device *dev, struct netfilter *f);
+
+/* Whether that is another one since it was last asked for. */
+bool virtio_net_filter_changed(struct virtio_device *dev);
 
 #endif

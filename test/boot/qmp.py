@@ -416,6 +416,7 @@ def check_threads(process):
 def unplug_all(qmp, shell):
     for name in ("card", "disk", "rng"):
         remove(qmp, name)
+    forget_filter(qmp)
     qmp.ask("netdev_del", id="hotnet")
     qmp.ask("object-del", id="bytes")
     qmp.ask("blockdev-del", **{"node-name": "hotdisk"})
@@ -430,6 +431,59 @@ def check_link(qmp, shell):
         qmp.ask("set_link", name="card", up=up)
         shell.until("cat /sys/class/net/eth*/carrier | tail -n 1",
                     str(int(up)))
+
+
+FILTER = "NIC_RX_FILTER_CHANGED"
+
+
+def forget_filter(qmp):
+    """Drops what came; True if there was something, up to an answer."""
+    qmp.ask("query-status")
+    rest = [e for e in qmp.events if e["event"] != FILTER]
+    came = len(rest) < len(qmp.events)
+    qmp.events = rest
+    return came
+
+
+def filter_when(qmp, **wanted):
+    """The card's filter once it is so: drivers may be late by a work item."""
+    deadline = time.monotonic() + 30
+    while True:
+        filters = qmp.ask("query-rx-filter", name="card")
+        check("%d filters of one card" % len(filters), len(filters) == 1)
+        if wanted.items() <= filters[0].items():
+            return filters[0]
+        check("%s is not %s" % (filters[0], wanted),
+              time.monotonic() < deadline)
+        time.sleep(0.1)
+
+
+def check_filter(qmp, shell):
+    """What the guest lets in; told once, until somebody asks."""
+    data = qmp.wait(FILTER)
+    check("another card: %s" % data, data == {
+        "name": "card", "path": "/machine/peripheral/card/virtio-backend"})
+    eth = shell.run("ls -d /sys/class/net/eth* | tail -n 1 | sed 's,.*/,,'")
+    shell.run("ip link set %s down" % eth)
+    check("told again without being asked", not forget_filter(qmp))
+    filter_when(qmp, promiscuous=False, **{"main-mac": "52:54:00:00:00:99"})
+    shell.run("ip link set %s address 52:54:00:00:00:98 && "
+              "ip link set %s up && ifconfig %s promisc" % (eth, eth, eth))
+    qmp.wait(FILTER)
+    now = filter_when(qmp, promiscuous=True,
+                      **{"main-mac": "52:54:00:00:00:98"})
+    check("filter: %s" % now, now["multicast"] == "normal" and
+          now["unicast"] == "normal" and now["broadcast-allowed"] and
+          "01:00:5e:00:00:01" in now["multicast-table"] and
+          not now["unicast-table"])
+    forget_filter(qmp)
+    shell.run("ifconfig %s -promisc" % eth)
+    qmp.wait(FILTER)
+    filter_when(qmp, promiscuous=False)
+    check("one of all cards", [c["name"] for c in qmp.ask("query-rx-filter")]
+          .count("card") == 1)
+    qmp.refused("query-rx-filter", name="hotnet")
+    qmp.refused("query-rx-filter", name="rng")
 
 
 def check_views(qmp):
@@ -661,6 +715,7 @@ def session(opts, folder):
             plug_all(qmp, shell, folder, packed)
             check_features(qmp, shell)
             check_link(qmp, shell)
+            check_filter(qmp, shell)
             check_buffers(qmp, packed)
             check_views(qmp)
             check_threads(process)

@@ -47,6 +47,7 @@ extern const struct qmp_command qmp_run_commands[];
 extern const struct qmp_command qmp_info_commands[];
 extern const struct qmp_command qmp_cpu_commands[];
 extern const struct qmp_command qmp_device_commands[];
+extern const struct qmp_command qmp_net_commands[];
 extern const struct qmp_command qmp_virtio_commands[];
 extern const struct qmp_command qmp_ring_commands[];
 extern const struct qmp_command qmp_bus_commands[];

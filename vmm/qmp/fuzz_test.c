@@ -53,6 +53,7 @@ static const char *const corpus[] = {
 	"{\"execute\":\"device-list-properties\",\"arguments\":"
 	"{\"typename\":\"virtio-net-pci\"}}",
 	"{\"execute\":\"set_link\",\"arguments\":{\"name\":\"a\",\"up\":true}}",
+	"{\"execute\":\"query-rx-filter\",\"arguments\":{\"name\":\"n\"}}",
 	"{\"execute\":\"netdev_del\",\"arguments\":{\"id\":\"n\"}}",
 	"{\"execute\":\"human-monitor-command\",\"arguments\":"
 	"{\"command-line\":\"info pci\"}}",

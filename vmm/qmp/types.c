@@ -78,6 +78,12 @@ const struct qmp_type qmp_types[] = {
 	 "name:str type:str description?:str default-value?:any"},
 	{"ObjectTypeInfo", QMP_OBJECT, "name:str abstract?:bool parent?:str"},
 	{"BalloonInfo", QMP_OBJECT, "actual:int"},
+	{"RxState", QMP_ENUM, "normal none all"},
+	{"RxFilterInfo", QMP_OBJECT,
+	 "name:str promiscuous:bool multicast:RxState unicast:RxState "
+	 "vlan:RxState broadcast-allowed:bool multicast-overflow:bool "
+	 "unicast-overflow:bool main-mac:str vlan-table:[int] "
+	 "unicast-table:[str] multicast-table:[str]"},
 	{"VirtioInfo", QMP_OBJECT, "path:str name:str"},
 	{"VirtioDeviceStatus", QMP_OBJECT,
 	 "statuses:[str] unknown-statuses?:int"},
@@ -120,6 +126,7 @@ const struct qmp_event qmp_events[] = {
 	 "reason:str"},
 	{"DEVICE_DELETED", "device?:str path:str"},
 	{"GUEST_PANICKED", "action:str"},
+	{"NIC_RX_FILTER_CHANGED", "name?:str path:str"},
 	{"POWERDOWN", ""},
 	{"RESET", "guest:bool reason:str"},
 	{"RESUME", ""},

@@ -16,6 +16,7 @@
 #include "vmm/qmp/json.h"
 #include "vmm/run/daemon.h"
 #include "vmm/run/hotplug.h"
+#include "vmm/run/nic.h"
 
 static const char *const names[RUN_STATES] = {
 	[RUN_PRELAUNCH] = "prelaunch",     [RUN_RUNNING] = "running",
@@ -217,6 +218,8 @@ static void on_wake(void *opaque, int revents)
 		hotplug_forget(c->machine);
 	if (c->machine && notes & NOTE_IO_ERROR)
 		control_stop(c, RUN_IO_ERROR);
+	if (c->machine && notes & NOTE_FILTER)
+		nic_tell_filters(c->machine);
 	pthread_mutex_unlock(&c->lock);
 }
 

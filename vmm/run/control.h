@@ -44,7 +44,11 @@ struct config_action {
 };
 
 /* What any thread may note, to be dealt with under the lock later. */
-enum control_note { NOTE_EJECTED = BIT(0), NOTE_IO_ERROR = BIT(1) };
+enum control_note {
+	NOTE_EJECTED = BIT(0),
+	NOTE_IO_ERROR = BIT(1),
+	NOTE_FILTER = BIT(2), /* some card's changed */
+};
 
 struct control {
 	pthread_mutex_t lock;

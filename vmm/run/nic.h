@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Network cards as monitors know them. The control's lock is held.
+ */
+#ifndef VMM_RUN_NIC_H
+#define VMM_RUN_NIC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct devconf_device;
+struct machine;
+
+/* Whether @d is a network card that is plugged in. */
+bool nic_is(const struct devconf_device *d);
+
+/* Its id, or without one its type and which of that it is; returns @buf. */
+char *nic_name(const struct machine *m, const struct devconf_device *d,
+	       char *buf, size_t size);
+
+/*
+ * Tell the monitors of each card that takes other frames than when its filter
+ * was asked for; once, until they ask again (devconf_device.filter_told).
+ */
+void nic_tell_filters(struct machine *m);
+
+#endif

@@ -472,7 +472,11 @@ int block_resize(struct block *b, uint64_t size, struct err *e)
 	if (ret == -EOPNOTSUPP)
 		return err_set(e, ret,
 			       "a disk of this kind (%s) cannot be resized: "
-			       "only raw files can",
+			       "only raw files can, and qcow2 images but those "
+			       "of version 2 with snapshots",
+			       n->driver->name);
+	if (ret == -ERANGE)
+		return err_set(e, ret, "a disk of this kind (%s) can only grow",
 			       n->driver->name);
 	if (ret)
 		return err_set(e, ret, "cannot resize: %s", strerror(-ret));

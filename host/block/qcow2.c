@@ -406,6 +406,42 @@ static int q_zero(struct node *n, uint64_t at, uint64_t len, bool unmap)
 	return ret ? ret : write_zeros(n, first + (count << q->bits), end);
 }
 
+/* ---- growing ---- */
+
+/*
+ * What a longer backing file has behind the end, or a cluster that the end cut,
+ * is covered with zeros before the header tells of it.
+ */
+static int q_resize(struct node *n, uint64_t size)
+{
+	struct qcow2 *q = n->state;
+	uint64_t old = n->size, shown = ALIGN_UP(old, q->cluster);
+	int ret;
+
+	if (size < old)
+		return -ERANGE;
+	if (q->version < 3 && q->snapshots) /* which do not tell their size */
+		return -EOPNOTSUPP;
+	if (n->backing)
+		shown = MAX(shown, n->backing->size);
+	lock(q);
+	ret = q_grow_l1(q, old, size);
+	unlock(q);
+	if (ret)
+		return ret;
+	n->size = size;
+	shown = MIN(shown, size);
+	if (shown > old)
+		ret = node_zero(n, old, shown - old, false);
+	if (!ret)
+		ret = q_flush(n);
+	if (!ret)
+		ret = q_put_size(q, size, q->l1_at, q->l1_size);
+	if (ret)
+		n->size = old;
+	return ret;
+}
+
 /* ---- in place ---- */
 
 static int q_extent(struct node *n, uint64_t at, uint64_t len, bool write,
@@ -483,6 +519,7 @@ const struct node_driver node_qcow2 = {
 	.flush = q_flush,
 	.discard = q_discard,
 	.zero = q_zero,
+	.resize = q_resize,
 	.extent = q_extent,
 	.put_extent = q_put_extent,
 };

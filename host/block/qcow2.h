@@ -31,11 +31,13 @@
 #define Q_INCOMPAT_COMPRESS BIT64(3)
 #define Q_INCOMPAT_EXTL2    BIT64(4)
 
-#define Q_H_L1        36 /* header: entries of the L1 table, and on */
+#define Q_H_SIZE      24 /* header: bytes of the disk */
+#define Q_H_L1        36 /* entries of the L1 table, and where it is */
 #define Q_H_REFTABLE  48
 #define Q_H_INCOMPAT  72
 #define Q_H_AUTOCLEAR 88
-#define Q_V2_HEADER   72 /* bytes */
+#define Q_L1_MAX      (32U << 20) /* bytes */
+#define Q_V2_HEADER   72          /* bytes */
 #define Q_V3_HEADER   104
 
 struct qcow2;
@@ -98,6 +100,7 @@ struct qcow2 {
 	uint64_t ref_at;
 	uint64_t ref_size; /* entries of the refcount table */
 	uint64_t *ref;     /* host order */
+	uint64_t l2_room;  /* bytes that its cache may take */
 	struct qcache l2;  /* entries in the file's order, as the blocks' */
 	struct qcache blocks;
 	uint64_t hint;  /* no free cluster before this one */
@@ -173,6 +176,11 @@ int q_find(struct qcow2 *q, uint64_t at, uint64_t len, bool cached,
 int q_link(struct qcow2 *q, uint64_t at, uint64_t count, uint64_t entry);
 /* Write all tables, in the order that is safe. */
 int q_sync(struct qcow2 *q);
+/* Have an L1 table for a disk of @size bytes; nothing is in flight. */
+int q_grow_l1(struct qcow2 *q, uint64_t old, uint64_t size);
+/* The header tells of @size bytes, and of the L1 table there is. */
+int q_put_size(struct qcow2 *q, uint64_t size, uint64_t l1_at,
+	       uint32_t l1_size);
 
 /* ---- qcow2zip.c ---- */
 

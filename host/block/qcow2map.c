@@ -10,6 +10,8 @@
 
 #include "host/block/qcow2.h"
 
+#define RUN_TRIES 64
+
 static uint64_t l1_index(const struct qcow2 *q, uint64_t at)
 {
 	return at >> (q->bits + q->l2_bits);
@@ -234,4 +236,123 @@ int q_sync(struct qcow2 *q)
 		return ret;
 	ret = node_flush(q->file);
 	return ret ? ret : write_l1(q);
+}
+
+/* ---- growing ---- */
+
+/* @want clusters in a row; shorter runs that come first are given back. */
+static int alloc_run(struct qcow2 *q, uint64_t want, uint64_t *at)
+{
+	struct {
+		uint64_t at, count;
+	} run[RUN_TRIES];
+	unsigned n = 0;
+	uint64_t got = 0;
+	int ret;
+
+	for (;;) {
+		ret = q_alloc(q, want, at, &got);
+		if (ret || got == want || n == RUN_TRIES)
+			break;
+		run[n].at = *at;
+		run[n++].count = got;
+	}
+	if (!ret && got != want) {
+		q_free(q, *at, got);
+		ret = -EFBIG;
+	}
+	while (n--)
+		q_free(q, run[n].at, run[n].count);
+	return ret;
+}
+
+/* In one sector: the host's disk writes all of it or nothing. */
+int q_put_size(struct qcow2 *q, uint64_t size, uint64_t l1_at, uint32_t l1_size)
+{
+	uint8_t be[Q_H_REFTABLE - Q_H_SIZE] = {0}; /* not encrypted */
+	int ret;
+
+	q_put64(be, size);
+	q_put32(be + Q_H_L1 - Q_H_SIZE, l1_size);
+	q_put64(be + Q_H_L1 + 4 - Q_H_SIZE, l1_at);
+	ret = node_pwrite(q->file, Q_H_SIZE, be, sizeof(be));
+	return ret ? ret : node_flush(q->file);
+}
+
+/* The table goes to @at, on stable storage, as do the refcounts of it. */
+static int put_l1(struct qcow2 *q, const uint64_t *l1, uint64_t entries,
+		  uint64_t at)
+{
+	size_t bytes = ALIGN_UP(entries * 8, q->cluster);
+	uint64_t *be = calloc(1, bytes), i;
+	int ret;
+
+	if (!be)
+		return -ENOMEM;
+	for (i = 0; i < entries; i++)
+		be[i] = __builtin_bswap64(l1[i]);
+	ret = node_pwrite(q->file, at, be, bytes);
+	free(be);
+	if (!ret)
+		ret = q_sync(q);
+	return ret ? ret : node_flush(q->file);
+}
+
+/* What was small enough for few L2 tables may have more in memory now. */
+static void grow_cache(struct qcow2 *q)
+{
+	uint64_t room = MIN(q->l2_room, (uint64_t)q->l1_size << q->bits);
+	struct qcache c;
+
+	if (q->l2.dirty || qcache_init(&c, q, room, q->l2.clean))
+		return;
+	qcache_exit(&q->l2);
+	q->l2 = c;
+}
+
+static void replace_l1(struct qcow2 *q, uint64_t *l1, uint8_t *dirty,
+		       uint64_t entries, uint64_t at)
+{
+	uint64_t old = q->l1_size * 8ULL;
+
+	q_free(q, q->l1_at, ALIGN_UP(old, q->cluster) >> q->bits);
+	free(q->l1);
+	free(q->l1_dirty);
+	q->l1 = l1;
+	q->l1_dirty = dirty;
+	q->l1_at = at;
+	q->l1_size = (uint32_t)entries;
+	grow_cache(q);
+}
+
+int q_grow_l1(struct qcow2 *q, uint64_t old, uint64_t size)
+{
+	uint64_t per = BIT64(q->bits + q->l2_bits), at;
+	uint64_t need = size / per + !!(size % per);
+	uint8_t *dirty;
+	uint64_t *l1;
+	int ret = need > Q_L1_MAX / 8 ? -EFBIG : q_sync(q);
+
+	if (ret || need <= q->l1_size)
+		return ret;
+	l1 = calloc(need, sizeof(*l1));
+	dirty = calloc(need + 1, 1);
+	ret = l1 && dirty
+		      ? alloc_run(q, ALIGN_UP(need * 8, q->cluster) >> q->bits,
+				  &at)
+		      : -ENOMEM;
+	if (!ret) {
+		memcpy(l1, q->l1, q->l1_size * sizeof(*l1));
+		ret = put_l1(q, l1, need, at);
+		/* Failed, its clusters leak: the header may name them. */
+		if (!ret)
+			ret = q_put_size(q, old, at, (uint32_t)need);
+	}
+	if (!ret) {
+		replace_l1(q, l1, dirty, need, at);
+		return 0;
+	}
+	free(l1);
+	free(dirty);
+	return ret;
 }

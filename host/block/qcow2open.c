@@ -14,7 +14,6 @@
 
 #define BITS_MIN     9
 #define BITS_MAX     21
-#define L1_MAX       (32U << 20) /* bytes */
 #define REF_MAX      (8U << 20)
 #define NAME_MAX_LEN 1023
 #define L2_CACHE     (32ULL << 20) /* bytes */
@@ -136,7 +135,7 @@ static int check_head(const struct qcow2 *q, struct err *e)
 {
 	uint64_t per_l1 = BIT64(q->bits + q->l2_bits), size = q->node->size;
 
-	if (q->l1_size > L1_MAX / 8)
+	if (q->l1_size > Q_L1_MAX / 8)
 		return err_set(e, -EFBIG, "qcow2: an L1 table of %u entries",
 			       q->l1_size);
 	if (size / per_l1 + !!(size % per_l1) > q->l1_size)
@@ -279,7 +278,8 @@ static int init_caches(struct qcow2 *q, struct dict *d, struct err *e)
 		ret = dict_take_size(d, "refcount-cache-size", &blocks, e);
 	if (ret)
 		return ret;
-	l2 = MIN(MIN(l2, need), 1ULL << 30);
+	q->l2_room = MIN(l2, 1ULL << 30);
+	l2 = MIN(q->l2_room, need);
 	blocks = MIN(blocks, 1ULL << 30);
 	if (qcache_init(&q->l2, q, l2, q_sync) ||
 	    qcache_init(&q->blocks, q, blocks, write_blocks))

@@ -6,6 +6,7 @@
  *	write AT LEN SEED	fill with bytes made from the seed
  *	read AT LEN SEED	and compare; seed 0 is zeros
  *	dump FILE		all bytes into a file
+ *	resize SIZE
  *	zero AT LEN, unmap AT LEN, discard AT LEN, flush
  *	random N SEED		N requests of any kind, 8 at a time, against a
  *				copy of the disk in memory
@@ -344,6 +345,16 @@ static int dump(const char *path)
 	return f && fclose(f) ? -EIO : ret;
 }
 
+static int resize(uint64_t size)
+{
+	struct err e = {0};
+	int ret = block_resize(disk, size, &e);
+
+	if (ret)
+		printf("%s\n", e.msg);
+	return ret;
+}
+
 static int run(const char *line)
 {
 	char word[16] = "", path[240] = "";
@@ -358,6 +369,8 @@ static int run(const char *line)
 		return fill_write(a, b, c);
 	if (!strcmp(word, "read"))
 		return read_same(a, b, c);
+	if (!strcmp(word, "resize"))
+		return resize(a);
 	if (!strcmp(word, "zero"))
 		return request(BLOCK_ZEROES, a, b, NULL);
 	if (!strcmp(word, "unmap"))

@@ -104,6 +104,58 @@ class Suite:
         create(image, 5 * MIB + 512 * 3)
         self.work(image, discard="unmap")
 
+    def grow(self, image, old, new, *commands, **more):
+        """What was there stays, the rest reads as zeros and can be used."""
+        self.tool(image, "\n".join([
+            "write %d 4096 7" % (old // 2), *commands, "resize %d" % new,
+            "read %d 4096 7" % (old // 2), "read %d %d 0" % (old, new - old),
+            "write %d 4096 8" % (new - 4096), "random 200 3",
+            "flush", ""]), **more)
+        check(image)
+        self.same(image)
+        size = json.loads(run("qemu-img", "info", "--output=json",
+                              image))["virtual-size"]
+        if size != new:
+            raise Failed("%d bytes, not %d" % (size, new))
+
+    def case_resize(self):
+        image = self.path("grow.qcow2")
+        odd = 3 * MIB + 512
+        for options, new in ((["compat=0.10"], 20 * MIB),
+                             (["cluster_size=4k"], 20 * MIB + 4096),
+                             (["cluster_size=512"], 9 * MIB)):
+            create(image, odd, *options)
+            self.grow(image, odd, new, "write %d 512 9" % (odd - 512),
+                      discard="unmap")
+        self.grow(image, 9 * MIB, 24 * MIB)
+        # Behind the end there is something in the backing file.
+        self.base("longer.qcow2")
+        for options in (["compat=0.10"], []):
+            create(image, odd, *options,
+                   backing=(self.path("longer.qcow2"), "qcow2"))
+            self.grow(image, odd, 16 * MIB)
+        for size, word in ((MIB, "only grow"), (1000, "multiple of 512"),
+                           (1 << 60, "too large")):
+            out = self.tool(image, "resize %d\n" % size, status=1)
+            if word not in out:
+                raise Failed("a size of %d: %s" % (size, out))
+        out = self.tool(image, "resize %d\n" % (32 * MIB), status=1,
+                        **{"read-only": True})
+        if "Read-only" not in out:
+            raise Failed("a read-only disk: " + out)
+        create(image, MIB, "compat=0.10")
+        run("qemu-img", "snapshot", "-c", "s", image)
+        out = self.tool(image, "resize %d\n" % (2 * MIB), status=1)
+        if "snapshots" not in out:
+            raise Failed("version 2 with snapshots: " + out)
+        create(image, MIB, "cluster_size=512")
+        self.tool(image, "write 0 65536 1\nflush\n")
+        run("qemu-img", "snapshot", "-c", "s", image)
+        self.grow(image, MIB, 24 * MIB)
+        run("qemu-img", "snapshot", "-a", "s", image)
+        check(image)
+        self.tool(image, "read 0 65536 1\n")
+
     def case_direct(self):
         image = self.path("direct.qcow2")
         create(image, 16 * MIB)

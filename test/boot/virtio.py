@@ -173,7 +173,7 @@ def judge_features(lines, opts):
     if {row[1] for row in rows} != {"0x0001", "0x0002", "0x0004"}:
         raise Failed("not the three devices: %s" % rows)
     bits = {"packed": 34, "event_idx": 29, "indirect_desc": 28,
-            "in_order": 35}
+            "in_order": 35, "notification_data": 38, "queue_reset": 40}
     for name, value in re.findall(r"(\w+)=(\w+)", opts.properties):
         for row in rows:
             if name in bits and row[2][bits[name]] != str(

@@ -9,12 +9,17 @@
 #include "dev/virtio/balloon.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "dev/dma.h"
 #include "dev/virtio/type.h"
+#include "host/evloop.h"
 
 #define F_STATS     1
 #define F_DEFLATE   2
@@ -39,6 +44,13 @@ struct balloon {
 	uint32_t poison;
 	struct vq_elem *ask; /* the driver's buffer for statistics */
 	struct balloon_stats stats;
+	struct evloop *loop; /* NULL: there never were any */
+	int timer;           /* the loop's */
+};
+
+struct balloon_conf {
+	struct virtio_conf base;
+	uint64_t period;
 };
 
 /* A statistic in the driver's buffer. */
@@ -132,6 +144,7 @@ static void take_stats(struct balloon *b, const struct vq_elem *e)
 	size_t at;
 
 	b->stats.known = 0;
+	b->stats.when = time(NULL);
 	for (at = 0; at + sizeof(s) <= MIN(e->out_len, (size_t)PAGE);
 	     at += sizeof(s)) {
 		iov_read(e->iov, e->out_n, at, &s, sizeof(s));
@@ -193,6 +206,16 @@ static void balloon_notify(struct virtio_device *dev, unsigned q)
 	virtio_flush(dev, q);
 }
 
+/* Linux gives its buffer for statistics before DRIVER_OK, and says so once. */
+static void balloon_start(struct virtio_device *dev)
+{
+	unsigned q;
+
+	for (q = 0; q < dev->queues; q++)
+		if (dev->vq[q].ready)
+			balloon_notify(dev, q);
+}
+
 static void balloon_config_read(struct virtio_device *dev, void *buf)
 {
 	const struct balloon *b = (const struct balloon *)dev;
@@ -232,7 +255,17 @@ static void balloon_reset(struct virtio_device *dev)
 	struct balloon *b = (struct balloon *)dev;
 
 	b->actual = b->poison = 0;
-	b->stats.known = 0;
+	b->stats = (struct balloon_stats){0};
+}
+
+static void balloon_destroy(struct virtio_device *dev)
+{
+	struct balloon *b = (struct balloon *)dev;
+
+	if (!b->loop)
+		return;
+	evloop_destroy(b->loop);
+	close(b->timer);
 }
 
 static const struct virtio_class balloon_class = {
@@ -241,8 +274,10 @@ static const struct virtio_class balloon_class = {
 	.notify = balloon_notify,
 	.config_read = balloon_config_read,
 	.config_write = balloon_config_write,
+	.start = balloon_start,
 	.quiesce = balloon_quiesce,
 	.reset = balloon_reset,
+	.destroy = balloon_destroy,
 };
 
 bool virtio_is_balloon(const struct virtio_device *dev)
@@ -272,18 +307,65 @@ uint64_t virtio_balloon_actual(struct virtio_device *dev)
 
 void virtio_balloon_stats(struct virtio_device *dev, struct balloon_stats *s)
 {
-	struct balloon *b = (struct balloon *)dev;
+	pthread_mutex_lock(&dev->lock);
+	*s = ((struct balloon *)dev)->stats;
+	pthread_mutex_unlock(&dev->lock);
+}
+
+/* The driver answers when it has its buffer back. */
+static void ask_for_stats(struct balloon *b)
+{
 	unsigned q = queue_of(b, Q_STATS);
 
+	if (!b->ask || !virtio_running(&b->dev))
+		return;
+	vq_push(&b->dev.vq[q], b->ask, 0);
+	virtio_flush(&b->dev, q);
+	free(b->ask);
+	b->ask = NULL;
+}
+
+static void on_timer(void *opaque, int revents)
+{
+	struct balloon *b = opaque;
+	uint64_t n;
+
+	if (read(b->timer, &n, sizeof(n)) != sizeof(n))
+		return;
+	pthread_mutex_lock(&b->dev.lock);
+	ask_for_stats(b);
+	pthread_mutex_unlock(&b->dev.lock);
+}
+
+/* Most balloons are never asked and need no thread. */
+static bool start_loop(struct balloon *b)
+{
+	if (b->loop)
+		return true;
+	b->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (b->timer < 0)
+		return false;
+	b->loop = evloop_create("balloon", NULL);
+	if (b->loop && evloop_add(b->loop, b->timer, POLLIN, on_timer, b))
+		return true;
+	evloop_destroy(b->loop);
+	b->loop = NULL;
+	close(b->timer);
+	return false;
+}
+
+int virtio_balloon_poll(struct virtio_device *dev, unsigned seconds,
+			struct err *e)
+{
+	const struct itimerspec every = {{seconds, 0}, {seconds, 0}};
+	struct balloon *b = (struct balloon *)dev;
+
+	if (!start_loop(b))
+		return err_set(e, -ENOMEM, "cannot start a thread");
 	pthread_mutex_lock(&dev->lock);
-	*s = b->stats;
-	if (b->ask && virtio_running(dev)) {
-		vq_push(&dev->vq[q], b->ask, 0);
-		virtio_flush(dev, q);
-		free(b->ask);
-		b->ask = NULL;
-	}
+	timerfd_settime(b->timer, 0, &every, NULL);
 	pthread_mutex_unlock(&dev->lock);
+	return 0;
 }
 
 static unsigned lay_out(struct balloon *b, const struct virtio_features *f)
@@ -302,6 +384,7 @@ static struct virtio_device *balloon_create(const struct virtio_conf *c,
 					    const struct dma *dma,
 					    struct err *e)
 {
+	uint64_t period = ((const struct balloon_conf *)c)->period;
 	struct balloon *b = calloc(1, sizeof(*b));
 
 	if (!b || virtio_init(&b->dev, &balloon_class, dma,
@@ -317,20 +400,25 @@ static struct virtio_device *balloon_create(const struct virtio_conf *c,
 			       BIT64(F_REPORTING));
 	features_put(&b->dev.offered, F_STATS, true);
 	virtio_settle(&b->dev);
-	return &b->dev;
+	if (!period || !virtio_balloon_poll(&b->dev, (unsigned)period, e))
+		return &b->dev;
+	virtio_exit(&b->dev);
+	return NULL;
 }
 
 static const struct prop balloon_props[] = {
 	PROP_FEATURE_ROW("deflate-on-oom", F_DEFLATE, false),
 	PROP_FEATURE_ROW("page-poison", F_POISON, true),
 	PROP_FEATURE_ROW("free-page-reporting", F_REPORTING, false),
+	{BALLOON_PERIOD, PROP_NUMBER, offsetof(struct balloon_conf, period), 0,
+	 UINT32_MAX, "0", "seconds between two looks at statistics, 0: none"},
 	{0},
 };
 
 const struct virtio_type virtio_balloon_types[] = {
 	{
 		.name = "virtio-balloon",
-		.conf_size = sizeof(struct virtio_conf),
+		.conf_size = sizeof(struct balloon_conf),
 		.props = balloon_props,
 		.create = balloon_create,
 	},

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -198,6 +199,17 @@ static void test_reporting(void **state)
 	stop(&b);
 }
 
+/* The device has a thread now. */
+static bool taken(struct board *b, uint16_t *id, uint32_t *used)
+{
+	bool is;
+
+	pthread_mutex_lock(&b->dev->lock);
+	is = fake_get(&b->ring[2], id, used);
+	pthread_mutex_unlock(&b->dev->lock);
+	return is;
+}
+
 static void test_stats(void **state)
 {
 	const uint8_t stats[] = {
@@ -206,22 +218,29 @@ static void test_stats(void **state)
 	const struct iovec piece = {(void *)FAKE_DATA, sizeof(stats)};
 	struct balloon_stats s;
 	struct board b;
+	unsigned tries;
 	uint32_t used;
 	uint16_t id;
 
 	start(&b, "virtio-balloon", BIT64(1));
 	virtio_balloon_stats(b.dev, &s);
 	assert_int_equal(s.known, 0);
+	assert_int_equal(s.when, 0);
 	memcpy(fake_ptr(&b.ring[2], FAKE_DATA), stats, sizeof(stats));
 	fake_add(&b.ring[2], 1, &piece, 1, 1, false);
 	virtio_notify(b.dev, 2);
-	assert_false(fake_get(&b.ring[2], &id, &used));
 	virtio_balloon_stats(b.dev, &s);
 	assert_int_equal(s.known, BIT(4));
 	assert_int_equal(s.value[4], 0x201);
+	assert_true(s.when > 0);
 	assert_string_equal(virtio_balloon_stat_name(4), "stat-free-memory");
 	/* Asked for more, the driver has its buffer back. */
-	assert_true(fake_get(&b.ring[2], &id, &used));
+	assert_false(fake_get(&b.ring[2], &id, &used));
+	assert_int_equal(virtio_balloon_poll(b.dev, 1, NULL), 0);
+	for (tries = 0; !taken(&b, &id, &used) && tries < 1000; tries++)
+		usleep(10000);
+	assert_in_range(tries, 1, 999);
+	assert_int_equal(virtio_balloon_poll(b.dev, 0, NULL), 0);
 	fake_add(&b.ring[2], 2, &piece, 1, 1, false);
 	virtio_notify(b.dev, 2);
 	virtio_set_status(b.dev, 0);

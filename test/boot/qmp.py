@@ -626,7 +626,29 @@ def check_balloon(qmp, shell):
                   qmp.ask("query-balloon"), time.monotonic() < deadline)
             time.sleep(0.1)
     qmp.refused("balloon", value=0)
+    check_statistics(qmp)
     remove(qmp, "balloon")
+
+
+def check_statistics(qmp):
+    """What virsh dommemstat shows."""
+    path, period = "/machine/peripheral/balloon", "guest-stats-polling-interval"
+    qmp.refused("qom-set", path=path, property=period, value="1")
+    qmp.refused("qom-set", path=path, property=period, value=-1)
+    qmp.ask("qom-set", path=path, property=period, value=1)
+    check("another period", qmp.ask("qom-get", path=path, property=period)
+          == 1)
+    first, deadline = 0, time.monotonic() + 30
+    while True:
+        told = qmp.ask("qom-get", path=path, property="guest-stats")
+        first = first or told["last-update"]
+        if told["last-update"] > first > 0:
+            break
+        check("no statistics: %s" % told, time.monotonic() < deadline)
+        time.sleep(0.2)
+    stats = told["stats"]
+    check("statistics: %s" % stats, 0 < stats["stat-free-memory"] <
+          stats["stat-total-memory"] < 256 << 20)
 
 
 def check_ports(qmp, shell):

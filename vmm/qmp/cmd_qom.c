@@ -6,8 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dev/virtio/balloon.h"
 #include "vmm/machine.h"
 #include "vmm/qmp/qom.h"
+#include "vmm/qmp/type.h"
+#include "vmm/virtio.h"
 
 struct children {
 	const char *of;
@@ -101,7 +104,23 @@ static int qom_get(struct qmp *q, struct json_object *args,
 	return row ? 0 : e->code;
 }
 
-/* What was made is as it is: other commands are for what can change. */
+/* The next machine, after a reset, has it from the configuration. */
+static int set_period(struct devconf_device *d, struct json_object *value,
+		      struct err *e)
+{
+	struct virtio_device *dev = virtio_device(d);
+	int ret = qmp_check("int", "value", value, e);
+
+	if (!ret)
+		ret = devconf_set(d, BALLOON_PERIOD,
+				  json_object_get_string(value), e);
+	if (ret || !dev)
+		return ret;
+	return virtio_balloon_poll(dev, (unsigned)json_object_get_int64(value),
+				   e);
+}
+
+/* What was made is as it is: other commands are for what else can change. */
 static int qom_set(struct qmp *q, struct json_object *args,
 		   struct json_object **ret, struct err *e)
 {
@@ -111,7 +130,9 @@ static int qom_set(struct qmp *q, struct json_object *args,
 
 	if (!rows)
 		return e->code;
-	if (find_row(rows, name))
+	if (find_row(rows, name) && !strcmp(name, BALLOON_PERIOD))
+		set_period(o.device, json_object_object_get(args, "value"), e);
+	else if (find_row(rows, name))
 		err_set(e, -EPERM, "Property '%s.%s' is not writable", o.type,
 			name);
 	else
@@ -331,7 +352,7 @@ const struct qmp_command qmp_qom_commands[] = {
 	{"qom-get", "path:str property:str", false, "any", "what a property is",
 	 qom_get},
 	{"qom-set", "path:str property:str value:any", false, "",
-	 "refused: none can be changed", qom_set},
+	 "how often a balloon is asked; others cannot be changed", qom_set},
 	{"qom-list-types", "implements?:str abstract?:bool", false,
 	 "[ObjectTypeInfo]", "types of objects", list_types},
 	{"device-list-properties", "typename:str", false,

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dev/virtio/balloon.h"
 #include "vmm/machine.h"
 #include "vmm/qmp/monitor.h"
 #include "vmm/run/hotplug.h"
@@ -74,6 +75,22 @@ static void device_text(const struct devconf_device *d, const struct prop *p,
 		virtio_conf_text(d->conf, p, buf, size);
 }
 
+/* What libvirt reads memory statistics from. */
+static void balloon_props(struct virtio_device *dev, struct json_object *rows)
+{
+	struct json_object *all = json_object_new_object(), *stats;
+	struct balloon_stats s;
+	unsigned i;
+
+	virtio_balloon_stats(dev, &s);
+	stats = json_put_object(all, "stats");
+	for (i = 0; i < BALLOON_STATS; i++)
+		json_put_int(stats, virtio_balloon_stat_name(i),
+			     s.known & BIT(i) ? s.value[i] : UINT64_MAX);
+	json_put_int(all, "last-update", (uint64_t)s.when);
+	qom_put(rows, "guest-stats", "guest statistics", all);
+}
+
 static void device_props(struct qmp *q, const struct qom_object *o,
 			 struct json_object *rows)
 {
@@ -92,6 +109,8 @@ static void device_props(struct qmp *q, const struct qom_object *o,
 		device_text(d, p, text, sizeof(text));
 		qom_put_prop(rows, p, text);
 	}
+	if (virtio_device(d) && virtio_is_balloon(virtio_device(d)))
+		balloon_props(virtio_device(d), rows);
 }
 
 static void object_props(struct qmp *q, const struct qom_object *o,
@@ -208,10 +227,11 @@ static const char *device_type(const struct devconf_device *d, char *buf)
 
 static bool show_devices(struct walk *w)
 {
-	const struct devconf_device *d;
+	struct devconf_device *d;
 	char type[QOM_TYPE];
 
 	for (d = w->q->control->machine->dev->devices; d; d = d->next) {
+		w->o.device = d;
 		hotplug_path(w->q->control->machine, d, w->o.path, QOM_PATH);
 		if (!show(w, device_type(d, type), d, device_props))
 			return false;
@@ -222,6 +242,7 @@ static bool show_devices(struct walk *w)
 		if (!show(w, type, d, NULL))
 			return false;
 	}
+	w->o.device = NULL;
 	return true;
 }
 

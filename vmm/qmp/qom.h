@@ -13,6 +13,8 @@
 #define QOM_PATH 192
 #define QOM_TYPE 96
 
+struct devconf_device;
+
 struct qom_object {
 	char path[QOM_PATH];
 	char type[QOM_TYPE];
@@ -22,7 +24,8 @@ struct qom_object {
 	 */
 	void (*props)(struct qmp *q, const struct qom_object *o,
 		      struct json_object *rows);
-	const void *what; /* of props's own type */
+	const void *what;              /* of props's own type */
+	struct devconf_device *device; /* if it is one, else NULL */
 };
 
 /* Call @visit with each object until it says no. */

@@ -4,7 +4,11 @@
  * Device" (5.10). On the host they are AF_UNIX, by Firecracker's convention:
  * who connects to PATH and says "CONNECT PORT\n" is led to that port of the
  * guest and reads "OK NUMBER\n"; a connection of the guest to port PORT of
- * the host leads to the socket PATH_PORT. Left out: seqpacket sockets.
+ * the host leads to the socket PATH_PORT. Left out: seqpacket sockets, since
+ * what speaks that convention has byte streams only, and a client of the one
+ * listener at PATH could not say which kind it wants. Their feature bit is not
+ * offered, so that a guest's connect() fails; a packet of that
+ * type is answered by a reset of its own type.
  *
  * All is done by one thread under dev.lock; no descriptor ever blocks.
  */
@@ -92,6 +96,7 @@ struct conn {
 
 struct reset {
 	uint32_t host_port, guest_port;
+	uint16_t type; /* of what it answers */
 };
 
 struct vsock_conf {
@@ -171,17 +176,18 @@ static void drop_dead(struct vsock *v, bool all)
 	}
 }
 
-static void queue_reset(struct vsock *v, uint32_t host, uint32_t guest)
+static void queue_reset(struct vsock *v, uint32_t host, uint32_t guest,
+			uint16_t type)
 {
 	/* A driver that sends nonsense faster than it reads loses some. */
 	if (v->resets < RESETS)
-		v->reset[v->resets++] = (struct reset){host, guest};
+		v->reset[v->resets++] = (struct reset){host, guest, type};
 }
 
 /* The guest is told, then it is over. */
 static void reset_conn(struct vsock *v, struct conn *c)
 {
-	queue_reset(v, c->host_port, c->guest_port);
+	queue_reset(v, c->host_port, c->guest_port, TYPE_STREAM);
 	c->dead = true;
 }
 
@@ -216,7 +222,6 @@ static void put_packet(struct vsock *v, struct vq_elem *e, struct header *h,
 
 	h->src_cid = HOST_CID;
 	h->dst_cid = v->cid;
-	h->type = TYPE_STREAM;
 	iov_write(iov, e->in_n, 0, h, sizeof(*h));
 	iov_write(iov, e->in_n, sizeof(*h), data, h->len);
 	vq_push(&v->dev.vq[Q_RX], e, (uint32_t)sizeof(*h) + h->len);
@@ -229,6 +234,7 @@ static struct header header_of(struct conn *c, uint16_t op)
 	return (struct header){
 		.src_port = c->host_port,
 		.dst_port = c->guest_port,
+		.type = TYPE_STREAM,
 		.op = op,
 		.flags = op == OP_SHUTDOWN ? c->flags : 0,
 		.buf_alloc = BUFFER,
@@ -245,6 +251,7 @@ static void send_resets(struct vsock *v)
 		v->resets--;
 		h.src_port = v->reset[v->resets].host_port;
 		h.dst_port = v->reset[v->resets].guest_port;
+		h.type = v->reset[v->resets].type;
 		put_packet(v, e, &h, NULL);
 	}
 }
@@ -478,7 +485,7 @@ static void take_packet(struct vsock *v, const struct vq_elem *e)
 		;
 	else if (h.op != OP_REQUEST || h.type != TYPE_STREAM ||
 		 !connect_out(v, &h))
-		queue_reset(v, h.dst_port, h.src_port);
+		queue_reset(v, h.dst_port, h.src_port, h.type);
 }
 
 static void take_packets(struct vsock *v)

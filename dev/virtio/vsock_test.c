@@ -34,6 +34,7 @@ struct board {
 	struct fakering ring[QUEUES];
 	struct virtio_device *dev;
 	struct header got;
+	uint16_t type; /* that packets for the driver must have */
 	uint8_t data[8192];
 };
 
@@ -52,6 +53,7 @@ static struct board *start(void)
 	unsigned q;
 
 	assert_non_null(b);
+	b->type = 1;
 	strcpy(b->folder, "/tmp/vsock_test.XXXXXX");
 	assert_non_null(mkdtemp(b->folder));
 	snprintf(b->path, sizeof(b->path), "%s/v", b->folder);
@@ -108,6 +110,7 @@ static void expect(struct board *b, unsigned op)
 	memcpy(b->data, fake_ptr(&b->ring[RX], FAKE_DATA + 44), 4096 - 44);
 	assert_int_equal(b->got.op, op);
 	assert_int_equal(b->got.len, len - 44);
+	assert_int_equal(b->got.type, b->type);
 	assert_int_equal(b->got.src_cid, 2);
 	assert_int_equal(b->got.dst_cid, GUEST);
 	give_buffer(b);
@@ -127,7 +130,7 @@ static void send_op(struct board *b, uint32_t host, uint32_t guest, unsigned op,
 	more.src_port = guest;
 	more.dst_port = host;
 	more.len = (uint32_t)strlen(data);
-	more.type = 1;
+	more.type = more.type ? more.type : 1;
 	more.op = (uint16_t)op;
 	more.buf_alloc = more.buf_alloc ? more.buf_alloc : ALLOC;
 	memcpy(fake_ptr(&b->ring[TX], FAKE_DATA), &more, sizeof(more));
@@ -259,6 +262,13 @@ static void test_strays(void **state)
 	send_op(b, 3, 4, RW, "", none);
 	expect(b, RST);
 	assert_int_equal(b->got.dst_port, 4);
+	/* Packets with boundaries, which were not offered. */
+	assert_int_equal(b->dev->offered.w[0] & BIT64(1), 0);
+	b->type = 2;
+	send_op(b, 5, 6, REQUEST, "", (struct header){.type = 2});
+	expect(b, RST);
+	assert_int_equal(b->got.dst_port, 6);
+	b->type = 1;
 	put(fd, "HELLO 1\n");
 	assert_int_equal(read(fd, &byte, 1), 0);
 	close(fd);

@@ -48,6 +48,21 @@ helps 'Exit status' run -h
 helps '-kernel FILE' run -m 1G -help
 helps 'PROGRAM' kvm --help
 helps 'Exit status' doctor --help
+helps 'virtio-net-pci, virtio-net-device' run -device help
+helps 'virtserialport' run -device help
+# Every device and network says what it takes: name, type and default.
+for d in $("$lodge" run -device help | sed 's/,.*//'); do
+	helps '(default: \|has no properties' run -device "$d,help"
+done
+helps 'iobase=<number>.*(default: 0x501)' run -device isa-debug-exit,help
+helps 'virtio-net.packed=<on|off>.*(default: off)' \
+	run -device virtio-net-pci,help
+helps 'virtio-net.mac=<text>' run -device virtio-net-pci,help
+helps 'vhost-user' run -netdev help
+for n in $("$lodge" run -netdev help); do
+	helps "$n\\..*=<.*(default: " run -netdev "$n,help"
+done
+helps 'rng-random.filename=<text>' run -object rng-random,help
 helps 'PID|all' stat -h
 helps 'sort by processor' top --help
 helps 'preallocation' img --help

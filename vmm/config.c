@@ -226,6 +226,20 @@ static int pvpanic_property(struct config *c, const struct keyval *kv,
 	return ret;
 }
 
+/* The defaults: nothing was said yet. */
+static void debug_exit_help(const struct config *c)
+{
+	printf("isa-debug-exit.iobase=<number>  first port (default: %#x)\n"
+	       "isa-debug-exit.iosize=<1|2|4>  ports (default: %u)\n",
+	       c->debug_exit_port, c->debug_exit_size);
+}
+
+static void pvpanic_help(const struct config *c)
+{
+	printf("pvpanic.ioport=<number>  its port (default: %#x)\n",
+	       c->pvpanic_port);
+}
+
 static int no_property(struct config *c, const struct keyval *kv, struct err *e)
 {
 	return err_set(e, -EINVAL, "it has no '%s'",
@@ -236,10 +250,12 @@ static const struct {
 	const char *name;
 	size_t present; /* offset of a bool in struct config */
 	int (*property)(struct config *, const struct keyval *, struct err *);
+	void (*help)(const struct config *); /* NULL: it has no property */
 } devices[] = {
 	{"isa-debug-exit", offsetof(struct config, debug_exit),
-	 debug_exit_property},
-	{"pvpanic", offsetof(struct config, pvpanic), pvpanic_property},
+	 debug_exit_property, debug_exit_help},
+	{"pvpanic", offsetof(struct config, pvpanic), pvpanic_property,
+	 pvpanic_help},
 	{"pc-testdev", offsetof(struct config, pc_testdev), no_property},
 	{"pci-testdev", offsetof(struct config, pci_testdev), no_property},
 };
@@ -251,6 +267,15 @@ static int device_help(void)
 	for (i = 0; i < ARRAY_SIZE(devices); i++)
 		puts(devices[i].name);
 	devconf_print_names();
+	return 1;
+}
+
+static int property_help(const struct config *c, size_t i)
+{
+	if (devices[i].help)
+		devices[i].help(c);
+	else
+		printf("%s has no properties\n", devices[i].name);
 	return 1;
 }
 
@@ -284,6 +309,8 @@ int config_device(struct config *c, const char *arg, struct err *e)
 	if (*present)
 		return err_set(e, -EINVAL, "a second %s", kv.value);
 	while ((ret = keyval_next(&arg, &kv, e)) > 0) {
+		if (kv.bare && !strcmp(kv.value, "help"))
+			return property_help(c, i);
 		ret = devices[i].property(c, &kv, e);
 		if (ret)
 			return ret;

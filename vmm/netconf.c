@@ -283,8 +283,8 @@ static int print_help(const struct netconf_kind *kind)
 	prop_print(kind->name, kind->props);
 	for (k = kind->keys; k && k->name; k++)
 		if (k->help)
-			printf("%s.%s=<text>  %s\n", kind->name, k->name,
-			       k->help);
+			printf("%s.%s=<text>  %s (default: none)\n", kind->name,
+			       k->name, k->help);
 	return 1;
 }
 

@@ -413,6 +413,24 @@ def check_threads(process):
           ["vcpu0", "vcpu1"])
 
 
+def check_rates(opts, process, shell):
+    """lodge top and lodge stat see the guest work."""
+    pid = str(process.pid)
+
+    def views(*words):
+        return subprocess.Popen([opts.lodge, *words], text=True,
+                                stdout=subprocess.PIPE)
+    shell.run("while :; do cat /dev/vda; done >/dev/null & echo $! >/tmp/w")
+    both = views("top", "-n", "3"), views("stat", "-n", "2", pid)
+    top, stat = [b.communicate(timeout=60)[0] for b in both]
+    shell.run("kill $(cat /tmp/w)")
+    check("lodge top: " + top, both[0].returncode == 0)
+    rows = [line for line in top.split("\n") if line.split()[:1] == [pid]]
+    check("not in lodge top: " + top, len(rows) == 3)
+    print(rows[-1])
+    check("lodge stat: " + stat, both[1].returncode == 0 and "exits" in stat)
+
+
 def unplug_all(qmp, shell):
     for name in ("card", "disk", "rng"):
         remove(qmp, name)
@@ -744,6 +762,7 @@ def session(opts, folder):
             check_objects(qmp, packed)
             if not packed:
                 check_disk(qmp, shell)
+                check_rates(opts, process, shell)
             unplug_all(qmp, shell)
         check_balloon(qmp, shell)
         check_ports(qmp, shell)

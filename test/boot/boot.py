@@ -96,6 +96,7 @@ class Vmm:
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, start_new_session=True)
         self.partial = b""
+        self.ended = False      # it closed its output
         self.lines = []         # (seconds since start, text)
         os.set_blocking(self.proc.stdout.fileno(), False)
 
@@ -109,6 +110,7 @@ class Vmm:
             return False
         data = os.read(self.proc.stdout.fileno(), 65536)
         if not data:
+            self.ended = True
             return False
         now = time.monotonic() - self.start
         if self.log:
@@ -119,6 +121,13 @@ class Vmm:
             text = line.decode(errors="replace").strip("\r")
             self.lines.append((now, text))
         return True
+
+    def not_seen(self, what, seconds):
+        """What to fail with: the end of a VMM is no matter of time."""
+        last = [text for _, text in self.lines[-1:]]
+        return Failed("%s was not seen %s" % (
+            what, "before the VMM ended: %s" % "".join(last)
+            if self.ended else "in %d s" % seconds))
 
     def wait_for(self, pattern, seconds):
         """Waits until a line or the unfinished one matches."""
@@ -133,8 +142,7 @@ class Vmm:
             if pattern.search(self.partial.decode(errors="replace")):
                 return
             if not self.read(deadline):
-                raise Failed("'%s' was not seen in %d s" %
-                             (pattern.pattern, seconds))
+                raise self.not_seen("'%s'" % pattern.pattern, seconds)
 
     def wait_count(self, pattern, count, seconds):
         """Waits until so many lines match."""
@@ -142,8 +150,8 @@ class Vmm:
         while sum(bool(re.search(pattern, text))
                   for _, text in self.lines) < count:
             if not self.read(deadline):
-                raise Failed("'%s' was not seen %d times in %d s" %
-                             (pattern, count, seconds))
+                raise self.not_seen("'%s' %d times" % (pattern, count),
+                                    seconds)
 
     def type(self, text):
         self.proc.stdin.write(text.encode())

@@ -28,7 +28,8 @@ struct devconf {
 	struct backends backends;
 	struct node_list nodes; /* of disks, that have names */
 	/* A drive failed and stops the machine; any thread, NULL: nobody. */
-	void (*io_error)(void *ctx, const char *id, bool write, int code);
+	void (*io_error)(void *ctx, const char *id, bool write, int code,
+			 const char *action);
 	void *io_ctx;
 	struct virtio_env env; /* the machine's, since devconf_check() */
 };

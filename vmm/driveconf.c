@@ -8,11 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "host/block/block.h"
 #include "host/block/dict.h"
 #include "lib/keyval.h"
 #include "vmm/devconf.h"
+
+#define TELL_SECONDS 1
 
 struct drive_backend {
 	struct backend base;
@@ -20,7 +23,8 @@ struct drive_backend {
 	struct dict node;
 	struct block_options options;
 	struct drive drive;
-	bool ours; /* -drive, which -snapshot means */
+	bool ours;      /* -drive, which -snapshot means */
+	time_t told[2]; /* when, of failed reads and writes */
 };
 
 /* What is needed until the option's end. */
@@ -40,12 +44,36 @@ struct key {
 
 /* ---- the backend ---- */
 
-static void drive_stop(void *ctx, bool write, int code)
+/*
+ * A guest may go on to cause errors for ever: those that do not stop it are
+ * told of once a second.
+ */
+static bool told_of(struct drive_backend *d, bool write)
 {
-	const struct drive_backend *d = ctx;
+	struct timespec now;
 
-	if (d->conf->io_error)
-		d->conf->io_error(d->conf->io_ctx, d->base.id, write, code);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (d->told[write] && now.tv_sec < d->told[write] + TELL_SECONDS)
+		return true;
+	d->told[write] = now.tv_sec;
+	return false;
+}
+
+static void drive_failed(void *ctx, bool write, int code,
+			 enum block_on_error action)
+{
+	static const char *const names[] = {
+		[BLOCK_REPORT] = "report",
+		[BLOCK_IGNORE] = "ignore",
+		[BLOCK_STOP] = "stop",
+	};
+	struct drive_backend *d = ctx;
+
+	if (!d->conf->io_error)
+		return;
+	if (action == BLOCK_STOP || !told_of(d, write))
+		d->conf->io_error(d->conf->io_ctx, d->base.id, write, code,
+				  names[action]);
 }
 
 /* Opened once; what is in the options is used up. */
@@ -58,7 +86,7 @@ static int drive_open(struct backend *base, struct err *e)
 	d->drive.block = block_open(&d->options, e);
 	if (!d->drive.block)
 		return e->code;
-	d->drive.stop = drive_stop;
+	d->drive.failed = drive_failed;
 	d->drive.ctx = d;
 	base->object = &d->drive;
 	return 0;

@@ -216,19 +216,25 @@ static void count(struct blk *b, const struct block_req *req, int ret)
 		virtio_count(&b->dev, COUNT_WRITE_BYTES, req->len);
 }
 
-/* Whether the machine is to stop for it; the request then waits. */
-static bool stall(struct request *r, enum block_on_error policy, int code)
+/* What follows: REPORT, IGNORE, or STOP with which the request waits. */
+static enum block_on_error fail(struct request *r, enum block_on_error policy,
+				int code)
 {
 	struct blk *b = r->blk;
 	bool stop = policy == BLOCK_STOP ||
 		    (policy == BLOCK_ENOSPC && code == -ENOSPC);
+	enum block_on_error action = policy == BLOCK_IGNORE ? BLOCK_IGNORE
+							    : BLOCK_REPORT;
 
-	if (!stop || !b->drive.stop || !virtio_running(&b->dev))
-		return false;
-	r->next = b->stalled;
-	b->stalled = r;
-	b->drive.stop(b->drive.ctx, r->block.op != BLOCK_READ, code);
-	return true;
+	if (stop && b->drive.failed && virtio_running(&b->dev)) {
+		action = BLOCK_STOP;
+		r->next = b->stalled;
+		b->stalled = r;
+	}
+	if (b->drive.failed)
+		b->drive.failed(b->drive.ctx, r->block.op != BLOCK_READ, code,
+				action);
+	return action;
 }
 
 /* dev.lock held. */
@@ -236,13 +242,14 @@ static void complete(struct request *r, int ret)
 {
 	const struct drive *d = &r->blk->drive;
 	bool read = r->block.op == BLOCK_READ;
-	enum block_on_error policy = read ? d->rerror : d->werror;
+	enum block_on_error action = BLOCK_IGNORE;
 
 	count(r->blk, &r->block, ret);
-	if (ret && stall(r, policy, ret))
-		return;
-	finish(r, ret && policy != BLOCK_IGNORE ? S_IOERR : S_OK,
-	       read ? r->block.len : 0);
+	if (ret)
+		action = fail(r, read ? d->rerror : d->werror, ret);
+	if (action != BLOCK_STOP)
+		finish(r, action == BLOCK_REPORT ? S_IOERR : S_OK,
+		       read ? r->block.len : 0);
 }
 
 static void blk_done(struct block_req *req, int ret)

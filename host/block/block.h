@@ -86,10 +86,12 @@ struct drive {
 	enum block_on_error rerror;
 	enum block_on_error werror;
 	/*
-	 * Stop the machine because of @code; any thread, the device's lock
-	 * held. NULL: nobody can.
+	 * A request failed with @code, and @action (REPORT, IGNORE, STOP) is
+	 * what follows: tell people, and do stop the machine. Any thread, the
+	 * device's lock held. NULL: nobody can.
 	 */
-	void (*stop)(void *ctx, bool write, int code);
+	void (*failed)(void *ctx, bool write, int code,
+		       enum block_on_error action);
 	void *ctx;
 };
 

@@ -48,6 +48,18 @@ class Guest:
         self.shell.socket.sendall(
             b"dd bs=64k %s 2>/dev/null; echo status '='$?\n" % words.encode())
 
+    def told(self, operation, action):
+        """Of a kind of error, among others: each second once."""
+        deadline = time.monotonic() + 60
+        data = {}
+        while data.get("operation") != operation:
+            check("no event of a failed " + operation,
+                  time.monotonic() < deadline)
+            data = self.qmp.wait("BLOCK_IO_ERROR", 60)
+        check("another event: %s" % data,
+              data["device"] == "d" and data["action"] == action and
+              data["nospace"] is False and data["reason"])
+
     def stopped(self, operation, nospace):
         data = self.qmp.wait("BLOCK_IO_ERROR", 120)
         check("another error: %s" % data, data["device"] == "d" and
@@ -106,7 +118,9 @@ READ = "if=/dev/vda of=/tmp/copy count=4 iflag=direct"
 def reported(guest, trigger):
     set_trigger(trigger, True)
     check("a failed write is not reported", not guest.dd(WRITE))
+    guest.told("write", "report")
     check("a failed read is not reported", not guest.dd(READ))
+    guest.told("read", "report")
     set_trigger(trigger, False)
     check("it does not recover", guest.dd(WRITE) and guest.dd(READ))
     check("other data", guest.shell.run(
@@ -118,6 +132,8 @@ def ignored(guest, trigger):
     set_trigger(trigger, True)
     check("a write or a read fails that is ignored",
           guest.dd(WRITE) and guest.dd(READ))
+    guest.told("write", "ignore")
+    guest.told("read", "ignore")
     set_trigger(trigger, False)
 
 

@@ -249,16 +249,18 @@ void control_note(struct control *c, enum control_note note)
 		;
 }
 
-void control_io_error(void *ctx, const char *id, bool write, int code)
+void control_io_error(void *ctx, const char *id, bool write, int code,
+		      const char *action)
 {
 	struct json_object *data = json_object_new_object();
 
 	json_put_str(data, "device", id);
 	json_put_str(data, "node-name", id);
 	json_put_str(data, "operation", write ? "write" : "read");
-	json_put_str(data, "action", "stop");
+	json_put_str(data, "action", action);
 	json_put_bool(data, "nospace", code == -ENOSPC);
 	json_put_str(data, "reason", strerror(code < 0 ? -code : code));
 	control_event(ctx, "BLOCK_IO_ERROR", data);
-	control_note(ctx, NOTE_IO_ERROR);
+	if (!strcmp(action, "stop"))
+		control_note(ctx, NOTE_IO_ERROR);
 }

@@ -80,7 +80,8 @@ void control_unwatch(struct control *c);
 /* Any thread, any lock held. */
 void control_note(struct control *c, enum control_note note);
 /* The drive @id failed, which is to stop the machine; the same. */
-void control_io_error(void *ctx, const char *id, bool write, int code);
+void control_io_error(void *ctx, const char *id, bool write, int code,
+		      const char *action);
 
 /*
  * ---- the thread that makes machines ----

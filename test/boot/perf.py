@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""perf.py [--lodge LODGE] [--cpu MODEL]... [stat|record|rr]...
+"""perf.py [--lodge LODGE] [--cpu MODEL]... [stat|record|cases|rr]...
 
 The performance counters as Linux and its users see them, in guests of this
 very system (`lodge run --root /`), as the processors of --cpu:
@@ -8,6 +8,7 @@ very system (`lodge run --root /`), as the processors of --cpu:
 stat    the kernel's driver comes up without a complaint; perf stat counts a
         known loop's instructions exactly, ten times
 record  perf record at a period has a sample for each, in the hot function
+cases   what perf test has for processors passes
 rr      rr records two processes that a timer interrupts; a replay says the
         same, and gdb steps backwards in another
 
@@ -34,6 +35,21 @@ DRIVERS = {"intel": r"Performance Events: .*Intel PMU driver",
            "amd": r"Performance Events: .*AMD PMU driver"}
 CAVEATS = re.compile(r"Firmware Bug.*(PMU|[Cc]ounter)|Broken PMU|no PMU driver|" +
                      COMPLAINTS.pattern)
+
+# Of perf test, by title. Not here: "Setup struct perf_event_attr", which looks
+# at perf's own choices; "Number of exit events", which has no end on some
+# virtual machines. Subtests of what a processor or clock lacks are skipped
+# ("Read Only Watchpoint", "Perf time to TSC" where the clock is KVM's).
+CASES = [
+    "Read samples using the mmap interface", "User space counter reading",
+    "Breakpoint overflow signal handler",
+    "Breakpoint overflow sampling", "Breakpoint accounting", "Watchpoint",
+    "Software clock events period values", "Object code reading",
+    "Track with sched_switch", "Event times", "Read backward ring buffer",
+    "TSC support", "Perf time to TSC", "Sigtrap", "x86 instruction decoder",
+    "x86 bp modify", "x86 Sample parsing",
+]
+CASES_OK = 19                   # the least of them that are to pass
 
 LOOP = """
 	.globl _start
@@ -232,6 +248,22 @@ perf script -i /tmp/perf.data -F ip,sym 2>/dev/null
         raise Failed("%s: hot() is not 10 parts of 11" % cpu)
 
 
+def test_cases(opts, folder, cpu):
+    text = run(opts, folder, cpu, "cd /tmp; %s; true" % "; ".join(
+        'timeout 60 perf test "%s" 2>&1 || echo "broken: %s"' % (c, c)
+        for c in CASES))
+    verdicts = re.findall(r"^ *[\d.]+: (.*?) *: (Ok|Skip|FAILED!)", text, re.M)
+    passed = [what for what, verdict in verdicts if verdict == "Ok"]
+    print("  %s: %d pass; skipped: %s" % (
+        cpu, len(passed), "; ".join(w for w, v in verdicts if v == "Skip")))
+    bad = [what for what, verdict in verdicts if verdict == "FAILED!"]
+    bad += re.findall(r"^broken: (.*)", text, re.M)
+    if bad:
+        raise Failed("%s: perf test fails: %s" % (cpu, "; ".join(bad)))
+    if len(passed) < CASES_OK:
+        raise Failed("%s: only %d cases pass" % (cpu, len(passed)))
+
+
 def said(text):
     return re.findall(r"^(?:child|parent|end) .*", text, re.M)
 
@@ -262,6 +294,7 @@ rr replay -- -q <gdb 2>&1
 
 
 TESTS = {"stat": (test_stat, ["perf"]), "record": (test_record, ["perf"]),
+         "cases": (test_cases, ["perf"]),
          "rr": (test_rr, ["rr", "gdb"])}
 
 

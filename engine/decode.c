@@ -511,6 +511,8 @@ void decode_classify(struct cpu *cpu, uint64_t mode, struct dinsn *d)
 	classify_slow(mode, d);
 	classify_refused(cpu, d);
 	gate_insn(cpu, mode, d);
+	if (d->cls == K_END && strop_inline(mode, d))
+		d->cls = K_STRING;
 	if (d->cls == K_CALL && mode & MODE_WATCH)
 		d->cls = K_END; /* a trap may follow it */
 	if (d->cls == K_CALL || d->cls == K_END) {

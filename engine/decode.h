@@ -31,6 +31,7 @@ enum insn_class {
 	K_STSEG, /* MOV m16, Sreg */
 	K_XCHG,
 	K_MASKMOV, /* implicit [rDI] store */
+	K_STRING,  /* one element of MOVS, STOS, LODS */
 };
 
 struct dinsn {
@@ -77,6 +78,9 @@ enum retired_mem decode_touches(const struct dinsn *d);
 
 /* How the plain memory operand is masked, and the alignment it must have. */
 void decode_access(const struct dinsn *d, struct mem_rule *out);
+
+/* engine/strop.c: a string instruction that needs no C function. */
+bool strop_inline(uint64_t mode, const struct dinsn *d);
 
 /* For exec_*: operands in our own form. */
 void decode_to_insn(const struct dinsn *d, unsigned int stack_bits,

@@ -682,6 +682,7 @@ static bool flow_simple(struct trans *t)
 	case K_POP: flow_pop(t); return true;
 	case K_LEAVE: flow_leave(t); return true;
 	case K_MASKMOV: flow_maskmov(t); return true;
+	case K_STRING: strop_insn(t); return true;
 	case K_CLI:
 		if (!(t->mode & MODE_IOPL_OK))
 			return false;

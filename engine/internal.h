@@ -299,6 +299,9 @@ void flags_protect(struct trans *t);
 /* engine/copy.c: emit one instruction as it is. */
 void copy_insn(struct trans *t);
 
+/* engine/strop.c: K_STRING */
+void strop_insn(struct trans *t);
+
 /* engine/flow.c */
 bool flow_insn(struct trans *t, bool last); /* true: ends the block */
 void flow_exit_to(struct trans *t, uint64_t rip, uint64_t mode);

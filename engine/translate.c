@@ -77,6 +77,7 @@ static uint16_t peek_live(struct cpu *cpu, struct work *w, struct block *b,
 		case K_POP:
 		case K_LEAVE:
 		case K_CLI:
+		case K_STRING:
 		case K_SWAPGS: rip = w->peek.next_rip; break;
 		default: return live | open;
 		}
@@ -545,6 +546,8 @@ int translate_bounce(struct cpu *cpu, const uint8_t *bytes, unsigned int len,
 	if (ret)
 		return ret;
 	decode_classify(cpu, b.mode, d);
+	if (d->cls == K_STRING)
+		d->cls = K_END; /* an element that is not plain RAM */
 	d->live_in = d->live_out = d->live_taken = RFLAGS_ARITH;
 	t->bounce = true;
 	b.code = t->e.p = code;

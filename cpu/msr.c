@@ -42,7 +42,6 @@ enum {
 	FLAG_HOST = 128,
 	FLAG_INTEL = 256,
 	FLAG_AMD = 512,
-	FLAG_PMU = 1024,
 };
 
 /* One slot per number; rows with a field leave theirs unused. */
@@ -402,7 +401,6 @@ static int sysenter_set(struct cpu *cpu, const struct access *a, uint64_t val)
 #define HOST     FLAG_HOST
 #define INTEL    FLAG_INTEL
 #define AMD      FLAG_AMD
-#define PMU      FLAG_PMU
 #define NONE     0
 #define FIELD(f) offsetof(struct cpu, f)
 #define SLOT     NO_FIELD
@@ -517,20 +515,17 @@ static bool of_vendor(const struct msr_row *row)
 	return !(row->flags & FLAG_INTEL) || !cpuid_host()->amd;
 }
 
-/* Counters of the vendor whose processors KVM would not have here. */
-static bool foreign(const struct msr_row *row)
-{
-	return row->flags & FLAG_PMU &&
-	       !(row->flags & FLAG_AMD) == cpuid_host()->amd;
-}
-
+/*
+ * Counters of both vendors are listed: a guest may be of the one that the host
+ * is not, and is saved and moved by this list.
+ */
 unsigned int msr_list(bool feature, uint32_t *out, unsigned int n)
 {
 	unsigned int flag = feature ? FLAG_FEATURE : FLAG_SAVE;
 	unsigned int i, k, count = 0;
 
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
-		if (!(rows[i].flags & flag) || foreign(&rows[i]) ||
+		if (!(rows[i].flags & flag) ||
 		    (feature && !of_vendor(&rows[i])))
 			continue;
 		for (k = 0; k < rows[i].count; k++, count++)

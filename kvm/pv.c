@@ -29,7 +29,7 @@
 #define NS_SEC          1000000000ll
 #define PV_TSC_STABLE   BIT(0) /* pvclock flags */
 #define PV_GUEST_PAUSED BIT(1)
-#define STEAL_PERIOD_NS 1000000ull /* schedstat is read as often as this */
+#define STEAL_PERIOD_NS 100000ull /* steal_time, a selftest, wants it fresh */
 #define EOI_PAGE        (~3ull)
 
 /* Other hypervisors' leaves may come before ours. */

@@ -4,14 +4,13 @@
 one clear line on its standard error that names the thing, and a status that
 is not 0, at once.
 """
-import argparse
 import os
 import shlex
 import subprocess
 import sys
 import tempfile
 
-from boot import ROOT, Failed, guest_file
+from boot import Failed, guest_file, script_options
 
 MEMORY = ["-m", "256"]
 
@@ -281,9 +280,8 @@ def judge(argv, word):
 
 
 def main():
-    ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    ap = script_options(__doc__)
     ap.add_argument("--vmm", help="another VMM, with its first options")
-    ap.add_argument("--lodge", default=os.path.join(ROOT, "build", "lodge"))
     opts = ap.parse_args()
     vmm = shlex.split(opts.vmm) if opts.vmm else [opts.lodge, "run"]
     bad = 0

@@ -16,9 +16,11 @@ import os
 import re
 import select
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -39,6 +41,39 @@ class Failed(Exception):
 
 class Skipped(Exception):
     pass
+
+
+def script_options(doc):
+    """What every script here can be told; doc's first line says the rest."""
+    ap = argparse.ArgumentParser(description=doc.split("\n")[0])
+    ap.add_argument("--lodge", type=os.path.abspath,
+                    default=os.path.join(ROOT, "build", "lodge"))
+    return ap
+
+
+def need_programs(*names):
+    """Without them a script has nothing to say."""
+    for name in names:
+        if not shutil.which(name):
+            raise Skipped("no %s here" % name)
+
+
+def in_folder(work, *args):
+    """Does some work with a folder of its own, its last argument."""
+    with tempfile.TemporaryDirectory() as folder:
+        return work(*args, os.path.realpath(folder))
+
+
+def verdict(work, *args):
+    """Does a script's work and answers its exit status."""
+    try:
+        return work(*args) or 0
+    except (Failed, subprocess.TimeoutExpired) as e:
+        print("failed: %s" % e)
+        return 1
+    except Skipped as e:
+        print("skipped: %s" % e)
+        return SKIP
 
 
 def guest_file(*args):
@@ -87,7 +122,7 @@ def host_memory_mib():
 
 
 class Vmm:
-    """A VMM with its serial port on our pipes."""
+    """A VMM with its serial port on our pipes; `with` ends it."""
 
     def __init__(self, argv, log):
         self.log = log
@@ -166,6 +201,21 @@ class Vmm:
             return self.proc.wait(max(deadline - time.monotonic(), 1))
         except subprocess.TimeoutExpired:
             raise Failed("still running after %d s" % seconds) from None
+
+    def tail(self):
+        """The end of what it said, for whoever looks for the reason."""
+        for at, text in self.lines[-40:]:
+            print("  %7.2f  %s" % (at, text))
+        if self.partial:
+            print("           " + self.partial.decode(errors="replace"))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind and issubclass(kind, Failed):
+            self.tail()
+        self.kill()
 
     def kill(self):
         try:
@@ -270,24 +320,18 @@ def command(opts, initrd):
 
 def boot_checks(opts, log):
     """One boot of the test init."""
-    vmm = Vmm(command(opts, guest_file("--print-initrd", "test")), log)
-    try:
+    with Vmm(command(opts, guest_file("--print-initrd", "test")), log) as vmm:
         status = vmm.finish(opts.timeout)
         at = judge(vmm.lines, status, opts)
         print("  init after %.2f s, end after %.2f s" %
               (at, time.monotonic() - vmm.start))
-    except Failed:
-        tail(vmm)
-        raise
-    finally:
-        vmm.kill()
 
 
 def boot_login(opts, log):
     """A whole user space to its login prompt, a command, and down again."""
     opts.append += " systemd.show_status=true"
-    vmm = Vmm(command(opts, guest_file("--print-initrd", "systemd")), log)
-    try:
+    initrd = guest_file("--print-initrd", "systemd")
+    with Vmm(command(opts, initrd), log) as vmm:
         vmm.wait_for(r"login: $", opts.timeout)
         print("  login prompt after %.2f s" % (time.monotonic() - vmm.start))
         vmm.type("root\n")
@@ -300,22 +344,10 @@ def boot_login(opts, log):
             raise Failed("systemd is not content")
         if status != opts.status:
             raise Failed("exit status %d, not %d" % (status, opts.status))
-    except Failed:
-        tail(vmm)
-        raise
-    finally:
-        vmm.kill()
-
-
-def tail(vmm):
-    for at, text in vmm.lines[-40:]:
-        print("  %7.2f  %s" % (at, text))
-    if vmm.partial:
-        print("           " + vmm.partial.decode(errors="replace"))
 
 
 def options():
-    ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    ap = script_options(__doc__)
     ap.add_argument("--vmm", help="another VMM, with its first options")
     ap.add_argument("--qemu", metavar="OPTIONS",
                     help="QEMU on Lodge's KVM, with its further options")
@@ -323,7 +355,6 @@ def options():
                     help="with --qemu: the newest suite's")
     ap.add_argument("--vendor", choices=("intel", "amd"),
                     help="with --qemu: the processor to pass for")
-    ap.add_argument("--lodge", default=os.path.join(ROOT, "build", "lodge"))
     ap.add_argument("--kernel", default="cloud",
                     choices=("cloud", "generic", "next"))
     ap.add_argument("--memory", type=int, default=512, help="in MiB")
@@ -354,29 +385,24 @@ def options():
     return ap.parse_args()
 
 
+def boot_all(opts, log):
+    if not opts.vmm and not os.access(opts.lodge, os.X_OK):
+        raise Failed("%s is not built" % opts.lodge)
+    if host_memory_mib() < opts.memory:
+        raise Skipped("this host has less than %d MiB" % opts.memory)
+    for i in range(opts.times):
+        print("boot %d of %d" % (i + 1, opts.times), flush=True)
+        (boot_login if opts.login else boot_checks)(opts, log)
+
+
 def main():
     opts = options()
-    log = open(opts.log, "wb") if opts.log else None
     if opts.mask:
         os.environ["LODGE_MASK"] = opts.mask
-    try:
-        if not opts.vmm and not os.access(opts.lodge, os.X_OK):
-            raise Failed("%s is not built" % opts.lodge)
-        if host_memory_mib() < opts.memory:
-            raise Skipped("this host has less than %d MiB" % opts.memory)
-        for i in range(opts.times):
-            print("boot %d of %d" % (i + 1, opts.times), flush=True)
-            (boot_login if opts.login else boot_checks)(opts, log)
-    except Failed as e:
-        print("failed: %s" % e)
-        return 1
-    except Skipped as e:
-        print("skipped: %s" % e)
-        return SKIP
-    finally:
-        if log:
-            log.close()
-    return 0
+    if not opts.log:
+        return verdict(boot_all, opts, None)
+    with open(opts.log, "wb") as log:
+        return verdict(boot_all, opts, log)
 
 
 if __name__ == "__main__":

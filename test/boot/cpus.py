@@ -10,7 +10,6 @@ siblings in /sys that lscpu and hwloc read, has to be what `lodge cpu show`
 derives. Where lscpu, hwloc's lstopo and cpuid are installed here, they run
 in the guest, too, and have to say the same.
 """
-import argparse
 import json
 import os
 import re
@@ -19,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 
-from boot import Failed, Vmm, guest_file
+from boot import Failed, Vmm, guest_file, script_options
 
 # Bits that follow the guest's control registers: OSXSAVE, OSPKE.
 RUNTIME = {("1", "0"): (2, 1 << 27), ("7", "0"): (2, 1 << 4)}
@@ -83,14 +82,12 @@ def arguments(opts, model, machine):
 
 
 def boot(opts, model, machine):
-    vmm = Vmm([opts.lodge, "run", "-nographic", "-no-reboot", "-m", "256",
-               "-cpu", model, *arguments(opts, model, machine),
-               "-kernel", guest_file("--print-kernel", "cloud"),
-               "-initrd", opts.initrd, "-append", "console=ttyS0"], None)
-    try:
+    argv = [opts.lodge, "run", "-nographic", "-no-reboot", "-m", "256",
+            "-cpu", model, *arguments(opts, model, machine),
+            "-kernel", guest_file("--print-kernel", "cloud"),
+            "-initrd", opts.initrd, "-append", "console=ttyS0"]
+    with Vmm(argv, None) as vmm:
         status = vmm.finish(opts.timeout)
-    finally:
-        vmm.kill()
     text = [line for _, line in vmm.lines]
     if status or "lodge: topology passed" not in text:
         raise Failed("\n".join(text[-20:] + ["exit status %d" % status]))
@@ -295,8 +292,7 @@ def run(opts, spec, tools):
 
 
 def main():
-    ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    ap.add_argument("--lodge", required=True)
+    ap = script_options(__doc__)
     ap.add_argument("--smp", default="8,sockets=1,dies=2,cores=2,threads=2")
     ap.add_argument("--timeout", type=float, default=60)
     ap.add_argument("spec", nargs="+")

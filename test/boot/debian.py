@@ -7,16 +7,14 @@ over directly. systemd must come up to a login prompt with nothing failed, have
 its address from the user network's DHCP, and end by the power button that QMP
 presses.
 """
-import argparse
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 
-from boot import COMPLAINTS, ROOT, SKIP, Failed, Skipped
+from boot import COMPLAINTS, ROOT, Skipped, in_folder, script_options, verdict
 from qmp import Qmp, Shell, check
 
 PARTITION = (2048 + 65536) * 512        # of the root file system
@@ -105,8 +103,8 @@ def judge(shell):
     check("another root: " + source, "/dev/vda2 on / type ext4 (rw" in source)
 
 
-def session(opts, folder, disk):
-    process, qmp, shell = start(opts, folder, disk)
+def session(opts, folder):
+    process, qmp, shell = start(opts, folder, make_disk())
     try:
         qmp.ask("cont")
         log_in(shell, opts.timeout)
@@ -124,23 +122,12 @@ def session(opts, folder, disk):
 
 
 def main():
-    ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    ap.add_argument("--lodge", default=os.path.join(ROOT, "build", "lodge"))
+    ap = script_options(__doc__)
     ap.add_argument("--machine", default="pc")
     ap.add_argument("--smp", type=int, default=2)
     ap.add_argument("--timeout", type=int, default=300)
     opts = ap.parse_args()
-    try:
-        disk = make_disk()
-        with tempfile.TemporaryDirectory() as folder:
-            session(opts, folder, disk)
-    except Failed as e:
-        print("failed: %s" % e)
-        return 1
-    except Skipped as e:
-        print("skipped: %s" % e)
-        return SKIP
-    return 0
+    return verdict(in_folder, session, opts)
 
 
 if __name__ == "__main__":

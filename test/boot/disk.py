@@ -7,20 +7,17 @@ afterwards qemu-img check must find nothing. 'kill' has it write numbered
 blocks and say which are flushed, kills the VMM in the middle, and looks for
 them in the image, which may have leaks and no errors.
 """
-import argparse
 import json
 import os
 import random
 import re
 import shlex
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 
-from boot import (COMPLAINTS, ROOT, SKIP, Failed, Skipped, Vmm, find,
-                  guest_file, tail)
+from boot import (COMPLAINTS, ROOT, Failed, Vmm, find, guest_file, in_folder,
+                  need_programs, script_options, verdict)
 from virtio import join
 
 MIB = 1 << 20
@@ -70,19 +67,13 @@ def check_image(opts, path, leaks=False):
 
 def do_random(opts, folder):
     path = create(opts, folder)
-    vmm = Vmm(command(opts, folder, path, "blkrandom"), None)
-    try:
+    with Vmm(command(opts, folder, path, "blkrandom"), None) as vmm:
         status = vmm.finish(opts.timeout)
         for _, text in vmm.lines:
             if COMPLAINTS.search(text):
                 raise Failed("the kernel says: " + text)
         if not find(vmm.lines, "^lodge: blkrandom passed$")[1] or status:
             raise Failed("the check did not pass, status %d" % status)
-    except Failed:
-        tail(vmm)
-        raise
-    finally:
-        vmm.kill()
     check_image(opts, path)
 
 
@@ -94,17 +85,11 @@ def last_tick(vmm):
 
 def kill_once(opts, folder):
     path = create(opts, folder)
-    vmm = Vmm(command(opts, folder, path, "blktick"), None)
-    try:
+    with Vmm(command(opts, folder, path, "blktick"), None) as vmm:
         vmm.wait_for("^tick 30$", opts.timeout)
         end = time.monotonic() + random.uniform(0.05, 1)
         while vmm.read(end):
             pass
-    except Failed:
-        tail(vmm)
-        raise
-    finally:
-        vmm.kill()
     leaks = check_image(opts, path, leaks=True)
     done = last_tick(vmm)
     node = {"driver": opts.format, "file": {"driver": "file",
@@ -122,11 +107,16 @@ def do_kill(opts, folder):
     print("  %d kills, leaks after %d" % (opts.times, leaked))
 
 
+def run_checks(opts, folder):
+    need_programs("qemu-img")
+    opts.initrd = join(folder, "cloud")
+    {"random": do_random, "kill": do_kill}[opts.what](opts, folder)
+
+
 def main():
-    ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    ap = script_options(__doc__)
     ap.add_argument("what", choices=("random", "kill"))
     ap.add_argument("--vmm", help="another VMM, with its first options")
-    ap.add_argument("--lodge", default=os.path.join(ROOT, "build", "lodge"))
     ap.add_argument("--disktool", default=os.path.join(
         ROOT, "build", "test", "block", "disktool"))
     ap.add_argument("--format", default="qcow2")
@@ -138,20 +128,7 @@ def main():
     ap.add_argument("--times", type=int, default=1)
     ap.add_argument("--timeout", type=int, default=120)
     opts = ap.parse_args()
-    if not shutil.which("qemu-img"):
-        print("skipped: no qemu-img here")
-        return SKIP
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            opts.initrd = join(folder, "cloud")
-            {"random": do_random, "kill": do_kill}[opts.what](opts, folder)
-    except Failed as e:
-        print("failed: %s" % e)
-        return 1
-    except Skipped as e:
-        print("skipped: %s" % e)
-        return SKIP
-    return 0
+    return verdict(in_folder, run_checks, opts)
 
 
 if __name__ == "__main__":

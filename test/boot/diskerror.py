@@ -7,16 +7,14 @@ not, or is stopped and goes on where it was. 'full' has the guest write more
 than the host's file system holds: it is stopped, there is made space, and what
 was written is there.
 """
-import argparse
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
 
-from boot import ROOT, SKIP, Failed, Skipped
+from boot import Failed, Skipped, need_programs, script_options, verdict
 from qmp import check, start
 
 MIB = 1 << 20
@@ -153,8 +151,7 @@ def stopped(guest, trigger):
 
 
 def do_eio(opts):
-    if not shutil.which("nbdkit"):
-        raise Skipped("no nbdkit here")
+    need_programs("qemu-img", "nbdkit")
     cases = (("werror=report", ",rerror=report", reported),
              ("werror=ignore,rerror=ignore", "", ignored),
              ("werror=report,rerror=stop", ",werror=stop", stopped))
@@ -212,9 +209,9 @@ def fill(opts, folder, space, fmt):
 
 
 def do_full(opts):
+    need_programs("qemu-img")
     if os.geteuid() and not os.environ.get("DISKERROR_INNER"):
-        if not shutil.which("unshare"):
-            raise Skipped("no unshare here")
+        need_programs("unshare")
         os.environ["DISKERROR_INNER"] = "1"
         os.execvp("unshare", ["unshare", "-rm", sys.executable, *sys.argv])
     for fmt in ("raw", "qcow2"):
@@ -229,25 +226,13 @@ def do_full(opts):
 
 
 def main():
-    ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    ap = script_options(__doc__)
     ap.add_argument("what", choices=("eio", "full"))
-    ap.add_argument("--lodge", default=os.path.join(ROOT, "build", "lodge"))
     ap.add_argument("--kernel", default="cloud")
     ap.add_argument("--machine", default="pc")
     ap.add_argument("--timeout", type=int, default=120)
     opts = ap.parse_args()
-    if not shutil.which("qemu-img"):
-        print("skipped: no qemu-img here")
-        return SKIP
-    try:
-        {"eio": do_eio, "full": do_full}[opts.what](opts)
-    except Failed as e:
-        print("failed: %s" % e)
-        return 1
-    except Skipped as e:
-        print("skipped: %s" % e)
-        return SKIP
-    return 0
+    return verdict({"eio": do_eio, "full": do_full}[opts.what], opts)
 
 
 if __name__ == "__main__":

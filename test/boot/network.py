@@ -26,8 +26,8 @@ import tempfile
 import threading
 import time
 
-from boot import AS_NOBODY, NOBODY, ROOT, SKIP, Failed, Skipped, Vmm, \
-    guest_file, tail, without_privileges
+from boot import (AS_NOBODY, NOBODY, ROOT, Failed, Skipped, Vmm, guest_file,
+                  script_options, verdict, without_privileges)
 from qmp import Qmp, check
 
 ADDRESS = "192.0.2.77"          # of every name
@@ -233,22 +233,19 @@ def boot_passt(opts, folder, servers):
                  "link set ext0 up", "route add default via 10.9.9.1"):
         subprocess.run(["ip"] + line.split(), check=True)
     passt = Passt(opts, folder)
-    vmm = Vmm([opts.lodge, "run", "-accel", "lodge", "-nographic",
-               "-no-reboot", "-m", "512",
-               "-kernel", guest_file("--print-kernel"),
-               "-initrd", guest_file("--print-initrd", "shell"),
-               "-append", "console=ttyS0 quiet",
-               "-chardev", "socket,id=c,path=%s,reconnect-ms=100" %
-               passt.path, "-netdev", "vhost-user,id=n,chardev=c",
-               "-qmp", "unix:%s/qmp,server=on,wait=off" % folder,
-               "-device", "virtio-net-pci,netdev=n"], None)
+    argv = [opts.lodge, "run", "-accel", "lodge", "-nographic",
+            "-no-reboot", "-m", "512",
+            "-kernel", guest_file("--print-kernel"),
+            "-initrd", guest_file("--print-initrd", "shell"),
+            "-append", "console=ttyS0 quiet",
+            "-chardev", "socket,id=c,path=%s,reconnect-ms=100" % passt.path,
+            "-netdev", "vhost-user,id=n,chardev=c",
+            "-qmp", "unix:%s/qmp,server=on,wait=off" % folder,
+            "-device", "virtio-net-pci,netdev=n"]
     try:
-        try_passt(vmm, opts, passt, servers, Qmp(folder + "/qmp"))
-    except Failed:
-        tail(vmm)
-        raise
+        with Vmm(argv, None) as vmm:
+            try_passt(vmm, opts, passt, servers, Qmp(folder + "/qmp"))
     finally:
-        vmm.kill()
         passt.stop()
 
 
@@ -304,20 +301,13 @@ def boot(opts):
         if opts.passt:
             boot_passt(opts, folder, servers)
             return
-        vmm = Vmm(command(opts, folder, echo),
-                  open(opts.log, "wb") if opts.log else None)
-        try:
+        with Vmm(command(opts, folder, echo),
+                 open(opts.log, "wb") if opts.log else None) as vmm:
             try_all(vmm, opts, folder, servers)
-        except Failed:
-            tail(vmm)
-            raise
-        finally:
-            vmm.kill()
 
 
 def options():
-    ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    ap.add_argument("--lodge", default=os.path.join(ROOT, "build", "lodge"))
+    ap = script_options(__doc__)
     ap.add_argument("--timeout", type=int, default=90)
     ap.add_argument("--log", help="file for the serial output")
     ap.add_argument("--passt", nargs="?", const="fetch", metavar="PROGRAM",
@@ -349,17 +339,7 @@ def outside(opts):
 
 def main():
     opts = options()
-    try:
-        if not opts.inside:
-            return outside(opts)
-        boot(opts)
-        return 0
-    except Failed as e:
-        print("failed: %s" % e)
-        return 1
-    except Skipped as e:
-        print("skipped: %s" % e)
-        return SKIP
+    return verdict(boot if opts.inside else outside, opts)
 
 
 if __name__ == "__main__":

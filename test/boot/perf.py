@@ -14,15 +14,13 @@ rr      rr records two processes that a timer interrupts; a replay says the
 
 Exit status 77: perf, or rr and gdb, are not installed.
 """
-import argparse
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 
-from boot import COMPLAINTS, ROOT, SKIP, Failed, Skipped
+from boot import (COMPLAINTS, Failed, in_folder, need_programs, script_options,
+                  verdict)
 from root import lend_kernel
 
 WAIT = 600      # seconds of a guest, on a busy machine
@@ -253,10 +251,10 @@ def test_cases(opts, folder, cpu):
         'timeout 60 perf test "%s" 2>&1 || echo "broken: %s"' % (c, c)
         for c in CASES))
     verdicts = re.findall(r"^ *[\d.]+: (.*?) *: (Ok|Skip|FAILED!)", text, re.M)
-    passed = [what for what, verdict in verdicts if verdict == "Ok"]
+    passed = [what for what, v in verdicts if v == "Ok"]
     print("  %s: %d pass; skipped: %s" % (
         cpu, len(passed), "; ".join(w for w, v in verdicts if v == "Skip")))
-    bad = [what for what, verdict in verdicts if verdict == "FAILED!"]
+    bad = [what for what, v in verdicts if v == "FAILED!"]
     bad += re.findall(r"^broken: (.*)", text, re.M)
     if bad:
         raise Failed("%s: perf test fails: %s" % (cpu, "; ".join(bad)))
@@ -298,32 +296,23 @@ TESTS = {"stat": (test_stat, ["perf"]), "record": (test_record, ["perf"]),
          "rr": (test_rr, ["rr", "gdb"])}
 
 
+def run_tests(opts, folder):
+    for name in opts.tests:
+        need_programs(*TESTS[name][1])
+    opts.kernel = lend_kernel(folder)
+    for cpu in opts.cpu or ["host"]:
+        for name in opts.tests:
+            TESTS[name][0](opts, folder, cpu)
+            print("%s as %s: passed" % (name, cpu), flush=True)
+
+
 def main():
-    ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    ap.add_argument("--lodge", default=os.path.join(ROOT, "build", "lodge"))
+    ap = script_options(__doc__)
     ap.add_argument("--cpu", action="append", default=[])
     ap.add_argument("--verbose", action="store_true")
     ap.add_argument("tests", nargs="*", default=list(TESTS))
     opts = ap.parse_args()
-    opts.lodge = os.path.abspath(opts.lodge)
-    try:
-        for name in opts.tests:
-            for program in TESTS[name][1]:
-                if not shutil.which(program):
-                    raise Skipped("%s is not installed" % program)
-        with tempfile.TemporaryDirectory() as folder:
-            opts.kernel = lend_kernel(folder)
-            for cpu in opts.cpu or ["host"]:
-                for name in opts.tests:
-                    TESTS[name][0](opts, os.path.realpath(folder), cpu)
-                    print("%s as %s: passed" % (name, cpu), flush=True)
-    except (Failed, subprocess.TimeoutExpired) as e:
-        print("failed: %s" % e)
-        return 1
-    except Skipped as e:
-        print("skipped: %s" % e)
-        return SKIP
-    return 0
+    return verdict(in_folder, run_tests, opts)
 
 
 if __name__ == "__main__":

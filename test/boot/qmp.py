@@ -7,7 +7,6 @@ plugged in and taken out while it runs; what x-query-virtio-status says of
 each device is held against the guest's sysfs bit by bit; a reset keeps what
 was plugged in; the power button ends it.
 """
-import argparse
 import json
 import os
 import re
@@ -16,10 +15,9 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 
-from boot import ROOT, SKIP, Failed, Skipped, guest_file
+from boot import Failed, guest_file, in_folder, script_options, verdict
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -834,25 +832,19 @@ def left_alone(opts, folder):
         time.sleep(0.1)
 
 
+def run_parts(opts):
+    for part in (session, held, left_alone):
+        in_folder(part, opts)
+
+
 def main():
-    ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    ap.add_argument("--lodge", default=os.path.join(ROOT, "build", "lodge"))
+    ap = script_options(__doc__)
     ap.add_argument("--kernel", default="cloud",
                     choices=("cloud", "generic", "next"))
     ap.add_argument("--machine", default="pc")
     ap.add_argument("--timeout", type=int, default=120)
     opts = ap.parse_args()
-    try:
-        for part in (session, held, left_alone):
-            with tempfile.TemporaryDirectory() as folder:
-                part(opts, folder)
-    except Failed as e:
-        print("failed: %s" % e)
-        return 1
-    except Skipped as e:
-        print("skipped: %s" % e)
-        return SKIP
-    return 0
+    return verdict(run_parts, opts)
 
 
 if __name__ == "__main__":

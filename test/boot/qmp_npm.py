@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A QMP client of npm's against a guest that stands still, runs and ends."""
-import argparse
 import os
 import subprocess
 import sys
-import tempfile
 
-from boot import ROOT, SKIP, Failed, Skipped, guest_file
+from boot import (ROOT, Failed, Skipped, guest_file, in_folder, script_options,
+                  verdict)
 from qmp import HERE, Qmp
 
 WANTED = """greeted true 0
@@ -31,7 +30,8 @@ def clients():
     return tool.stdout.strip()
 
 
-def session(opts, modules, folder):
+def session(opts, folder):
+    modules = clients()
     path = os.path.join(folder, "qmp")
     guest = subprocess.Popen([
         opts.lodge, "run", "-accel", "lodge", "-m", "128", "-S",
@@ -49,28 +49,16 @@ def session(opts, modules, folder):
                          (client.returncode, client.stdout))
         if guest.wait(20):
             raise Failed("exit status %d" % guest.returncode)
-    except subprocess.TimeoutExpired as e:
-        raise Failed(str(e)) from None
     finally:
         guest.kill()
         guest.wait()
 
 
 def main():
-    ap = argparse.ArgumentParser(description=__doc__)
-    ap.add_argument("--lodge", default=os.path.join(ROOT, "build", "lodge"))
+    ap = script_options(__doc__)
     ap.add_argument("--timeout", type=int, default=60)
     opts = ap.parse_args()
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            session(opts, clients(), folder)
-    except Failed as e:
-        print("failed: %s" % e)
-        return 1
-    except Skipped as e:
-        print("skipped: %s" % e)
-        return SKIP
-    return 0
+    return verdict(in_folder, session, opts)
 
 
 if __name__ == "__main__":

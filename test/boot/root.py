@@ -5,7 +5,6 @@ directory, exit status and signals are as if they ran here, and what they
 write is gone afterwards. Once as an ordinary user, when we are root; and with
 devices whose drivers the command loads.
 """
-import argparse
 import hashlib
 import os
 import re
@@ -14,10 +13,10 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 
-from boot import ROOT, SKIP, Failed, Skipped, guest_file, without_privileges
+from boot import (Failed, guest_file, in_folder, script_options, verdict,
+                  without_privileges)
 
 WAIT = 180      # seconds, on a busy machine
 
@@ -239,25 +238,18 @@ def lend_kernel(folder):
     return os.path.join(place, os.path.basename(kernel))
 
 
+def run_tests(opts, folder):
+    opts.kernel = lend_kernel(folder)
+    for name in opts.tests:
+        TESTS[name](opts, folder)
+        print("%s: passed" % name, flush=True)
+
+
 def main():
-    ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    ap.add_argument("--lodge", default=os.path.join(ROOT, "build", "lodge"))
+    ap = script_options(__doc__)
     ap.add_argument("tests", nargs="*", default=list(TESTS))
     opts = ap.parse_args()
-    opts.lodge = os.path.abspath(opts.lodge)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            opts.kernel = lend_kernel(folder)
-            for name in opts.tests:
-                TESTS[name](opts, os.path.realpath(folder))
-                print("%s: passed" % name, flush=True)
-    except (Failed, subprocess.TimeoutExpired) as e:
-        print("failed: %s" % e)
-        return 1
-    except Skipped as e:
-        print("skipped: %s" % e)
-        return SKIP
-    return 0
+    return verdict(in_folder, run_tests, opts)
 
 
 if __name__ == "__main__":

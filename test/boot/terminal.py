@@ -6,7 +6,6 @@ A command is typed and answered, an interrupt character reaches the guest and
 not the VMM, Ctrl-A x leaves, and after every way out (Ctrl-A x, power-off,
 SIGTERM, SIGINT) the terminal's settings are what they were before.
 """
-import argparse
 import os
 import pty
 import re
@@ -18,7 +17,7 @@ import sys
 import termios
 import time
 
-from boot import ROOT, Failed, guest_file
+from boot import Failed, guest_file, script_options
 
 PROMPT = r"guest:/root# (\x1b\[6n)?$"
 
@@ -115,9 +114,8 @@ def leave_by_sigint(t):
 
 
 def main():
-    ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    ap = script_options(__doc__)
     ap.add_argument("--vmm", help="another VMM, with its first options")
-    ap.add_argument("--lodge", default=os.path.join(ROOT, "build", "lodge"))
     opts = ap.parse_args()
     vmm = shlex.split(opts.vmm) if opts.vmm else \
         [opts.lodge, "run", "-accel", "lodge"]

@@ -17,12 +17,11 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
-from boot import (COMPLAINTS, ROOT, SKIP, Failed, Skipped, Vmm, find,
-                  guest_file, tail)
+from boot import (COMPLAINTS, Failed, Skipped, Vmm, find, guest_file,
+                  in_folder, script_options, verdict)
 
 LENGTH = 96 << 20
 LARGE, PLAIN = 40000, 1600      # bytes per packet: at least, at most
@@ -208,9 +207,8 @@ def judge_queues(vmm):
 
 def boot(opts):
     set_up_network(opts)
-    vmm = Vmm(command(opts, opts.initrd, opts.image),
-              open(opts.log, "wb") if opts.log else None)
-    try:
+    with Vmm(command(opts, opts.initrd, opts.image),
+             open(opts.log, "wb") if opts.log else None) as vmm:
         rounds = [Round(opts, vmm, 1)]
         if opts.toggle:
             rounds.append(Round(opts, vmm, 2))
@@ -221,17 +219,11 @@ def boot(opts):
             judge_queues(vmm)
         if opts.toggle:
             rounds[1].judge("none")
-    except Failed:
-        tail(vmm)
-        raise
-    finally:
-        vmm.kill()
 
 
 def options():
-    ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    ap = script_options(__doc__)
     ap.add_argument("--vmm", help="another VMM, with its first options")
-    ap.add_argument("--lodge", default=os.path.join(ROOT, "build", "lodge"))
     ap.add_argument("--kernel", default="next",
                     choices=("cloud", "generic", "next"))
     ap.add_argument("--machine", default="pc")
@@ -278,18 +270,9 @@ def prepare(opts, folder):
 
 def main():
     opts = options()
-    try:
-        if opts.initrd:
-            boot(opts)
-            return 0
-        with tempfile.TemporaryDirectory() as folder:
-            return prepare(opts, folder)
-    except Failed as e:
-        print("failed: %s" % e)
-        return 1
-    except Skipped as e:
-        print("skipped: %s" % e)
-        return SKIP
+    if opts.initrd:
+        return verdict(boot, opts)
+    return verdict(in_folder, prepare, opts)
 
 
 if __name__ == "__main__":

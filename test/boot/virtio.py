@@ -7,7 +7,6 @@ that is read back from the image afterwards, gets an address by DHCP, fetches
 a file from an HTTP server here, takes a connection through a forwarded port,
 and reads what -fw_cfg hands over. fsck must find the file system clean. --vmm takes another VMM.
 """
-import argparse
 import hashlib
 import http.server
 import os
@@ -18,12 +17,11 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
-from boot import (COMPLAINTS, ROOT, SKIP, Failed, Skipped, Vmm, find,
-                  guest_file, tail)
+from boot import (COMPLAINTS, Failed, Skipped, Vmm, find, guest_file,
+                  in_folder, script_options, verdict)
 
 CHECKS = ["disk", "code", "http", "rng", "features", "fwcfg", "forward"]
 
@@ -206,24 +204,17 @@ def judge(lines, status, opts, disk, folder, sent):
 
 def boot(opts, folder):
     disk, server, port = Disk(folder), Server(), free_port()
-    vmm = Vmm(command(opts, folder, disk, server, port), None)
-    try:
+    with Vmm(command(opts, folder, disk, server, port), None) as vmm:
         vmm.wait_for("^lodge: listening", opts.timeout)
         sent = forward(vmm, port)
         status = vmm.finish(60)
         judge(vmm.lines, status, opts, disk, folder, sent)
         print("  %.2f s" % (time.monotonic() - vmm.start))
-    except Failed:
-        tail(vmm)
-        raise
-    finally:
-        vmm.kill()
 
 
 def main():
-    ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    ap = script_options(__doc__)
     ap.add_argument("--vmm", help="another VMM, with its first options")
-    ap.add_argument("--lodge", default=os.path.join(ROOT, "build", "lodge"))
     ap.add_argument("--kernel", default="cloud",
                     choices=("cloud", "generic", "next"))
     ap.add_argument("--machine", default="pc")
@@ -232,16 +223,7 @@ def main():
                     help="for all three devices")
     ap.add_argument("--timeout", type=int, default=120)
     opts = ap.parse_args()
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            boot(opts, folder)
-    except Failed as e:
-        print("failed: %s" % e)
-        return 1
-    except Skipped as e:
-        print("skipped: %s" % e)
-        return SKIP
-    return 0
+    return verdict(in_folder, boot, opts)
 
 
 if __name__ == "__main__":

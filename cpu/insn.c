@@ -47,27 +47,30 @@ uint64_t insn_ea(struct cpu *cpu, const struct insn *i, unsigned int n)
 	return ea & size_mask(i->addrsize);
 }
 
+bool insn_is_prefix(const struct cpu *cpu, uint8_t byte)
+{
+	switch (byte) {
+	case 0x26:
+	case 0x2e:
+	case 0x36:
+	case 0x3e:
+	case 0x64:
+	case 0x65:
+	case 0x66:
+	case 0x67:
+	case 0xf0:
+	case 0xf2:
+	case 0xf3: return true;
+	default: return cpu->code_bits == 64 && (byte & 0xf0) == 0x40;
+	}
+}
+
 unsigned int insn_opcode_at(const struct cpu *cpu, const struct insn *i)
 {
-	unsigned int n;
+	unsigned int n = 0;
 
-	for (n = 0; n + 1 < i->len; n++) {
-		switch (i->bytes[n]) {
-		case 0x26:
-		case 0x2e:
-		case 0x36:
-		case 0x3e:
-		case 0x64:
-		case 0x65:
-		case 0x66:
-		case 0x67:
-		case 0xf0:
-		case 0xf2:
-		case 0xf3: continue;
-		}
-		if (cpu->code_bits != 64 || (i->bytes[n] & 0xf0) != 0x40)
-			break;
-	}
+	while (n + 1 < i->len && insn_is_prefix(cpu, i->bytes[n]))
+		n++;
 	return n;
 }
 

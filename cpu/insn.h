@@ -74,6 +74,9 @@ void insn_write(struct cpu *cpu, const struct insn *i, unsigned int n,
 /* Offset of a memory operand, truncated to the address size. */
 uint64_t insn_ea(struct cpu *cpu, const struct insn *i, unsigned int n);
 
+/* Whether @byte, before an opcode, is a prefix in the mode @cpu is in. */
+bool insn_is_prefix(const struct cpu *cpu, uint8_t byte);
+
 /*
  * For instructions whose operands are implicit (strings, ports, XLAT): index
  * of the opcode in i->bytes, and the segment of the source after overrides.

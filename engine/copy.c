@@ -77,15 +77,14 @@ static void note_homeless(struct trans *t, struct copy *c, unsigned int num,
 		h->store = true;
 }
 
-/* Readers get distinct registers; a pure destination may share a source's. */
-static void assign_homeless(struct trans *t, struct copy *c)
+/* Those that are read, or those that are not, get what is not taken yet. */
+static void assign_scratch(struct trans *t, struct copy *c, bool read, bool s1,
+			   bool s0)
 {
-	bool s1 = false, s0 = c->f.mem;
-
 	for (unsigned int i = 0; i < c->nh; i++) {
 		struct homeless *h = &c->h[i];
 
-		if (!h->load)
+		if (h->load != read)
 			continue;
 		if (!s1) {
 			h->host = S1;
@@ -97,28 +96,22 @@ static void assign_homeless(struct trans *t, struct copy *c)
 			t->too_big = true;
 		}
 	}
-	s1 = s0 = false; /* destinations: only other stores count */
+}
+
+/* Readers get distinct registers; a pure destination may share a source's. */
+static void assign_homeless(struct trans *t, struct copy *c)
+{
+	bool s1 = false, s0 = false;
+
+	assign_scratch(t, c, true, false, c->f.mem);
+	/* Destinations: only other stores count. */
 	for (unsigned int i = 0; i < c->nh; i++) {
 		if (c->h[i].load && c->h[i].store) {
 			s1 |= c->h[i].host == S1;
 			s0 |= c->h[i].host == S0;
 		}
 	}
-	for (unsigned int i = 0; i < c->nh; i++) {
-		struct homeless *h = &c->h[i];
-
-		if (h->load)
-			continue;
-		if (!s1) {
-			h->host = S1;
-			s1 = true;
-		} else if (!s0) {
-			h->host = S0;
-			s0 = true;
-		} else {
-			t->too_big = true;
-		}
-	}
+	assign_scratch(t, c, false, s1, s0);
 }
 
 static unsigned int host_of(struct copy *c, unsigned int guest)

@@ -13,6 +13,7 @@
 #include <linux/kvm.h>
 #include <string.h>
 
+#include "cpu/insn.h"
 #include "cpu/mem.h"
 #include "engine/engine.h"
 #include "kvm/vcpu.h"
@@ -59,30 +60,12 @@ static void insn_at_rip(struct vcpu *vcpu, struct insn_bytes *b)
 	pthread_rwlock_unlock(&vcpu->vm->mem.map_lock);
 }
 
-static bool is_prefix(const struct cpu *cpu, uint8_t byte)
-{
-	switch (byte) {
-	case 0x26:
-	case 0x2e:
-	case 0x36:
-	case 0x3e:
-	case 0x64:
-	case 0x65:
-	case 0x66:
-	case 0x67:
-	case 0xf0:
-	case 0xf2:
-	case 0xf3: return true;
-	default: return cpu->code_bits == 64 && (byte & 0xf0) == 0x40;
-	}
-}
-
 /* Of the x87 KVM emulates FNSTCW and FNSTSW to memory only. */
 static bool is_foreign(const struct cpu *cpu, const struct insn_bytes *b)
 {
 	unsigned int i = 0, reg;
 
-	while (i < b->count && is_prefix(cpu, b->byte[i]))
+	while (i < b->count && insn_is_prefix(cpu, b->byte[i]))
 		i++;
 	if (i + 1 >= b->count || (b->byte[i] & 0xf8) != 0xd8)
 		return false;

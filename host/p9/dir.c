@@ -228,6 +228,16 @@ static int finish(struct p9_call *c, const struct p9_fid *f, int dir,
 	return ret;
 }
 
+static int answer_made(struct p9_call *c, const struct p9_fid *f, int dir,
+		       const char *name, struct stat *st)
+{
+	int ret = finish(c, f, dir, name, st);
+
+	if (!ret)
+		p9_put_qid(c, st);
+	return ret;
+}
+
 static bool mapped(const struct p9_call *c)
 {
 	return c->s->x->security == P9_MAPPED;
@@ -316,11 +326,7 @@ int p9_symlink(struct p9_call *c)
 		ret = make_mapped(dir, name, to);
 	else if (symlinkat(to, dir, name))
 		ret = -errno;
-	if (!ret)
-		ret = finish(c, f, dir, name, &st);
-	if (!ret)
-		p9_put_qid(c, &st);
-	return ret;
+	return ret ? ret : answer_made(c, f, dir, name, &st);
 }
 
 int p9_mknod(struct p9_call *c)
@@ -343,11 +349,7 @@ int p9_mknod(struct p9_call *c)
 		ret = make_mapped(dir, name, "");
 	else if (mknodat(dir, name, st.st_mode, st.st_rdev))
 		ret = -errno;
-	if (!ret)
-		ret = finish(c, f, dir, name, &st);
-	if (!ret)
-		p9_put_qid(c, &st);
-	return ret;
+	return ret ? ret : answer_made(c, f, dir, name, &st);
 }
 
 int p9_mkdir(struct p9_call *c)
@@ -363,10 +365,7 @@ int p9_mkdir(struct p9_call *c)
 		return ret ? ret : -EINVAL;
 	if (mkdirat(dir, name, mapped(c) ? 0700 : st.st_mode & 0777))
 		return -errno;
-	ret = finish(c, f, dir, name, &st);
-	if (!ret)
-		p9_put_qid(c, &st);
-	return ret;
+	return answer_made(c, f, dir, name, &st);
 }
 
 int p9_link(struct p9_call *c)

@@ -93,6 +93,20 @@ static ssize_t read_value(const struct p9_fid *f, uint64_t offset,
 	return (ssize_t)(at - begin);
 }
 
+/* What both transfers begin with: whose, from where on, how many bytes. */
+static int get_span(struct p9_call *c, struct p9_fid **f, uint64_t *offset,
+		    size_t *count)
+{
+	int ret;
+
+	*f = p9_call_fid(c, &ret);
+	*offset = p9_get(&c->in, 8);
+	*count = p9_get(&c->in, 4);
+	if (!*f)
+		return ret;
+	return c->in.bad || *offset > INT64_MAX ? -EINVAL : 0;
+}
+
 int p9_read(struct p9_call *c)
 {
 	struct iovec iov[PIECES];
@@ -103,13 +117,9 @@ int p9_read(struct p9_call *c)
 	unsigned n;
 	int ret;
 
-	f = p9_call_fid(c, &ret);
-	offset = p9_get(&c->in, 8);
-	count = p9_get(&c->in, 4);
-	if (!f)
+	ret = get_span(c, &f, &offset, &count);
+	if (ret)
 		return ret;
-	if (c->in.bad || offset > INT64_MAX)
-		return -EINVAL;
 	count = MIN(count, (size_t)c->max - P9_ANSWER);
 	n = slice(c->out_iov, c->out_n, P9_ANSWER, count, iov);
 	if (f->kind == P9_XATTR_READ)
@@ -152,13 +162,9 @@ int p9_write(struct p9_call *c)
 	unsigned n;
 	int ret;
 
-	f = p9_call_fid(c, &ret);
-	offset = p9_get(&c->in, 8);
-	count = p9_get(&c->in, 4);
-	if (!f)
+	ret = get_span(c, &f, &offset, &count);
+	if (ret)
 		return ret;
-	if (c->in.bad || offset > INT64_MAX)
-		return -EINVAL;
 	/* Behind type, tag, fid, offset and count. */
 	at = P9_HEADER + 4 + 8 + 4;
 	n = slice(c->in_iov, c->in_n, at, MIN(count, (size_t)P9_MSIZE), iov);

@@ -480,16 +480,7 @@ static void pic_irq(struct trap *t)
 
 static void pic_init(uint16_t mask)
 {
-	outb(0x20, 0x11);
-	outb(0x21, VEC_PIC);
-	outb(0x21, 4);
-	outb(0x21, 1);
-	outb(0xa0, 0x11);
-	outb(0xa1, VEC_PIC + 8);
-	outb(0xa1, 2);
-	outb(0xa1, 1);
-	outb(0x21, mask);
-	outb(0xa1, mask >> 8);
+	pic_program(VEC_PIC, mask);
 	outb(0x4d0, 0); /* edges: firmware has other wishes */
 	outb(0x4d1, 0);
 	for (unsigned int i = 0; i < 16; i++)

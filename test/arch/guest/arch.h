@@ -251,6 +251,20 @@ static inline uint64_t rdtsc(void)
 	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi) : : "memory");
 	return (uint64_t)hi << 32 | lo;
 }
+/* Start both 8259s: vectors from @base on, the lines in @mask held back. */
+static inline void pic_program(uint8_t base, uint16_t mask)
+{
+	outb(0x20, 0x11);
+	outb(0x21, base);
+	outb(0x21, 4);
+	outb(0x21, 1);
+	outb(0xa0, 0x11);
+	outb(0xa1, base + 8);
+	outb(0xa1, 2);
+	outb(0xa1, 1);
+	outb(0x21, mask);
+	outb(0xa1, mask >> 8);
+}
 static inline void irq_on(void)
 {
 	__asm__ volatile("sti; nop" : : : "memory");

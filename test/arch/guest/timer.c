@@ -185,20 +185,6 @@ static void test_tsc_write(void)
 
 /* ---- 8259 and I/O APIC ---- */
 
-static void pic_init(void)
-{
-	outb(0x20, 0x11);
-	outb(0x21, VEC_PIC);
-	outb(0x21, 4);
-	outb(0x21, 1);
-	outb(0xa0, 0x11);
-	outb(0xa1, VEC_PIC + 8);
-	outb(0xa1, 2);
-	outb(0xa1, 1);
-	outb(0x21, 0xff);
-	outb(0xa1, 0xff);
-}
-
 static void pit_periodic(uint16_t count)
 {
 	outb(0x43, 0x34); /* channel 0, mode 2 */
@@ -211,7 +197,7 @@ static void test_pit_irq(void)
 	uint64_t t0;
 	bool good;
 
-	pic_init();
+	pic_program(VEC_PIC, 0xffff);
 	trap_hook[VEC_PIC] = on_pit;
 	APIC(APIC_LINT0) = 0x700; /* ExtINT */
 	pit_periodic(11932);

@@ -12,6 +12,9 @@
 #include "host/block/block.h"
 #include "vmm/backend.h"
 
+struct net_addr;
+struct netconf;
+
 #define DEVCONF_MMIO_MAX 8 /* devices without PCI */
 
 /* A -device. */
@@ -30,7 +33,10 @@ struct devconf {
 	/* A drive failed and stops the machine; any thread, NULL: nobody. */
 	void (*io_error)(void *ctx, const char *id, bool write, int code,
 			 const char *action);
-	void *io_ctx;
+	/* A netdev's peer came, or went: NULL. The same. */
+	void (*net_peer)(void *ctx, const struct netconf *n,
+			 const struct net_addr *peer);
+	void *io_ctx;          /* of both */
 	struct virtio_env env; /* the machine's, since devconf_check() */
 };
 

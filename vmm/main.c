@@ -25,6 +25,7 @@
 #include "vmm/run/daemon.h"
 #include "vmm/machine.h"
 #include "vmm/qmp/monitor.h"
+#include "vmm/run/nic.h"
 #include "vmm/root/root.h"
 #include "vmm/stop.h"
 
@@ -169,6 +170,7 @@ static int open_monitors(struct session *s, struct err *e)
 		.fw = &s->fw,
 	};
 	c->dev.io_error = control_io_error;
+	c->dev.net_peer = nic_tell_peer;
 	c->dev.io_ctx = &s->control;
 	if (control_watch(&s->control, s->loop, e))
 		return e->code;

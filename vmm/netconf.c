@@ -341,6 +341,19 @@ static int parse(struct netconf *n, const char *arg, struct err *e)
 	return ret;
 }
 
+static void tell_peer(void *opaque, const struct net_addr *peer)
+{
+	const struct netconf *n = opaque;
+
+	if (n->conf->net_peer)
+		n->conf->net_peer(n->conf->io_ctx, n, peer);
+}
+
+struct net_watcher netconf_watcher(struct netconf *n)
+{
+	return (struct net_watcher){tell_peer, n};
+}
+
 bool netconf_has_vhost(const struct backends *list)
 {
 	const struct backend *b;
@@ -363,6 +376,7 @@ int devconf_netdev(struct devconf *c, const char *arg, struct err *e)
 	if (!n)
 		return err_set(e, -ENOMEM, "out of memory");
 	n->base.class = &net_class;
+	n->conf = c;
 	ret = parse(n, arg, e);
 	if (!ret)
 		ret = backend_add(&c->backends, &n->base, e);

@@ -16,6 +16,7 @@ struct netconf_kind;
 struct netconf {
 	struct backend base;
 	const struct netconf_kind *kind;
+	struct devconf *conf;
 	struct net_user_options user;
 	struct net_tap_options tap;
 	uint64_t tap_queues;
@@ -60,6 +61,9 @@ bool netconf_has_vhost(const struct backends *list);
 /* Those that name a -chardev get its socket. */
 int netconf_chardevs(const struct backends *list, struct charconf *c,
 		     struct err *e) __must_check;
+
+/* Hears of @n's peers. */
+struct net_watcher netconf_watcher(struct netconf *n);
 
 /* Copy @text to where @size bytes are. */
 int netconf_copy(char *to, size_t size, const char *text, struct err *e);

@@ -109,6 +109,7 @@ static int stream_reconnect(struct netconf *n, const char *key,
 static int stream_check(struct netconf *n, struct err *e)
 {
 	n->stream.reconnect_ms = (unsigned)n->reconnect_ms;
+	n->stream.watcher = netconf_watcher(n);
 	if (n->stream.addr.kind == NET_ADDR_NONE)
 		return err_set(e, -EINVAL, "addr.type= is missing");
 	if (n->reconnect_ms &&
@@ -290,6 +291,7 @@ static int vhost_check(struct netconf *n, struct err *e)
 {
 	n->vhost.queues = (unsigned)n->vhost_queues;
 	n->vhost.wait_ms = VHOST_WAIT_MS;
+	n->vhost.watcher = netconf_watcher(n);
 	if (n->vhost_chardev[0] &&
 	    (n->vhost.addr.kind || n->reconnect_ms || n->vhost.server))
 		return err_set(e, -EINVAL,

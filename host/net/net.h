@@ -87,10 +87,18 @@ struct net_addr {
 	int fd;
 };
 
+/* Who hears of a backend's peers, if anybody. */
+struct net_watcher {
+	/* One came, from @peer, or the one there was went: NULL. Any thread. */
+	void (*peer)(void *opaque, const struct net_addr *peer);
+	void *opaque;
+};
+
 struct net_stream_options {
 	struct net_addr addr;
 	bool server;
 	unsigned reconnect_ms; /* of a client; 0: it does not */
+	struct net_watcher watcher;
 };
 
 struct net_dgram_options {
@@ -147,6 +155,13 @@ struct net *net_dgram_open(const struct net_dgram_options *o,
 static inline unsigned net_queues(const struct net *net)
 {
 	return net->queues ? net->queues : 1;
+}
+
+static inline void net_tell_peer(const struct net_watcher *w,
+				 const struct net_addr *peer)
+{
+	if (w->peer)
+		w->peer(w->opaque, peer);
 }
 
 static inline size_t iov_length(const struct iovec *iov, unsigned n)

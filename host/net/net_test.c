@@ -169,12 +169,107 @@ static void check_frame(struct card *c, unsigned n, size_t len, unsigned seed)
 
 /* ---- streams ---- */
 
+/* What monitors are told of. */
+static struct {
+	unsigned came, went; /* atomic */
+	struct net_addr from;
+} peers;
+
+static void count_peer(void *opaque, const struct net_addr *peer)
+{
+	if (peer)
+		peers.from = *peer;
+	__atomic_add_fetch(peer ? &peers.came : &peers.went, 1,
+			   __ATOMIC_SEQ_CST);
+}
+
+static void check_peers(unsigned came, unsigned went)
+{
+	unsigned i;
+
+	for (i = 0; i < 5000 &&
+		    (__atomic_load_n(&peers.came, __ATOMIC_SEQ_CST) < came ||
+		     __atomic_load_n(&peers.went, __ATOMIC_SEQ_CST) < went);
+	     i++)
+		usleep(1000);
+	assert_int_equal(peers.came, came);
+	assert_int_equal(peers.went, went);
+}
+
+static struct sockaddr_in own_address(int s)
+{
+	struct sockaddr_in in;
+	socklen_t len = sizeof(in);
+
+	assert_int_equal(getsockname(s, (struct sockaddr *)&in, &len), 0);
+	return in;
+}
+
+/* Nobody has it for now. */
+static struct sockaddr_in free_address(void)
+{
+	struct sockaddr_in in = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	int s = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(bind(s, (struct sockaddr *)&in, sizeof(in)), 0);
+	in = own_address(s);
+	close(s);
+	return in;
+}
+
+/* A card is pulled and another one has the cable: nobody came or went. */
+static void test_stream_peers(void **state)
+{
+	struct net_stream_options o = {
+		.addr = {.kind = NET_ADDR_INET, .host = "127.0.0.1"},
+		.server = true,
+		.watcher = {count_peer, NULL},
+	};
+	struct sockaddr_in in = free_address();
+	struct net_user user = {card_receive, card_flush, NULL, NULL};
+	struct evloop *loop = evloop_create("test", NULL);
+	struct net *net;
+	char port[16];
+	int turn, s;
+
+	snprintf(o.addr.port, sizeof(o.addr.port), "%u", ntohs(in.sin_port));
+	net = net_stream_open(&o, NULL);
+	assert_non_null(net);
+	memset(&peers, 0, sizeof(peers));
+	assert_int_equal(net_attach(net, &loop, &user), 0);
+	for (turn = 1; turn <= 2; turn++) {
+		s = socket(AF_INET, SOCK_STREAM, 0);
+		assert_int_equal(connect(s, (struct sockaddr *)&in, sizeof(in)),
+				 0);
+		check_peers((unsigned)turn, (unsigned)turn - 1);
+		assert_int_equal(peers.from.kind, NET_ADDR_INET);
+		assert_string_equal(peers.from.host, "127.0.0.1");
+		snprintf(port, sizeof(port), "%u",
+			 ntohs(own_address(s).sin_port));
+		assert_string_equal(peers.from.port, port);
+		assert_true(peers.from.only4 && !peers.from.only6);
+		net_detach(net);
+		assert_int_equal(net_attach(net, &loop, &user), 0);
+		usleep(10000);
+		check_peers((unsigned)turn, (unsigned)turn - 1);
+		close(s);
+		check_peers((unsigned)turn, (unsigned)turn);
+	}
+	net_detach(net);
+	net_close(net);
+	evloop_destroy(loop);
+}
+
 static struct net *stream(const char *path, bool server, unsigned reconnect)
 {
 	struct net_stream_options o = {
 		.addr = {.kind = NET_ADDR_UNIX, .abstract = true},
 		.server = server,
 		.reconnect_ms = reconnect,
+		.watcher = {server ? NULL : count_peer, NULL},
 	};
 	struct err e = {0};
 	struct net *net;
@@ -222,18 +317,26 @@ static void test_stream(void **state)
 
 static void test_stream_reconnect(void **state)
 {
-	struct card *a = plug(stream("again", false, 10)), *b;
+	struct card *a, *b;
 	unsigned i;
 
+	memset(&peers, 0, sizeof(peers));
+	a = plug(stream("again", false, 10));
 	usleep(30000);
+	/* Nobody was there to go. */
+	check_peers(0, 0);
 	for (i = 0; i < 3; i++) {
 		b = plug(stream("again", true, 0));
 		wait_link(b, true);
 		wait_link(a, true);
 		send_frame(b, 100, i);
 		wait_frames(a, i + 1);
+		check_peers(i + 1, i);
+		assert_int_equal(peers.from.kind, NET_ADDR_UNIX);
+		assert_true(peers.from.abstract);
 		unplug(b);
 		wait_link(a, false);
+		check_peers(i + 1, i + 1);
 	}
 	unplug(a);
 }
@@ -598,6 +701,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stream),
+		cmocka_unit_test(test_stream_peers),
 		cmocka_unit_test(test_stream_reconnect),
 		cmocka_unit_test(test_stream_pieces),
 		cmocka_unit_test(test_stream_slow),

@@ -106,6 +106,38 @@ int sockaddr_listen(const struct net_addr *a, struct err *e)
 		       sockaddr_print(a, name, sizeof(name)), strerror(-code));
 }
 
+static void peer_unix(const struct net_sockaddr *s, struct net_addr *peer)
+{
+	struct sockaddr_un un;
+	size_t len = s->len - offsetof(struct sockaddr_un, sun_path);
+
+	memcpy(&un, &s->ss, sizeof(un));
+	peer->kind = NET_ADDR_UNIX;
+	peer->abstract = len > 1 && !un.sun_path[0];
+	len -= peer->abstract;
+	memcpy(peer->path, un.sun_path + peer->abstract,
+	       MIN(len, sizeof(peer->path) - 1));
+}
+
+void sockaddr_peer(int fd, struct net_addr *peer)
+{
+	struct net_sockaddr s = {.len = sizeof(s.ss)};
+	struct sockaddr *sa = (struct sockaddr *)&s.ss;
+
+	*peer = (struct net_addr){.kind = NET_ADDR_NONE};
+	if (getpeername(fd, sa, &s.len))
+		return;
+	if (sa->sa_family == AF_UNIX) {
+		peer_unix(&s, peer);
+	} else if (!getnameinfo(sa, s.len, peer->host, sizeof(peer->host),
+				peer->port, sizeof(peer->port),
+				NI_NUMERICHOST | NI_NUMERICSERV)) {
+		peer->kind = NET_ADDR_INET;
+		peer->only4 = sa->sa_family == AF_INET;
+		peer->only6 = sa->sa_family == AF_INET6;
+	}
+}
+
 int sockaddr_adopt(int fd)
 {
 	int flags = fcntl(fd, F_GETFL);

@@ -24,6 +24,9 @@ const char *sockaddr_print(const struct net_addr *a, char *buf, size_t size);
 /* A listening stream socket that does not block, or -errno. */
 int sockaddr_listen(const struct net_addr *a, struct err *e) __must_check;
 
+/* Who is at the other end of @fd, by number; NET_ADDR_NONE: nobody. */
+void sockaddr_peer(int fd, struct net_addr *peer);
+
 /* Make @fd one that does not block and is not inherited; 0 or -errno. */
 int sockaddr_adopt(int fd) __must_check;
 

@@ -33,6 +33,7 @@ struct stream {
 	struct evloop_watch *listen_watch;
 	struct evloop_watch *timer_watch;
 	struct net_user user; /* of the loop's thread while attached */
+	bool told;            /* of the peer there is */
 	size_t in_len;
 	uint8_t in[IN_MAX];
 	pthread_mutex_t lock; /* everything below */
@@ -46,8 +47,22 @@ struct stream {
 
 static void stream_event(void *opaque, int revents);
 
+/* Who comes is told of once, however many cards find him here. */
+static void say_peer(struct stream *s, bool here)
+{
+	struct net_addr peer;
+
+	if (here == s->told)
+		return;
+	s->told = here;
+	if (here)
+		sockaddr_peer(s->fd, &peer);
+	net_tell_peer(&s->o.watcher, here ? &peer : NULL);
+}
+
 static void say_link(struct stream *s, bool up)
 {
+	say_peer(s, up);
 	__atomic_store_n(&s->net.down, !up, __ATOMIC_SEQ_CST);
 	if (s->user.link)
 		s->user.link(s->user.opaque, up);
@@ -438,10 +453,12 @@ struct net *net_stream_open(const struct net_stream_options *o, struct err *e)
 	s->fd = s->listener = -1;
 	pthread_mutex_init(&s->lock, NULL);
 	s->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (s->timer < 0)
+	if (s->timer < 0) {
 		err_set(e, -errno, "cannot create a timer");
-	else if (!open_socket(s, e))
+	} else if (!open_socket(s, e)) {
+		say_peer(s, s->fd >= 0);
 		return &s->net;
+	}
 	stream_close(&s->net);
 	return NULL;
 }

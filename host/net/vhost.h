@@ -53,6 +53,7 @@ struct vhost_user_options {
 	unsigned reconnect_ms;
 	unsigned queues;  /* pairs wanted */
 	unsigned wait_ms; /* for the first connection */
+	struct net_watcher watcher;
 };
 
 struct net *net_vhost_user_open(const struct vhost_user_options *o,

@@ -426,14 +426,23 @@ static void backend_stop(struct backend *b)
 		munmap(b->map, b->map_size);
 }
 
+static unsigned came, went; /* of the backend, for monitors */
+
+static void count_peer(void *opaque, const struct net_addr *peer)
+{
+	__atomic_add_fetch(peer ? &came : &went, 1, __ATOMIC_SEQ_CST);
+}
+
 static struct net *open_user(unsigned queues, unsigned reconnect, struct err *e)
 {
 	const struct vhost_user_options o = {
 		.addr = address(),
 		.queues = queues,
 		.reconnect_ms = reconnect,
+		.watcher = {count_peer, NULL},
 	};
 
+	came = went = 0;
 	return net_vhost_user_open(&o, e);
 }
 
@@ -563,6 +572,8 @@ static void test_user_reconnect(void **state)
 		wait_for(&downs, i);
 		wait_for(&ups, i);
 		assert_int_equal(k.sessions, i + 1);
+		assert_int_equal(came, i + 1);
+		assert_int_equal(went, i);
 		assert_false(net_is_down(net));
 		b.setup.ring[0].base = (uint16_t)(100 + i);
 		assert_int_equal(net->ops->vhost->start(net, &b.setup), 0);

@@ -412,8 +412,14 @@ static void vhost_user_set_queues(struct net *net, unsigned n)
 	pthread_mutex_unlock(&v->lock);
 }
 
+static void say_peer(struct vhost_user *v, bool here)
+{
+	net_tell_peer(&v->o.watcher, here ? &v->o.addr : NULL);
+}
+
 static void say_link(struct vhost_user *v, bool up)
 {
+	say_peer(v, up);
 	__atomic_store_n(&v->net.down, !up, __ATOMIC_SEQ_CST);
 	if (v->user.link)
 		v->user.link(v->user.opaque, up);
@@ -660,6 +666,7 @@ struct net *net_vhost_user_open(const struct vhost_user_options *o,
 	if (v->timer >= 0 && !first_backend(v, e)) {
 		v->net.deny[0] = (BACKEND_BITS & ~v->features) | NEVER_BITS;
 		v->net.deny[1] = UINT64_MAX;
+		say_peer(v, true);
 		return &v->net;
 	}
 	if (v->timer < 0)

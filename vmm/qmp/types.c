@@ -116,6 +116,10 @@ const struct qmp_type qmp_types[] = {
 	 "name:str index:int descs:[VirtioRingDesc] avail:VirtioRingAvail "
 	 "used:VirtioRingUsed"},
 	{"IOThreadInfo", QMP_OBJECT, "id:str thread-id:int"},
+	{"SocketAddressType", QMP_ENUM, "inet unix"},
+	{"SocketAddress", QMP_OBJECT,
+	 "type:SocketAddressType host?:str port?:str ipv4?:bool ipv6?:bool "
+	 "path?:str abstract?:bool"},
 	{0},
 };
 
@@ -126,6 +130,10 @@ const struct qmp_event qmp_events[] = {
 	 "reason:str"},
 	{"DEVICE_DELETED", "device?:str path:str"},
 	{"GUEST_PANICKED", "action:str"},
+	{"NETDEV_STREAM_CONNECTED", "netdev-id:str addr:SocketAddress"},
+	{"NETDEV_STREAM_DISCONNECTED", "netdev-id:str"},
+	{"NETDEV_VHOST_USER_CONNECTED", "netdev-id:str chardev-id?:str"},
+	{"NETDEV_VHOST_USER_DISCONNECTED", "netdev-id:str"},
 	{"NIC_RX_FILTER_CHANGED", "name?:str path:str"},
 	{"POWERDOWN", ""},
 	{"RESET", "guest:bool reason:str"},

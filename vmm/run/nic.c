@@ -6,6 +6,7 @@
 
 #include "dev/virtio/nic.h"
 #include "vmm/machine.h"
+#include "vmm/netconf.h"
 #include "vmm/qmp/json.h"
 #include "vmm/run/control.h"
 #include "vmm/run/hotplug.h"
@@ -47,6 +48,47 @@ static void tell(struct machine *m, const struct devconf_device *d)
 		json_put_str(data, "name", d->conf->id);
 	json_put_str(data, "path", path);
 	control_event(m->host->control, "NIC_RX_FILTER_CHANGED", data);
+}
+
+static void put_address(struct json_object *data, const struct net_addr *a)
+{
+	struct json_object *o = json_object_new_object();
+
+	if (a->kind == NET_ADDR_INET) {
+		json_put_str(o, "type", "inet");
+		json_put_str(o, "host", a->host);
+		json_put_str(o, "port", a->port);
+		json_put_bool(o, a->only6 ? "ipv6" : "ipv4", true);
+	} else {
+		json_put_str(o, "type", "unix");
+		json_put_str(o, "path", a->path);
+		if (a->abstract)
+			json_put_bool(o, "abstract", true);
+	}
+	json_object_object_add(data, "addr", o);
+}
+
+void nic_tell_peer(void *control, const struct netconf *n,
+		   const struct net_addr *peer)
+{
+	struct json_object *data = json_object_new_object();
+	bool vhost = n->kind == &netconf_vhost_user;
+
+	json_put_str(data, "netdev-id", n->base.id);
+	if (peer && !vhost)
+		put_address(data, peer);
+	else if (peer && n->vhost_chardev[0])
+		json_put_str(data, "chardev-id", n->vhost_chardev);
+	if (vhost)
+		control_event(control,
+			      peer ? "NETDEV_VHOST_USER_CONNECTED"
+				   : "NETDEV_VHOST_USER_DISCONNECTED",
+			      data);
+	else
+		control_event(control,
+			      peer ? "NETDEV_STREAM_CONNECTED"
+				   : "NETDEV_STREAM_DISCONNECTED",
+			      data);
 }
 
 void nic_tell_filters(struct machine *m)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Network cards as monitors know them. The control's lock is held.
+ * Network cards, and where their cables lead, as monitors know them. The
+ * control's lock is held.
  */
 #ifndef VMM_RUN_NIC_H
 #define VMM_RUN_NIC_H
@@ -10,6 +11,8 @@
 
 struct devconf_device;
 struct machine;
+struct net_addr;
+struct netconf;
 
 /* Whether @d is a network card that is plugged in. */
 bool nic_is(const struct devconf_device *d);
@@ -23,5 +26,12 @@ char *nic_name(const struct machine *m, const struct devconf_device *d,
  * was asked for; once, until they ask again (devconf_device.filter_told).
  */
 void nic_tell_filters(struct machine *m);
+
+/*
+ * Tell the monitors of @control that @n's peer came, or went: NULL. Any
+ * thread, any lock held.
+ */
+void nic_tell_peer(void *control, const struct netconf *n,
+		   const struct net_addr *peer);
 
 #endif

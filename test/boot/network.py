@@ -9,6 +9,8 @@ tree). The guest must have an address by DHCP, find names, fetch a file,
 and be reached through a forwarded port and a forwarded UNIX socket; an
 address of its network must lead to a program here and to a server here.
 
+--restrict: the same guest where only what is forwarded may pass: neither this
+host nor its name server nor a server elsewhere hears of it.
 --passt: the same guest on a vhost-user card that passt serves, which is
 killed and started again meanwhile.
 """
@@ -64,9 +66,11 @@ class WebServer:
     def __init__(self):
         data = os.urandom(8 << 20)
         self.sum = hashlib.sha256(data).hexdigest()
+        self.asked = asked = []
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
+                asked.append(self.path)
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
@@ -75,25 +79,29 @@ class WebServer:
             def log_message(self, *args):
                 pass
 
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0),
-                                                    Handler)
+        self.http = http.server.ThreadingHTTPServer(("", 0), Handler)
         self.port = self.http.server_address[1]
         threading.Thread(target=self.http.serve_forever,
                          daemon=True).start()
 
 
 class Echo(threading.Thread):
-    """Sends one connection's first bytes back in capitals."""
+    """Sends a connection's first bytes back in capitals, on two sockets."""
 
-    def __init__(self):
+    def __init__(self, path):
         super().__init__(daemon=True)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
+        self.local = socket.socket(socket.AF_UNIX)
+        self.local.bind(path)
+        os.chmod(path, 0o666)
+        self.local.listen()
         self.start()
 
     def run(self):
-        link, _ = self.listener.accept()
-        link.sendall(link.recv(100).upper())
+        for listener in self.listener, self.local:
+            link, _ = listener.accept()
+            link.sendall(link.recv(100).upper())
 
 
 def shell(vmm, command, pattern, seconds=60):
@@ -125,6 +133,44 @@ def check_user(vmm):
     print("  user %s without capabilities" % status["Uid"].split("\t")[0])
 
 
+def try_forwards(vmm, opts, folder):
+    forwarded(vmm, socket.AF_INET, ("127.0.0.1", opts.port), 71)
+    forwarded(vmm, socket.AF_UNIX, folder + "/forward", 72)
+    print("  TCP in")
+    shell(vmm, "echo hello | timeout 5 nc 10.0.2.100 7", "^from guest: hello$")
+    shell(vmm, "echo shout | timeout 5 nc 10.0.2.101 7", "^SHOUT$")
+    shell(vmm, "echo again | timeout 5 nc 10.0.2.102 7", "^AGAIN$")
+    print("  guestfwd")
+
+
+def leave(vmm):
+    vmm.wait_for(r"guest:\S+# \S*$", 30)
+    vmm.type("exit\n")
+    if vmm.finish(30):
+        raise Failed("the guest did not end well")
+
+
+def try_restricted(vmm, opts, folder, servers):
+    """Each way that try_all() finds open leads nowhere."""
+    names, web = servers
+    vmm.wait_for(r"^Network: 10\.0\.2\.15/24, name server *$", opts.timeout)
+    vmm.wait_for(r"guest:.*# ", 30)
+    print("  DHCP without a name server and a router")
+    shell(vmm, "ip route add default via 10.0.2.2; "
+          "echo nameserver 10.0.2.3 >/etc/resolv.conf; echo set$?", "^set0$")
+    shell(vmm, "timeout 3 nslookup some.lodge.test; echo found$?",
+          r"^found[1-9]\d*$")
+    for number, host in enumerate(("10.0.2.2", ADDRESS)):
+        shell(vmm, "timeout 3 wget -q -O - http://%s:%d/ | wc -c; "
+              "echo fetched%d" % (host, web.port, number),
+              "^fetched%d$" % number)
+    check("it reached the name server: %s" % names.asked, not names.asked)
+    check("it reached the web server", not web.asked)
+    print("  no way out")
+    try_forwards(vmm, opts, folder)
+    leave(vmm)
+
+
 def try_all(vmm, opts, folder, servers):
     names, web = servers
     vmm.wait_for(r"^Network: 10\.0\.2\.15/24, name server 10\.0\.2\.3$",
@@ -138,17 +184,11 @@ def try_all(vmm, opts, folder, servers):
     print("  DNS")
     shell(vmm, "wget -q -O - http://10.0.2.2:%d/ | sha256sum" % web.port,
           "^%s " % web.sum)
+    shell(vmm, "wget -q -O - http://some.lodge.test:%d/ | wc -c" % web.port,
+          "^%d$" % (8 << 20))
     print("  TCP out")
-    forwarded(vmm, socket.AF_INET, ("127.0.0.1", opts.port), 71)
-    forwarded(vmm, socket.AF_UNIX, folder + "/forward", 72)
-    print("  TCP in")
-    shell(vmm, "echo hello | timeout 5 nc 10.0.2.100 7", "^from guest: hello$")
-    shell(vmm, "echo shout | timeout 5 nc 10.0.2.101 7", "^SHOUT$")
-    print("  guestfwd")
-    vmm.wait_for(r"guest:\S+# \S*$", 30)
-    vmm.type("exit\n")
-    if vmm.finish(30):
-        raise Failed("the guest did not end well")
+    try_forwards(vmm, opts, folder)
+    leave(vmm)
 
 
 class Passt:
@@ -222,9 +262,7 @@ def try_passt(vmm, opts, passt, servers, qmp):
         raise Failed("another file after the reconnection")
     check_rings(qmp, True)
     print("  and again after a crash of passt")
-    vmm.type("exit\n")
-    if vmm.finish(30):
-        raise Failed("the guest did not end well")
+    leave(vmm)
 
 
 def boot_passt(opts, folder, servers):
@@ -282,20 +320,23 @@ def command(opts, folder, echo):
         "hostfwd=tcp:127.0.0.1:%d-:71" % opts.port,
         "hostfwd=unix:%s/forward-:72" % folder,
         "guestfwd=tcp:10.0.2.100:7-cmd:sed -u s/^/from\\ guest:\\ /",
-        "guestfwd=tcp:10.0.2.101:7-tcp:127.0.0.1:%d" % echo.port])
+        "guestfwd=tcp:10.0.2.101:7-tcp:127.0.0.1:%d" % echo.port,
+        "guestfwd=tcp:10.0.2.102:7-unix:%s/echo" % folder,
+        "restrict=%s" % ("on" if opts.restrict else "off")])
     return as_user(opts, folder) + \
         [os.path.join(ROOT, "tools", "run-default"), opts.lodge]
 
 
 def boot(opts):
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    for line in "link set lo up", "addr add %s/32 dev lo" % ADDRESS:
+        subprocess.run(["ip"] + line.split(), check=True)
     with tempfile.TemporaryDirectory() as folder:
         path = folder + "/resolv.conf"
         with open(path, "w", encoding="ascii") as f:
             f.write("nameserver 127.0.0.1\n")
         subprocess.run(["mount", "--bind", path, "/etc/resolv.conf"],
                        check=True)
-        servers, echo = (NameServer(), WebServer()), Echo()
+        servers, echo = (NameServer(), WebServer()), Echo(folder + "/echo")
         with socket.create_server(("127.0.0.1", 0)) as s:
             opts.port = s.getsockname()[1]
         if opts.passt:
@@ -303,7 +344,8 @@ def boot(opts):
             return
         with Vmm(command(opts, folder, echo),
                  open(opts.log, "wb") if opts.log else None) as vmm:
-            try_all(vmm, opts, folder, servers)
+            (try_restricted if opts.restrict else try_all)(
+                vmm, opts, folder, servers)
 
 
 def options():
@@ -312,6 +354,8 @@ def options():
     ap.add_argument("--log", help="file for the serial output")
     ap.add_argument("--passt", nargs="?", const="fetch", metavar="PROGRAM",
                     help="a vhost-user card, served by passt")
+    ap.add_argument("--restrict", action="store_true",
+                    help="only forwarded ports and addresses lead out or in")
     ap.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     return ap.parse_args()
 

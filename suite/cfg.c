@@ -22,10 +22,10 @@
 const struct suite_key suite_keys[] = {
 	KEY(file, "file"),
 	KEY(smp, "smp"),
-	KEY(test_args, "test_args", .multi = true),
-	KEY(qemu_params, "qemu_params", .multi = true),
-	KEY(qemu_params, "extra_params", .multi = true),
-	KEY(kvmtool_params, "kvmtool_params", .multi = true),
+	KEY(test_args, "test_args"),
+	KEY(qemu_params, "qemu_params"),
+	KEY(qemu_params, "extra_params"),
+	KEY(kvmtool_params, "kvmtool_params"),
 	KEY(groups, "groups"),
 	KEY(arch, "arch"),
 	KEY(machine, "machine"),
@@ -145,20 +145,29 @@ static char *triple_line(struct reader *r, int from)
 	return p;
 }
 
+/* Whether @p ends in the closing quotes, which are cut. */
+static bool cut_triple(char *p)
+{
+	size_t n = strlen(p);
+
+	while (n && (p[n - 1] == ' ' || p[n - 1] == '\t'))
+		n--;
+	if (n < 3 || strncmp(p + n - 3, TRIPLE, 3))
+		return false;
+	p[n - 3] = 0;
+	return true;
+}
+
 /* @first: what follows the opening quotes on their line. */
 static int read_triple(struct reader *r, const char *first, char **out)
 {
-	char *end = NULL, *p = strdup(first);
+	char *p = strdup(first);
 	int from = r->number, ret = 0;
+	bool end = false;
 
 	*out = NULL;
 	while (p && !ret && !end) {
-		cut_blanks(p);
-		end = strstr(p, TRIPLE);
-		if (end && !end[3])
-			*end = 0;
-		else
-			end = NULL;
+		end = cut_triple(p);
 		ret = append(r, out, p);
 		free(p);
 		p = NULL;
@@ -184,10 +193,9 @@ static const struct suite_key *find_key(const char *name)
 	return NULL;
 }
 
-static int read_value(struct reader *r, const struct suite_key *k, char *text,
-		      char **out)
+static int read_value(struct reader *r, char *text, char **out)
 {
-	if (k->multi && !strncmp(text, TRIPLE, 3))
+	if (!strncmp(text, TRIPLE, 3))
 		return read_triple(r, text + 3, out);
 	cut_comment(text);
 	cut_blanks(text);
@@ -230,36 +238,61 @@ static int read_key(struct reader *r, struct suite_test *t, char *p)
 	*eq = 0;
 	cut_blanks(p);
 	k = find_key(p);
-	if (!k) {
+	if (!k)
 		warn(r, "unknown key '%s'", p);
-		return 0;
-	}
-	if (!t) {
+	else if (!t)
 		warn(r, "'%s' outside a section", p);
-		return 0;
+	/* lines of a value are no keys, whoever it belongs to */
+	ret = read_value(r, skip_blanks(eq + 1), &value);
+	if (ret)
+		return ret;
+	if (k && t)
+		return set_value(r, t, k, value);
+	free(value);
+	return 0;
+}
+
+static const struct suite_test *find_test(const struct suite *s,
+					  const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < s->count; i++)
+		if (!strcmp(s->tests[i].name, name))
+			return &s->tests[i];
+	return NULL;
+}
+
+/* A second test of the same name runs too: logs and results need another. */
+static char *new_name(struct reader *r, const char *name)
+{
+	const struct suite_test *first = find_test(r->s, name);
+	char *p = strdup(name);
+	int n;
+
+	for (n = 2; p && find_test(r->s, p); n++) {
+		free(p);
+		if (asprintf(&p, "%s.%d", name, n) < 0)
+			p = NULL;
 	}
-	ret = read_value(r, k, skip_blanks(eq + 1), &value);
-	return ret ? ret : set_value(r, t, k, value);
+	if (p && first)
+		warn(r, "[%s] is there already (line %d); this one is [%s]",
+		     name, first->line, p);
+	return p;
 }
 
 static int add_test(struct reader *r, char *p, char *end)
 {
 	struct suite *s = r->s;
 	struct suite_test *t;
-	size_t i;
 
 	*end = 0;
-	for (i = 0; i < s->count; i++)
-		if (!strcmp(s->tests[i].name, p))
-			return err_set(r->e, -EINVAL,
-				       "%s:%d: [%s] is there already (line %d)",
-				       s->path, r->number, p, s->tests[i].line);
 	t = realloc(s->tests, (s->count + 1) * sizeof(*t));
 	if (!t)
 		return err_set(r->e, -ENOMEM, "no memory");
 	s->tests = t;
 	t += s->count;
-	*t = (struct suite_test){.name = strdup(p), .line = r->number};
+	*t = (struct suite_test){.name = new_name(r, p), .line = r->number};
 	if (!t->name)
 		return err_set(r->e, -ENOMEM, "no memory");
 	s->count++;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Suites in the format of kvm-unit-tests' unittests.cfg (its documentation:
- * docs/unittests.txt): sections of `key = value` lines, a value in triple
+ * docs/unittests.txt): sections of `key = value` lines, any value in triple
  * quotes may span lines.
  */
 #ifndef SUITE_CFG_H
@@ -37,9 +37,9 @@ struct suite {
 
 /*
  * Read @path. What is doubtful (an unknown key, a key outside a section, a
- * test without a file) is told to @warn as "PATH:LINE: ..." and left out.
- * -errno where the file cannot be read, -EINVAL where a triple quote never
- * ends or two sections have the same name.
+ * test without a file) is told to @warn as "PATH:LINE: ..." and left out. So
+ * is a name that is there already: the second [a] becomes [a.2]. -errno where
+ * the file cannot be read, -EINVAL where a triple quote never ends.
  */
 int suite_read(struct suite *s, const char *path, void (*warn)(const char *),
 	       struct err *e);
@@ -52,7 +52,6 @@ bool suite_has_word(const char *list, const char *word);
 struct suite_key {
 	const char *name;
 	size_t offset; /* of a char * in struct suite_test */
-	bool multi;    /* may be in triple quotes */
 	bool joins;    /* a second line adds to the first */
 };
 extern const struct suite_key suite_keys[];

@@ -51,15 +51,16 @@ double suite_duration(const char *text)
 	char *end;
 	double v = strtod(text, &end);
 
-	if (end == text || !(v >= 0) || v > 1e7)
+	if (end == text || !(v >= 0))
 		return -1;
 	switch (*end) {
+	case 'd': v *= 24; __attribute__((fallthrough));
 	case 'h': v *= 60; __attribute__((fallthrough));
 	case 'm': v *= 60; __attribute__((fallthrough));
 	case 's': end++; break;
 	default: break;
 	}
-	return *end ? -1 : v;
+	return *end || v > 1e8 ? -1 : v;
 }
 
 /* ---- one child ---- */
@@ -145,11 +146,19 @@ static int spawn(struct pool *p, struct child *c, const struct words *w)
 	return c->pid > 0 ? 0 : p->e->code;
 }
 
-static double limit_of(const struct suite_run *run, const struct suite_test *t)
+static int find_limit(const struct suite_run *run, const struct suite_test *t,
+		      double *limit, struct err *e)
 {
-	double v = t->timeout && *t->timeout ? suite_duration(t->timeout) : -1;
-
-	return v >= 0 ? v : run->timeout;
+	*limit = run->timeout;
+	if (!t->timeout || !*t->timeout)
+		return 0;
+	*limit = suite_duration(t->timeout);
+	if (*limit >= 0)
+		return 0;
+	return err_set(e, -EINVAL,
+		       "[%s]: timeout is 90, 90s, 2m, 1h or 1d, "
+		       "not '%s'",
+		       t->name, t->timeout);
 }
 
 /* 0 started, 1 the result is there already, -errno. */
@@ -157,15 +166,20 @@ static int start(struct pool *p, struct child *c, struct suite_job *j)
 {
 	struct words w = {NULL, 0};
 	struct suite_result *r = j->result;
+	struct err e = {0};
 	int ret;
 
 	c->job = j;
 	ret = suite_command(&p->run->setup, j->target, j->test, &w, r->reason,
-			    p->e);
+			    &e);
+	if (!ret)
+		ret = find_limit(p->run, j->test, &c->limit, &e);
 	if (ret == -EINVAL) { /* this test's fault, not the run's */
 		r->verdict = VERDICT_FAIL;
-		snprintf(r->reason, sizeof(r->reason), "%.250s", p->e->msg);
+		snprintf(r->reason, sizeof(r->reason), "%.250s", e.msg);
 		ret = 1;
+	} else if (ret < 0) {
+		err_set(p->e, ret, "%s", e.msg);
 	} else if (!ret && *r->reason) {
 		r->verdict = VERDICT_SKIP;
 		ret = 1;
@@ -174,7 +188,6 @@ static int start(struct pool *p, struct child *c, struct suite_job *j)
 	}
 	words_free(&w);
 	c->start = now();
-	c->limit = limit_of(p->run, j->test);
 	c->ended = false;
 	r->tries++;
 	if (ret)

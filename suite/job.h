@@ -52,7 +52,7 @@ struct suite_run {
 int suite_run_jobs(const struct suite_run *run, struct suite_job *jobs,
 		   size_t n, struct err *e);
 
-/* "90", "90s", "10m", "1h" in seconds, or -1. */
+/* "90", "90s", "10m", "1h", "1d" in seconds, or -1. */
 double suite_duration(const char *text);
 
 #endif

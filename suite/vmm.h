@@ -41,9 +41,10 @@ struct suite_target {
 struct suite_setup {
 	const char *lodge;   /* path of this program */
 	const char *dir;     /* of the tests' files */
-	const char *machine; /* NULL: the monitor's default */
+	const char *machine; /* NULL: a test's own, or the monitor's */
 	const char *arch;    /* "x86_64" or "i386" */
 	const char *env;     /* file with NAME=value lines, or NULL */
+	const char *check;   /* instead of the tests' own, or NULL */
 	int max_smp;
 };
 
@@ -62,7 +63,7 @@ int suite_command(const struct suite_setup *s, const struct suite_target *t,
 		  const struct suite_test *test, struct words *out,
 		  char *reason, struct err *e);
 
-#define SUITE_SMP 32
+#define SUITE_SMP 256
 
 /* The number of processors in words, "1" where none is said; SUITE_SMP. */
 int suite_smp(const struct suite_setup *s, const struct suite_test *t,

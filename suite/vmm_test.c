@@ -109,6 +109,68 @@ static void test_commands(void **state)
 	unsetenv("QEMU");
 	t.smp = (char *)"1 2";
 	has(command("qemu:tcg", &s, &t), "!");
+	t.smp = (char *)"cpus=16,sockets=2,dies=2,cores=2,threads=2,maxcpus=16";
+	has(command("qemu:tcg", &s, &t),
+	    "|-smp|cpus=16,sockets=2,dies=2,cores=2,threads=2,maxcpus=16|");
+	t.smp = (char *)"$((($MAX_SMP < 8)?$MAX_SMP:8))";
+	has(command("lodge", &s, &t), "|-smp|4|");
+}
+
+/* Values over several lines, each monitor its own. */
+static void test_lines(void **state)
+{
+	struct suite_test t = {
+		.name = (char *)"x",
+		.file = (char *)"x.flat",
+		.test_args = (char *)"\none # first\n'two  three'\n",
+		.qemu_params = (char *)"-cpu max # all\n# -m 1\n-m 256\n",
+		.kvmtool_params = (char *)"--mem 1 \n --x\n",
+	};
+
+	has(command("qemu", &setup, &t), "|-append|one two  three|-cpu|max|-m|"
+					 "256");
+	has(command("kvmtool", &setup, &t), "|--params|one two  three|--mem|1|"
+					    "--x");
+}
+
+/* What the text of a suite refers to. */
+static void test_variables(void **state)
+{
+	struct suite_test t = {
+		.name = (char *)"x",
+		.file = (char *)"x.flat",
+		.disabled_if = (char *)"[[ \"$TARGET\" != qemu ]]",
+		.qemu_params = (char *)"$TARGET $ACCEL $ARCH $TESTNAME "
+				       "$TEST_DIR $CONFIG_EFI $MAX_SMP",
+	};
+
+	has(command("qemu:tcg", &setup, &t), "|qemu|tcg|x86_64|x|/t|n|4");
+	has(command("lodge", &setup, &t), "|qemu|kvm|x86_64|x|/t|n|4");
+	has(command("kvmtool", &setup, &t), "(disabled if [[ ");
+	t.disabled_if = (char *)"[[ \"$TARGET\" = qemu ]] &&\n"
+				"[[ $CONFIG_EFI = y ]]";
+	has(command("qemu:tcg", &setup, &t), "qemu");
+	t.disabled_if = (char *)"[[ \"$TARGET\" = qemu";
+	has(command("qemu:tcg", &setup, &t), "!bash does not take '[[ ");
+}
+
+/* A test's machine is what it runs on, unless another is asked for. */
+static void test_machines(void **state)
+{
+	struct suite_test t = {.name = (char *)"x",
+			       .file = (char *)"x",
+			       .machine = (char *)"q35"};
+	struct suite_setup s = setup;
+
+	has(command("qemu:tcg", &s, &t), "|-machine|q35");
+	has(command("lodge", &s, &t), "|-machine|q35");
+	assert_string_equal(command("kvmtool", &s, &t), "(machine q35 only)");
+	s.machine = "pc";
+	assert_string_equal(command("lodge", &s, &t), "(machine q35 only)");
+	s.machine = "q35";
+	has(command("lodge", &s, &t), "|-machine|q35");
+	t.machine = NULL;
+	has(command("lodge", &s, &t), "|-machine|q35");
 }
 
 static void test_reasons(void **state)
@@ -129,13 +191,20 @@ static void test_reasons(void **state)
 	t.check = (char *)"/proc/sys/kernel/ostype=Linux /dev/null=1";
 	assert_string_equal(command("lodge", &setup, &t),
 			    "(/dev/null is not 1)");
+	t.check = (char *)"/proc/self/status=Name:";
+	has(command("lodge", &setup, &t), " is not ");
+	t.check = (char *)"/proc/sys/kernel/ostype = Linux";
+	assert_string_equal(command("lodge", &setup, &t),
+			    "![x]: check is PATH=VALUE, not "
+			    "'/proc/sys/kernel/ostype'");
 	t.check = NULL;
 	t.disabled_if = (char *)"[ $ACCEL = kvm ]";
 	assert_string_equal(command("lodge", &setup, &t),
 			    "(disabled if [ $ACCEL = kvm ])");
 	has(command("qemu:tcg", &setup, &t), "qemu");
-	t.machine = (char *)"q35";
-	assert_string_equal(command("lodge", &setup, &t), "(machine q35 only)");
+	t.disabled_if = NULL;
+	t.arch = (char *)"i386|x86_64";
+	has(command("qemu:tcg", &setup, &t), "qemu");
 }
 
 static enum verdict judge(const char *name, int status, const char *out,
@@ -177,6 +246,11 @@ static void test_verdicts(void **state)
 			 VERDICT_FAIL);
 	assert_int_equal(suite_judge(&t, NULL, &end, reason), VERDICT_SIGNAL);
 	assert_string_equal(reason, "SIGSEGV");
+	assert_int_equal(judge("qemu", 0, "",
+			       "qemu: terminating on signal 15 from pid 1\n",
+			       reason),
+			 VERDICT_SIGNAL);
+	assert_string_equal(reason, "SIGTERM");
 	end.timed_out = true;
 	assert_int_equal(suite_judge(&t, NULL, &end, reason), VERDICT_TIMEOUT);
 }
@@ -186,6 +260,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_targets),
 		cmocka_unit_test(test_commands),
+		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_variables),
+		cmocka_unit_test(test_machines),
 		cmocka_unit_test(test_reasons),
 		cmocka_unit_test(test_verdicts),
 	};

@@ -107,9 +107,10 @@ int words_split(struct words *w, const char *text, const char *const *env,
 
 	if (!text || plain(text))
 		return text ? split_plain(w, text, e) : 0;
-	/* lines of a value in triple quotes are one command */
-	ret = run_bash("set -f; eval \"set -- ${1//$'\\n'/ }\" && "
-		       "if [ $# -gt 0 ]; then printf '%s\\0' \"$@\"; fi",
+	/* words of an array may be on several lines, with comments behind */
+	ret = run_bash("set -f; eval \"words=($1\"$'\\n'\")\" 2>/dev/null || "
+		       "exit 1; [ ${#words[@]} = 0 ] || "
+		       "printf '%s\\0' \"${words[@]}\"",
 		       text, env, &out, &size);
 	if (ret)
 		ret = err_set(e, ret < 0 ? ret : -EINVAL,
@@ -124,7 +125,10 @@ int words_true(const char *text, const char *const *env, struct err *e)
 {
 	char *out = NULL;
 	size_t size;
-	int ret = run_bash("eval \"$1\" >/dev/null", text, env, &out, &size);
+	/* a function first, to tell what is no shell from what is false */
+	int ret = run_bash("eval \"holds() { $1\"$'\\n'\"}\" 2>/dev/null || "
+			   "exit 127; holds >/dev/null",
+			   text, env, &out, &size);
 
 	free(out);
 	if (ret == 127 || ret < 0)

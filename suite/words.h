@@ -19,14 +19,14 @@ struct words {
 int words_add(struct words *w, const char *word, struct err *e);
 
 /*
- * Add the words of @text, split by bash without file name expansion; its
- * variables are those of the environment and @env ("NAME=value", NULL ends).
+ * Add the words of @text, split by bash without file name expansion, where
+ * a line's end is a blank and ends a comment; its variables are those of the environment and @env ("NAME=value", NULL ends).
  * -EINVAL where bash does not take it.
  */
 int words_split(struct words *w, const char *text, const char *const *env,
 		struct err *e);
 
-/* 1 if bash finds @text true, 0 if not, -errno. */
+/* 1 if bash finds @text true, 0 if not; -EINVAL where it does not take it. */
 int words_true(const char *text, const char *const *env, struct err *e);
 void words_free(struct words *w);
 

@@ -13,6 +13,7 @@
 
 #include "cli/cli.h"
 #include "suite/known.h"
+#include "suite/outfile.h"
 #include "suite/report.h"
 #include "vmm/exitcode.h"
 
@@ -28,11 +29,13 @@ struct options {
 	const char *accel;
 	const char *group[MAX_WORDS];
 	size_t groups;
-	bool all, list, merge;
+	bool all, list, merge, retried;
 	const char *json; /* "": to standard output */
 	const char *tap, *junit, *known_path;
 	struct known known;
 	unsigned int shard, shards; /* from 1; 0: none */
+	size_t total;               /* tests of all shards */
+	unsigned int unknown;       /* in the list of known failures */
 	char **args;
 	size_t nargs;
 };
@@ -55,7 +58,9 @@ enum {
 	OPT_TAP,
 	OPT_JUNIT,
 	OPT_VMM,
-	OPT_ACCEL
+	OPT_ACCEL,
+	OPT_CHECK, /* these two only by the environment */
+	OPT_MAX_SMP
 };
 
 static const struct option long_options[] = {
@@ -150,13 +155,14 @@ static bool set_count(unsigned int *n, const char *text, unsigned int min)
 
 static bool set_shard(struct options *o, const char *text)
 {
-	char *end;
+	const char *slash = strchr(text, '/');
+	char first[8];
 
-	o->shard = (unsigned int)strtoul(text, &end, 10);
-	if (*end != '/')
+	if (!slash || slash - text >= (ptrdiff_t)sizeof(first))
 		return false;
-	return set_count(&o->shards, end + 1, 1) && o->shard >= 1 &&
-	       o->shard <= o->shards;
+	snprintf(first, sizeof(first), "%.*s", (int)(slash - text), text);
+	return set_count(&o->shard, first, 1) &&
+	       set_count(&o->shards, slash + 1, 1) && o->shard <= o->shards;
 }
 
 static bool set_duration(double *v, const char *text)
@@ -179,6 +185,16 @@ static bool set_arch(struct options *o, const char *arg)
 	return !strcmp(arg, "x86_64") || !strcmp(arg, "i386");
 }
 
+static bool set_max_smp(struct options *o, const char *text)
+{
+	unsigned int n;
+	bool good = set_count(&n, text, 1);
+
+	if (good)
+		o->run.setup.max_smp = (int)n;
+	return good;
+}
+
 /* False: the value is wrong. */
 static bool set_option(struct options *o, int opt, const char *arg)
 {
@@ -188,11 +204,15 @@ static bool set_option(struct options *o, int opt, const char *arg)
 	case OPT_VMM: return add_word(o->vmm, &o->vmms, MAX_TARGETS, arg);
 	case 'g': return add_word(o->group, &o->groups, MAX_WORDS, arg);
 	case 'j': return set_count(&r->jobs, arg, 1);
-	case OPT_RETRIES: return set_count(&r->retries, arg, 0);
+	case OPT_RETRIES:
+		o->retried = true;
+		return set_count(&r->retries, arg, 0);
 	case OPT_TIMEOUT: return set_duration(&r->timeout, arg);
 	case OPT_OVERALL: return set_duration(&r->overall, arg);
 	case OPT_SHARD: return set_shard(o, arg);
 	case OPT_ARCH: return set_arch(o, arg);
+	case OPT_MAX_SMP: return set_max_smp(o, arg);
+	case OPT_CHECK: r->setup.check = arg; break;
 	case OPT_ACCEL: o->accel = arg; break;
 	case OPT_ALL: o->all = true; break;
 	case OPT_LOGS: r->logs = arg; break;
@@ -222,15 +242,88 @@ static const char *option_name(int opt)
 static int set_targets(struct options *o)
 {
 	struct err e = {0};
-	size_t i;
+	size_t i, k;
 
 	if (!o->vmms)
 		add_word(o->vmm, &o->vmms, MAX_TARGETS, "lodge");
-	for (i = 0; i < o->vmms; i++)
+	for (i = 0; i < o->vmms; i++) {
 		if (suite_target_parse(&o->target[i], o->vmm[i], o->accel, &e))
 			return usage("--vmm: %s", e.msg);
+		for (k = 0; k < i; k++)
+			if (!strcmp(o->target[k].name, o->target[i].name))
+				return usage("--vmm: %s is there twice",
+					     o->target[i].name);
+	}
 	o->targets = o->vmms;
 	return 0;
+}
+
+/* What the environment says where no option does, as upstream has it. */
+static int set_environment(struct options *o)
+{
+	static const struct {
+		const char *name;
+		int opt;
+	} vars[] = {{"ACCEL", OPT_ACCEL},     {"MACHINE", OPT_MACHINE},
+		    {"TIMEOUT", OPT_TIMEOUT}, {"KVM_UNIT_TESTS_ENV", OPT_ENV},
+		    {"CHECK", OPT_CHECK},     {"MAX_SMP", OPT_MAX_SMP}};
+	char text[256];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(vars); i++) {
+		const char *value = getenv(vars[i].name);
+
+		if (!value || !*value || set_option(o, vars[i].opt, value))
+			continue;
+		snprintf(text, sizeof(text), "$%s is not '%s'", vars[i].name,
+			 value);
+		return usage("%s", text);
+	}
+	return 0;
+}
+
+/* Options that say nothing there: 0, or the exit status. */
+static int check_mix(const struct options *o)
+{
+	const struct {
+		bool given;
+		const char *name;
+	} runs[] = {{o->shards, "--shard"},
+		    {o->groups, "--group"},
+		    {o->all, "--all"},
+		    {o->list, "--list"},
+		    {o->retried, "--retries"}},
+	  lists[] = {{o->tap, "--tap"},
+		     {o->junit, "--junit"},
+		     {o->known_path, "--known"}};
+	size_t i;
+
+	for (i = 0; o->merge && i < ARRAY_SIZE(runs); i++)
+		if (runs[i].given)
+			return usage("--merge runs nothing: no %s",
+				     runs[i].name);
+	for (i = 0; o->list && i < ARRAY_SIZE(lists); i++)
+		if (lists[i].given)
+			return usage("--list has no results: no %s",
+				     lists[i].name);
+	return 0;
+}
+
+/* What getopt found no option in: 0 is never returned. */
+static int bad_option(int opt, char **argv)
+{
+	char text[256];
+
+	if (optopt && optopt < 256 && opt == '?')
+		snprintf(text, sizeof(text), "'-%c' is unknown", optopt);
+	else if (optopt)
+		snprintf(text, sizeof(text), "--%s %s", option_name(optopt),
+			 opt == ':' ? "lacks its value" : "takes no value");
+	else
+		snprintf(text, sizeof(text),
+			 "'%s' is unknown or may be several options",
+			 argv[optind - 1]);
+	return usage("%s", text);
 }
 
 /* 0, or the exit status plus one. */
@@ -239,18 +332,19 @@ static int parse(struct options *o, int argc, char **argv)
 	char text[256];
 	int opt;
 
+	opt = set_environment(o);
+	if (opt)
+		return opt + 1;
 	optind = 0; /* argv[0] is the subcommand's name */
 	opterr = 0;
-	while ((opt = getopt_long(argc, argv, "g:j:h", long_options, NULL)) !=
+	while ((opt = getopt_long(argc, argv, ":g:j:h", long_options, NULL)) !=
 	       -1) {
 		if (opt == 'h') {
 			fputs(help, stdout);
 			return EXITCODE_OK + 1;
 		}
-		if (opt == '?')
-			return usage("'%s' is unknown or lacks its value",
-				     argv[optind - 1]) +
-			       1;
+		if (opt == '?' || opt == ':')
+			return bad_option(opt, argv) + 1;
 		if (set_option(o, opt, optarg))
 			continue;
 		snprintf(text, sizeof(text), "--%s does not take '%s'",
@@ -263,7 +357,9 @@ static int parse(struct options *o, int argc, char **argv)
 		return usage("%s", o->merge ? "no file of results"
 					    : "no UNITTESTS.CFG") +
 		       1;
-	opt = set_targets(o);
+	opt = check_mix(o);
+	if (!opt && !o->merge)
+		opt = set_targets(o);
 	return opt ? opt + 1 : 0;
 }
 
@@ -292,7 +388,7 @@ static bool wanted(const struct options *o, const struct suite_test *t)
 	       !suite_has_word(t->groups, "nodefault");
 }
 
-static size_t select_tests(const struct options *o, const struct suite *s,
+static size_t select_tests(struct options *o, const struct suite *s,
 			   const struct suite_test **out)
 {
 	size_t i, n = 0, seen = 0;
@@ -304,6 +400,7 @@ static size_t select_tests(const struct options *o, const struct suite *s,
 			out[n++] = &s->tests[i];
 		seen++;
 	}
+	o->total = seen;
 	return n;
 }
 
@@ -331,6 +428,15 @@ static FILE *text_out(const struct options *o)
 	return o->json && !*o->json ? stderr : stdout;
 }
 
+/* https://no-color.org */
+static bool coloured(FILE *f)
+{
+	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	return isatty(fileno(f)) && !(no && *no) &&
+	       !(term && !strcmp(term, "dumb"));
+}
+
 static bool expected(const struct suite_result *r, void *arg)
 {
 	const struct options *o = arg;
@@ -344,7 +450,7 @@ static void progress(const struct suite_result *r, void *arg)
 	FILE *f = text_out(arg);
 
 	shown.known = expected(r, arg);
-	report_line(f, &shown, isatty(fileno(f)));
+	report_line(f, &shown, coloured(f));
 	fflush(f);
 }
 
@@ -352,14 +458,13 @@ static int write_with(const char *path, const struct suite_results *r,
 		      void (*print)(FILE *f, const struct suite_results *r),
 		      struct err *e)
 {
-	FILE *f = fopen(path, "we");
+	struct outfile o;
+	int ret = outfile_open(&o, path, e);
 
-	if (!f)
-		return err_set(e, -errno, "%s: %s", path, strerror(errno));
-	print(f, r);
-	if (fclose(f))
-		return err_set(e, -errno, "%s: %s", path, strerror(errno));
-	return 0;
+	if (ret)
+		return ret;
+	print(o.f, r);
+	return outfile_close(&o, e);
 }
 
 static int write_files(const struct options *o, const struct suite_results *r,
@@ -386,13 +491,16 @@ static int conclude(const struct options *o, struct suite_results *r)
 	int ret;
 
 	report_count(r, &c);
+	if (o->merge)
+		report_count_lost(r, &c);
 	if (o->targets > 1 || o->merge)
-		report_table(f, r, isatty(fileno(f)));
+		report_table(f, r, coloured(f));
 	ret = write_files(o, r, &e);
 	report_summary(f, &c);
 	if (ret)
 		return fail(&e);
-	return c.failed || c.missing || stale || !(c.passed + c.skipped);
+	return c.failed || c.missing || stale || o->unknown ||
+	       !(c.passed + c.skipped);
 }
 
 /* ---- the three things to do ---- */
@@ -425,6 +533,7 @@ static int run(struct options *o, const struct suite_test **tests, size_t n)
 		jobs[i].result = &r.v[i];
 		r.v[i].test = strdup(jobs[i].test->name);
 		r.v[i].target = strdup(jobs[i].target->name);
+		r.v[i].of = (unsigned int)o->total;
 	}
 	o->run.progress = progress;
 	o->run.expected = expected;
@@ -439,6 +548,26 @@ static int run(struct options *o, const struct suite_test **tests, size_t n)
 	}
 	free(jobs);
 	report_free(&r);
+	return ret;
+}
+
+/* What would be noticed too late, or once a test. */
+static int check_places(const struct options *o, struct err *e)
+{
+	const char *const files[] = {o->json, o->tap, o->junit};
+	const struct suite_setup *s = &o->run.setup;
+	size_t i;
+	int ret = 0;
+
+	for (i = 0; i < ARRAY_SIZE(files) && !ret; i++)
+		if (files[i] && *files[i])
+			ret = outfile_check(files[i], e);
+	if (!ret && s->dir && access(s->dir, X_OK))
+		ret = err_set(e, -errno, "%s: %s", s->dir, strerror(errno));
+	if (!ret && s->env && access(s->env, R_OK))
+		ret = err_set(e, -errno, "%s: %s", s->env, strerror(errno));
+	for (i = 0; i < o->targets && !ret && !o->list && !o->merge; i++)
+		ret = suite_target_find(&o->target[i], e);
 	return ret;
 }
 
@@ -462,6 +591,7 @@ static int test_suite(struct options *o)
 		free(dir);
 		return fail(&e);
 	}
+	o->unknown = known_check(&o->known, &s, stderr);
 	tests = calloc(s.count + 1, sizeof(*tests));
 	n = select_tests(o, &s, tests);
 	ret = 0;
@@ -497,7 +627,8 @@ int cmd_test(int argc, char **argv)
 	ret = parse(&o, argc + 1, argv - 1);
 	if (ret)
 		return ret - 1;
-	if (o.known_path && known_read(&o.known, o.known_path, &e))
+	if (check_places(&o, &e) ||
+	    (o.known_path && known_read(&o.known, o.known_path, &e)))
 		return fail(&e);
 	ret = o.merge ? merge(&o) : test_suite(&o);
 	known_free(&o.known);

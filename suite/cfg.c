@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "suite/text.h"
+
 #define TRIPLE "\"\"\""
 
 #define KEY(k, name, ...)                                           \
@@ -287,6 +289,8 @@ static int add_test(struct reader *r, char *p, char *end)
 	struct suite_test *t;
 
 	*end = 0;
+	if (text_clean(p))
+		warn(r, "the name is no text; this one is [%s]", p);
 	t = realloc(s->tests, (s->count + 1) * sizeof(*t));
 	if (!t)
 		return err_set(r->e, -ENOMEM, "no memory");

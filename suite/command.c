@@ -120,12 +120,9 @@ static int add_program(const struct suite_setup *s,
 		       struct err *e)
 {
 	const struct accel *a = vmm_accel(t->vmm, t->accel);
-	const char *program = t->vmm->variable ? getenv(t->vmm->variable)
-					       : NULL;
+	const char *program = vmm_program(t->vmm);
 	int ret = 0;
 
-	if (!program || !*program)
-		program = t->vmm->program;
 	if (!program || a->wrap)
 		ret = words_add(w, s->lodge, e);
 	if (!ret && !program)

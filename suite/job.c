@@ -7,16 +7,22 @@
  */
 #include "suite/job.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "suite/text.h"
 
 #define GRACE   1.0        /* seconds between SIGTERM and SIGKILL */
 #define LOG_MAX (1u << 20) /* bytes of a log that are searched */
@@ -26,7 +32,7 @@ struct child {
 	pid_t pid;
 	double start, limit; /* limit 0: none */
 	bool ended;          /* SIGTERM was sent */
-	char log[4096], errors[4096];
+	char base[4096], log[4096 + 8], errors[4096 + 8];
 };
 
 struct pool {
@@ -86,18 +92,71 @@ static char *read_file(const char *path)
 	return text;
 }
 
+/* Bytes of a name that are themselves in a file's; others are %XX. */
+static bool stays(char c)
+{
+	return isalnum((unsigned char)c) || (c & 0x80) ||
+	       (c && strchr("._+,=@#~-", c));
+}
+
+/* Different tests have different names, however long and odd theirs are. */
+void suite_log_name(char *out, const char *test, const char *target)
+{
+	char *start = out;
+	uint64_t hash = 0xcbf29ce484222325ULL; /* FNV-1a */
+	bool cut = false;
+	const char *p;
+
+	for (p = test; *p; p++) {
+		unsigned char c = (unsigned char)*p;
+
+		hash = (hash ^ c) * 0x100000001b3ULL;
+		cut |= out - start > NAME_MAX - 80;
+		if (!cut)
+			out += sprintf(out, stays(*p) ? "%c" : "%%%02X", c);
+	}
+	if (cut)
+		out += sprintf(out, "~%016" PRIx64, hash);
+	*out++ = '.';
+	for (p = target; *p; p++)
+		*out++ = *p == ':' ? '-' : *p;
+	*out = 0;
+}
+
 static void log_paths(const struct suite_run *run, struct child *c)
 {
 	const struct suite_job *j = c->job;
-	char name[512];
-	size_t i;
+	char name[SUITE_LOG_NAME];
 
-	snprintf(name, sizeof(name), "%s.%s", j->test->name, j->target->name);
-	for (i = 0; name[i]; i++)
-		if (name[i] == '/' || name[i] == ':' || name[i] == ' ')
-			name[i] = '-';
-	snprintf(c->log, sizeof(c->log), "%s/%s.log", run->logs, name);
-	snprintf(c->errors, sizeof(c->errors), "%s/%s.err", run->logs, name);
+	suite_log_name(name, j->test->name, j->target->name);
+	snprintf(c->base, sizeof(c->base), "%s/%s", run->logs, name);
+	snprintf(c->log, sizeof(c->log), "%s.log", c->base);
+	snprintf(c->errors, sizeof(c->errors), "%s.err", c->base);
+}
+
+/* A log of an earlier try, or none. */
+static void try_path(const struct child *c, unsigned int try, char *out,
+		     size_t size)
+{
+	snprintf(out, size, "%s.try%u.log", c->base, try);
+}
+
+/* What failed before stays readable; of an earlier run nothing does. */
+static void keep_log(const struct child *c, unsigned int tries)
+{
+	char path[sizeof(c->base) + 24];
+	unsigned int i;
+
+	if (tries) {
+		try_path(c, tries, path, sizeof(path));
+		rename(c->log, path);
+		return;
+	}
+	for (i = 1; i; i++) {
+		try_path(c, i, path, sizeof(path));
+		if (unlink(path))
+			break;
+	}
 }
 
 static int open_log(const char *path)
@@ -105,12 +164,16 @@ static int open_log(const char *path)
 	return open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 }
 
-static void exec_child(const struct words *w, int out, int errors)
+static void exec_child(const struct words *w, pid_t parent, int out, int errors)
 {
 	int null = open("/dev/null", O_RDONLY);
 	sigset_t none;
 	size_t i;
 
+	/* no test outlives a runner that was killed */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(127);
 	setpgid(0, 0);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -127,14 +190,16 @@ static void exec_child(const struct words *w, int out, int errors)
 
 static int spawn(struct pool *p, struct child *c, const struct words *w)
 {
+	pid_t parent = getpid();
 	int out, errors;
 
 	log_paths(p->run, c);
+	keep_log(c, c->job->result->tries);
 	out = open_log(c->log);
 	errors = open_log(c->errors);
 	c->pid = out < 0 || errors < 0 ? -1 : fork();
 	if (!c->pid)
-		exec_child(w, out, errors);
+		exec_child(w, parent, out, errors);
 	if (c->pid > 0)
 		setpgid(c->pid, c->pid); /* whoever is first */
 	else
@@ -177,11 +242,13 @@ static int start(struct pool *p, struct child *c, struct suite_job *j)
 	if (ret == -EINVAL) { /* this test's fault, not the run's */
 		r->verdict = VERDICT_FAIL;
 		snprintf(r->reason, sizeof(r->reason), "%.250s", e.msg);
+		text_clean(r->reason);
 		ret = 1;
 	} else if (ret < 0) {
 		err_set(p->e, ret, "%s", e.msg);
 	} else if (!ret && *r->reason) {
 		r->verdict = VERDICT_SKIP;
+		text_clean(r->reason);
 		ret = 1;
 	} else if (!ret) {
 		ret = spawn(p, c, &w);
@@ -224,8 +291,11 @@ static void finish(struct pool *p, struct child *c, int status)
 	if (r->verdict == VERDICT_TIMEOUT)
 		snprintf(r->reason, sizeof(r->reason), "after %.0f s",
 			 r->seconds);
-	if (p->stopping && c->ended)
+	if (p->stopping && c->ended) {
 		r->verdict = VERDICT_NONE;
+		snprintf(r->reason, sizeof(r->reason), "ended after %.0f s",
+			 r->seconds);
+	}
 	join_logs(c, end.errors);
 	if (!r->log)
 		r->log = strdup(c->log);
@@ -359,11 +429,31 @@ static int run_all(struct pool *p, struct suite_job *jobs, size_t n,
 		else if (!ret && (next == n || p->stopping) && busy(p))
 			wait_some(p, set);
 	}
-	if (ret) /* nothing of ours goes on */
-		for (unsigned int i = 0; i < p->run->jobs; i++)
-			if (p->children[i].job)
-				end_child(&p->children[i], SIGKILL);
+	for (unsigned int i = 0; ret && i < p->run->jobs; i++) {
+		if (!p->children[i].job)
+			continue;
+		end_child(&p->children[i], SIGKILL); /* nothing goes on */
+	}
 	return ret;
+}
+
+/* Children that are not ours by birth: their parents are gone. */
+static bool end_orphans(void)
+{
+	char path[64];
+	bool any = false;
+	int pid;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+	f = fopen(path, "re");
+	while (f && fscanf(f, "%d", &pid) == 1) {
+		kill(pid, SIGKILL);
+		any |= waitpid(pid, NULL, 0) == pid;
+	}
+	if (f)
+		fclose(f);
+	return any;
 }
 
 int suite_run_jobs(const struct suite_run *run, struct suite_job *jobs,
@@ -384,7 +474,12 @@ int suite_run_jobs(const struct suite_run *run, struct suite_job *jobs,
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, &old);
+	/* what leaves its process group comes to us when its parent ends */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	ret = run_all(&p, jobs, n, &set);
+	while (end_orphans())
+		;
+	prctl(PR_SET_CHILD_SUBREAPER, 0);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	free(p.children);
 	return ret ? ret : p.signal;

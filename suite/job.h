@@ -16,6 +16,7 @@ struct suite_result {
 	char *log; /* path, NULL if it did not run */
 	double seconds;
 	unsigned int tries; /* more than 1: it failed before */
+	unsigned int of;    /* tests in all shards together; 0: unknown */
 	bool known;         /* a failure that was expected: suite/known.h */
 };
 
@@ -46,11 +47,20 @@ struct suite_run {
 };
 
 /*
- * Run @n jobs. SIGINT and SIGTERM end all children; what did not run stays
- * VERDICT_NONE. Returns 0, the signal's number, or -errno.
+ * Run @n jobs. SIGINT, SIGTERM and SIGHUP end all children; what did not run
+ * stays VERDICT_NONE. Nothing that a child started is left when this returns,
+ * in whatever session. Returns 0, the signal's number, or -errno.
  */
 int suite_run_jobs(const struct suite_run *run, struct suite_job *jobs,
 		   size_t n, struct err *e);
+
+#define SUITE_LOG_NAME 256
+
+/*
+ * Where the output of @test on @target goes, without ".log": tests of
+ * different names have different files, whatever their names are.
+ */
+void suite_log_name(char *out, const char *test, const char *target);
 
 /* "90", "90s", "10m", "1h", "1d" in seconds, or -1. */
 double suite_duration(const char *text);

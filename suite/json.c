@@ -7,14 +7,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "suite/outfile.h"
 #include "suite/report.h"
+#include "suite/text.h"
 
 #define STYLE (JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE)
 
+/* json-c takes bytes as they are, JSON is UTF-8. */
 static void put(struct json_object *o, const char *key, const char *text)
 {
+	char *copy = text ? strdup(text) : NULL;
+
+	if (copy)
+		text_clean_utf8(copy);
 	json_object_object_add(o, key,
-			       text ? json_object_new_string(text) : NULL);
+			       copy ? json_object_new_string(copy) : NULL);
+	free(copy);
 }
 
 static struct json_object *result_json(const struct suite_result *r)
@@ -29,17 +37,27 @@ static struct json_object *result_json(const struct suite_result *r)
 	json_object_object_add(o, "seconds",
 			       json_object_new_double(r->seconds));
 	json_object_object_add(o, "tries", json_object_new_int((int)r->tries));
+	json_object_object_add(o, "of", json_object_new_int((int)r->of));
 	return o;
 }
 
 static int write_json(const char *path, struct json_object *a, struct err *e)
 {
-	if (*path && json_object_to_file_ext(path, a, STYLE))
-		return err_set(e, -EIO, "%s: %s", path,
-			       json_util_get_last_err());
+	const char *text = json_object_to_json_string_ext(a, STYLE);
+	struct outfile o;
+	int ret;
+
+	if (!text)
+		return err_set(e, -ENOMEM, "no memory");
 	if (!*path)
-		printf("%s\n", json_object_to_json_string_ext(a, STYLE));
-	return 0;
+		return puts(text) < 0 ? err_set(e, -EIO, "standard output: %s",
+						strerror(errno))
+				      : 0;
+	ret = outfile_open(&o, path, e);
+	if (ret)
+		return ret;
+	fprintf(o.f, "%s\n", text);
+	return outfile_close(&o, e);
 }
 
 int report_json(const char *path, const struct suite_results *r, struct err *e)
@@ -109,6 +127,10 @@ static struct suite_result *slot(struct suite_results *r, const char *test,
 	r->n++;
 	v[at] = (struct suite_result){.test = strdup(test),
 				      .target = strdup(target)};
+	if (!v[at].test || !v[at].target)
+		return NULL;
+	text_clean(v[at].test);
+	text_clean(v[at].target);
 	return &v[at];
 }
 
@@ -122,12 +144,14 @@ static bool merge_one(struct suite_results *r, struct json_object *o)
 	if (!test || !target || verdict < 0)
 		return false;
 	x = slot(r, test, target);
-	if (!x || !x->test || !x->target)
+	if (!x)
 		return false;
+	x->of = (unsigned int)number_of(o, "of");
 	if (verdict == VERDICT_NONE && x->verdict != VERDICT_NONE)
 		return true; /* another shard ran it */
 	x->verdict = (enum verdict)verdict;
 	snprintf(x->reason, sizeof(x->reason), "%s", reason ? reason : "");
+	text_clean(x->reason);
 	free(x->log);
 	x->log = log ? strdup(log) : NULL;
 	x->seconds = number_of(o, "seconds");
@@ -162,12 +186,15 @@ static void put_resolved(struct json_object *o, const struct suite_run *run,
 			 const struct suite_test *t)
 {
 	char smp[SUITE_SMP], timeout[32];
+	double limit;
 	struct err e = {0};
 
 	if (!suite_smp(&run->setup, t, smp, &e))
 		put(o, "smp", smp);
-	snprintf(timeout, sizeof(timeout), "%g", run->timeout);
-	if (!t->timeout || !*t->timeout)
+	limit = t->timeout && *t->timeout ? suite_duration(t->timeout)
+					  : run->timeout;
+	snprintf(timeout, sizeof(timeout), "%.10g", limit);
+	if (limit >= 0)
 		put(o, "timeout", timeout);
 }
 

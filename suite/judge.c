@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "suite/text.h"
 #include "suite/vmm.h"
 #include "suite/vmmdef.h"
 
@@ -104,14 +105,6 @@ static enum verdict judge_status(int status, const struct suite_end *end,
 	return VERDICT_FAIL;
 }
 
-/* A guest's bytes go into reports that others read. */
-static void make_plain(char *text)
-{
-	for (; *text; text++)
-		if (*text < ' ' || *text > '~')
-			*text = '?';
-}
-
 static enum verdict judge(const struct suite_target *t,
 			  const struct suite_end *end, char *reason)
 {
@@ -144,6 +137,6 @@ enum verdict suite_judge(const struct suite_target *t,
 
 	*reason = 0;
 	v = judge(t, end, reason);
-	make_plain(reason);
+	text_clean(reason); /* a guest's bytes */
 	return v;
 }

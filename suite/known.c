@@ -191,3 +191,28 @@ unsigned int known_apply(const struct known *k, struct suite_results *r,
 	}
 	return stale;
 }
+
+static bool has_test(const struct suite *s, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < s->count; i++)
+		if (!strcmp(s->tests[i].name, name))
+			return true;
+	return false;
+}
+
+unsigned int known_check(const struct known *k, const struct suite *s, FILE *f)
+{
+	unsigned int n = 0;
+	size_t i;
+
+	for (i = 0; i < k->n; i++) {
+		if (has_test(s, k->v[i].test))
+			continue;
+		fprintf(f, "%s:%u: there is no test %s\n", k->path,
+			k->v[i].line, k->v[i].test);
+		n++;
+	}
+	return n;
+}

@@ -34,6 +34,9 @@ void known_free(struct known *k);
 /* Whether it is a failure as listed. */
 bool known_is(const struct known *k, const struct suite_result *r);
 
+/* Tells @f of listed tests that @s does not have; returns their number. */
+unsigned int known_check(const struct known *k, const struct suite *s, FILE *f);
+
 /*
  * Mark the results that are as listed. Those that ran and are listed with
  * another verdict are told to @f; returns their number.

@@ -22,13 +22,54 @@ static size_t row_size(const struct suite_results *r, size_t i)
 /* Verdicts of those that ran; a skip says nothing about the others. */
 static bool row_differs(const struct suite_results *r, size_t i, size_t n)
 {
-	bool passed = false, failed = false;
+	enum verdict first = VERDICT_NONE;
 
 	for (; n; n--, i++) {
-		passed |= PASSED(r->v[i].verdict);
-		failed |= verdict_failed(r->v[i].verdict);
+		enum verdict v = r->v[i].verdict;
+
+		if (!PASSED(v) && !verdict_failed(v))
+			continue;
+		if (first != VERDICT_NONE && v != first)
+			return true;
+		first = v;
 	}
-	return passed && failed;
+	return false;
+}
+
+/* Results that were numbered together: one run, in shards or not. */
+struct run_group {
+	const char *target;
+	unsigned int of, seen;
+};
+
+static struct run_group *find_group(struct run_group *g, size_t *n,
+				    const struct suite_result *r)
+{
+	size_t i;
+
+	for (i = 0; i < *n; i++)
+		if (g[i].of == r->of && !strcmp(g[i].target, r->target))
+			return &g[i];
+	g[i] = (struct run_group){.target = r->target, .of = r->of};
+	*n = i + 1;
+	return &g[i];
+}
+
+/* How many results no shard has told. */
+static unsigned int count_lost(const struct suite_results *r)
+{
+	struct run_group *g = calloc(r->n + 1, sizeof(*g));
+	unsigned int lost = 0;
+	size_t i, n = 0;
+
+	for (i = 0; g && i < r->n; i++)
+		if (r->v[i].of)
+			find_group(g, &n, &r->v[i])->seen++;
+	for (i = 0; i < n; i++)
+		if (g[i].seen < g[i].of)
+			lost += g[i].of - g[i].seen;
+	free(g);
+	return lost;
 }
 
 void report_count(const struct suite_results *r, struct suite_counts *c)
@@ -50,6 +91,12 @@ void report_count(const struct suite_results *r, struct suite_counts *c)
 		n = row_size(r, i);
 		c->differ += row_differs(r, i, n);
 	}
+}
+
+void report_count_lost(const struct suite_results *r, struct suite_counts *c)
+{
+	c->lost = count_lost(r);
+	c->missing += c->lost;
 }
 
 static const char *colour_of(enum verdict v)
@@ -160,6 +207,8 @@ void report_summary(FILE *f, const struct suite_counts *c)
 		fprintf(f, "%u known failures\n", c->known);
 	if (c->flaky)
 		fprintf(f, "%u passed only when run again\n", c->flaky);
+	if (c->lost)
+		fprintf(f, "%u results are in none of the files\n", c->lost);
 	if (c->missing)
 		fprintf(f, "%u not run\n", c->missing);
 	fprintf(f, "%u passed, %u failed, %u skipped\n", c->passed, c->failed,

@@ -11,10 +11,14 @@
 
 struct suite_counts {
 	unsigned int passed, failed, skipped, missing, differ, flaky, known;
+	unsigned int lost; /* of missing: in no file that was merged */
 };
 
 /* All results of one test lie side by side, in the targets' order. */
 void report_count(const struct suite_results *r, struct suite_counts *c);
+
+/* The same for shards put together: what is in none of them is missing. */
+void report_count_lost(const struct suite_results *r, struct suite_counts *c);
 
 /*
  * A column per target; where they disagree the row is marked with '*'. Known

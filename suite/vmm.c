@@ -6,7 +6,9 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "suite/vmmdef.h"
 
@@ -68,7 +70,7 @@ bool verdict_failed(enum verdict v)
 	return v >= VERDICT_FAIL;
 }
 
-static int bad_target(const char *text, struct err *e)
+static int bad_target(const char *text, const char *accel, struct err *e)
 {
 	char list[256];
 	size_t i, a, n = 0;
@@ -79,7 +81,8 @@ static int bad_target(const char *text, struct err *e)
 					      "%s%s:%s", n ? ", " : "",
 					      vmms[i].name,
 					      vmms[i].accel[a].name);
-	return err_set(e, -EINVAL, "'%s' is not one of %s", text, list);
+	return err_set(e, -EINVAL, "'%s%s%s' is not one of %s", text,
+		       accel ? ":" : "", accel ? accel : "", list);
 }
 
 const struct accel *vmm_accel(const struct suite_vmm *v, const char *name)
@@ -114,5 +117,40 @@ int suite_target_parse(struct suite_target *t, const char *text,
 		snprintf(t->name, sizeof(t->name), "%s:%s", v->name, a->name);
 		return 0;
 	}
-	return bad_target(text, e);
+	return bad_target(text, text[n] ? NULL : accel, e);
+}
+
+const char *vmm_program(const struct suite_vmm *v)
+{
+	const char *program = v->variable ? getenv(v->variable) : NULL;
+
+	return program && *program ? program : v->program;
+}
+
+static bool in_path(const char *program)
+{
+	const char *p = getenv("PATH");
+	char path[4096];
+
+	if (strchr(program, '/'))
+		return !access(program, X_OK);
+	for (; p && *p; p += strspn(p, ":")) {
+		int n = (int)strcspn(p, ":");
+
+		snprintf(path, sizeof(path), "%.*s/%s", n, p, program);
+		if (!access(path, X_OK))
+			return true;
+		p += n;
+	}
+	return false;
+}
+
+int suite_target_find(const struct suite_target *t, struct err *e)
+{
+	const char *program = vmm_program(t->vmm);
+
+	if (!program || in_path(program))
+		return 0;
+	return err_set(e, -ENOENT, "%s: there is no %s; $%s names another",
+		       t->name, program, t->vmm->variable);
 }

@@ -55,6 +55,9 @@ struct suite_setup {
 int suite_target_parse(struct suite_target *t, const char *text,
 		       const char *accel, struct err *e);
 
+/* -ENOENT where the monitor's program is not to be found; it says how. */
+int suite_target_find(const struct suite_target *t, struct err *e);
+
 /*
  * Why the test is not run on the target (""), or the command line for it.
  * @reason has 256 bytes. -EINVAL where the test's parameters are no words.

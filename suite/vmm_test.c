@@ -72,6 +72,9 @@ static void test_targets(void **state)
 	assert_int_equal(suite_target_parse(&t, "lodge:tcg", NULL, &e),
 			 -EINVAL);
 	has(e.msg, "qemu:tcg, qemu:kvm, qemu:lodge");
+	e.code = 0;
+	assert_int_equal(suite_target_parse(&t, "lodge", "tcg", &e), -EINVAL);
+	has(e.msg, "'lodge:tcg' is not one of ");
 }
 
 static void test_commands(void **state)

@@ -32,6 +32,9 @@ struct suite_vmm {
 	enum rule rule;
 };
 
+/* The program's name, NULL for `lodge run`. */
+const char *vmm_program(const struct suite_vmm *v);
+
 /* By its name, or NULL. */
 const struct accel *vmm_accel(const struct suite_vmm *v, const char *name);
 

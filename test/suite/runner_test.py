@@ -8,6 +8,7 @@ parsers that are not ours: Python's json and xml, and a reader of TAP below.
 """
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -41,6 +42,10 @@ off*) exit 0 ;;
 bytes*) printf 'SUMMARY: \377\033<&">\001 \303\251\n'; exit 3 ;;
 broken*) echo "monitor: -cpu x: no such thing" >&2; exit 1 ;;
 segv*) kill -SEGV $$ ;;
+away*) setsid sh -c 'echo $$ >>"$PIDS"; exec sleep 1000' & sleep 1000 ;;
+long*) yes "$(head -c 100000 /dev/zero | tr '\0' x)" | head -c 30000000
+	printf '\nSUMMARY: %s\n' "$(head -c 5000 /dev/zero | tr '\0' y)"
+	exit 3 ;;
 hang*) sleep 1000 & echo $! >>"$PIDS"; echo $$ >>"$PIDS"; wait ;;
 deaf*) trap '' TERM INT; echo $$ >>"$PIDS"
 	while :; do sleep 0.2; done ;;
@@ -186,10 +191,79 @@ class Runner(unittest.TestCase):
         os.unlink(self.at("unittests.cfg"))
         self.suite(status=4)
 
+    def one_line(self, *args, status=2, **more):
+        """The line it ends with, having run nothing."""
+        done = self.suite(*args, status=status, **more)
+        self.assertEqual(done.stdout, "")
+        lines = done.stderr.splitlines()
+        self.assertEqual(len(lines), 1, lines)
+        self.assertTrue(lines[0].startswith("lodge test: "), lines)
+        return lines[0]
+
     def test_missing_program(self):
+        self.write("unittests.cfg", section("pass"))
         self.env["QEMU"] = self.at("nothing")
-        rows = self.results(cfg=section("pass"), status=1)
-        self.assertIn("nothing", rows["pass", "qemu:tcg"]["reason"])
+        line = self.one_line(status=4)
+        self.assertIn("qemu:tcg: there is no " + self.at("nothing"), line)
+        self.env["QEMU"] = "no-such-qemu"
+        self.assertIn("no-such-qemu", self.one_line(status=4))
+        self.names()
+
+    def test_bad_options(self):
+        self.write("unittests.cfg", section("pass"))
+        for args, part in (
+                (["--frobnicate"], "'--frobnicate' is unknown"),
+                (["-x"], "'-x' is unknown"),
+                (["-xj2"], "'-x' is unknown"),
+                (["--t"], "'--t' is unknown or may be several"),
+                (["--all=1"], "--all takes no value"),
+                (["-j"], "--jobs lacks its value"),
+                (["--shard"], "--shard lacks its value"),
+                (["-j", "0"], "--jobs does not take '0'"),
+                (["-j", "2x"], "--jobs does not take '2x'"),
+                (["--retries", "-1"], "--retries does not take '-1'"),
+                (["--timeout", "soon"], "--timeout does not take 'soon'"),
+                (["--arch", "arm"], "--arch does not take 'arm'"),
+                (["--vmm", "qemu"], "qemu:tcg is there twice"),
+                (["--vmm", "lodge", "--accel", "tcg"], "'lodge:tcg'"),
+                (["--list", "--tap", "x"], "--list has no results: no --tap"),
+                (["--merge", "--shard", "1/2"],
+                 "--merge runs nothing: no --shard")):
+            with self.subTest(args):
+                self.assertIn(part, self.one_line(*args))
+        for shard in ("0/2", "3/2", "1", "x/2", "1/0", "-1/2", "1/", "/2",
+                      "4294967297/2", " 1/2", "1/2/3"):
+            with self.subTest(shard):
+                self.one_line("--shard", shard)
+
+    def test_bad_places(self):
+        self.write("unittests.cfg", section("count"))
+        nowhere = self.at("no/such/x")
+        for args in (["--json=" + nowhere], ["--tap", nowhere],
+                     ["--junit", nowhere], ["--dir", nowhere],
+                     ["--env", nowhere], ["--known", nowhere]):
+            with self.subTest(args):
+                self.assertIn("no/such/x: No such file",
+                              self.one_line(*args, status=4))
+        self.assertFalse(os.path.exists(self.at("state")))
+
+    def test_environment(self):
+        self.write("unittests.cfg", "[pass]\nfile = pass.flat\n"
+                   "test_args = $MAX_SMP $ACCEL $MACHINE\n"
+                   "check = /proc/sys/kernel/ostype=Other\n")
+        self.env.update(MAX_SMP="3", MACHINE="q35", TIMEOUT="7m",
+                        CHECK="/proc/sys/kernel/ostype=Linux")
+        self.suite(status=0)
+        log = self.read("logs/pass.qemu-tcg.log")
+        self.assertIn("args <3 tcg q35>", log)
+        self.assertIn(" -machine q35 ", log)
+        listed = json.loads(self.suite("--list", "--json").stdout)
+        self.assertEqual(listed[0]["timeout"], "420")
+        self.env["ACCEL"] = "kvm"
+        self.suite(vmm="qemu", status=0)
+        self.assertIn("args <3 kvm q35>", self.read("logs/pass.qemu-kvm.log"))
+        self.env["TIMEOUT"] = "never"
+        self.assertIn("$TIMEOUT is not 'never'", self.one_line())
 
     def test_summary_is_last(self):
         cfg = "".join(section(n) for n in ("pass", "fail", "skip"))
@@ -248,6 +322,36 @@ class Runner(unittest.TestCase):
         self.suite("-j", "4", cfg=cfg, status=1)
         self.assertLess(time.monotonic() - start, 7)
 
+    def test_hangup(self):
+        self.interrupt(signal.SIGHUP)
+
+    def test_other_session(self):
+        """A child's child in a session of its own, its parent gone."""
+        for args, status in ((["--timeout", "1"], 1), (["--overall", "1"],
+                                                       128 + signal.SIGALRM)):
+            self.suite(*args, cfg=section("away"), status=status)
+            self.assert_gone(self.pids(1))
+
+    def test_killed_runner(self):
+        self.write("unittests.cfg", section("deaf") + section("deaf2"))
+        run = subprocess.Popen(self.argv("-j", "2"), env=self.env,
+                               stdout=subprocess.DEVNULL)
+        pids = self.pids(2)
+        run.kill()
+        run.wait()
+        self.assert_gone(pids)
+
+    def test_closed_output(self):
+        self.write("unittests.cfg", section("pass") + section("pass2") +
+                   section("deaf"))
+        run = subprocess.Popen(self.argv("-j", "1"), env=self.env,
+                               stdout=subprocess.PIPE)
+        run.stdout.readline()
+        run.stdout.close()
+        run.wait(20)
+        if os.path.exists(self.at("pids")):
+            self.assert_gone(self.pids(1))
+
     # ---- which tests ----
 
     def names(self, *args, **more):
@@ -274,7 +378,7 @@ class Runner(unittest.TestCase):
         cfg = '[all]\nfile=all.flat\nsmp = $MAX_SMP\n' \
             'test_args = """one\ntwo"""\nextra_params="""-cpu max \\\n-m 1"""' \
             '\nkvmtool_params = """--a\n--b"""\ngroups = g h\n' \
-            'arch = x86_64\nmachine = pc\naccel = kvm|tcg\ntimeout = 7\n' \
+            'arch = x86_64\nmachine = pc\naccel = kvm|tcg\ntimeout = 2m\n' \
             'check = /a=1\ncheck = /b=2\ndisabled_if = false\n' \
             "[least]\nfile = l.flat\n"
         done = self.suite("--list", "--json", cfg=cfg, status=0)
@@ -284,7 +388,7 @@ class Runner(unittest.TestCase):
             "smp": str(os.cpu_count()), "test_args": "one\ntwo",
             "qemu_params": "-cpu max -m 1", "kvmtool_params": "--a\n--b",
             "groups": "g h", "arch": "x86_64", "machine": "pc",
-            "accel": "kvm|tcg", "timeout": "7", "check": "/a=1 /b=2",
+            "accel": "kvm|tcg", "timeout": "120", "check": "/a=1 /b=2",
             "disabled_if": "false", "line": 1})
         self.assertEqual((least["smp"], least["timeout"]), ("1", "90"))
         self.assertEqual(set(least), set(full))
@@ -306,11 +410,37 @@ class Runner(unittest.TestCase):
         self.assertIn("args <a  b c %d>" % os.cpu_count(),
                       self.read("logs/pass.qemu-tcg.log"))
 
+    def test_same_name(self):
+        rows = self.results(cfg=section("pass") + section("fail") +
+                            "[pass]\nfile = fail.flat\n", status=1)
+        self.assertEqual([(row["test"], row["verdict"])
+                          for row in rows.values()],
+                         [("pass", "pass"), ("fail", "fail"),
+                          ("pass.2", "fail")])
+
+    def test_own_reasons(self):
+        """Each test that is wrong says what is wrong with it."""
+        cfg = section("pass1", smp="1 2") + section("pass2", timeout="soon") \
+            + section("pass3", check="/x = 1") + section("pass4") + \
+            section("pass5", disabled_if="[[ a", file="pass.flat")
+        rows = self.results(cfg=cfg, status=1)
+        self.assertEqual([row["verdict"] for row in rows.values()],
+                         ["fail", "fail", "fail", "pass", "fail"])
+        reasons = [row["reason"] for row in rows.values()]
+        self.assertIn("smp is one word", reasons[0])
+        self.assertIn("not 'soon'", reasons[1])
+        self.assertIn("PATH=VALUE", reasons[2])
+        self.assertIn("[[ a", reasons[4])
+
     # ---- again ----
 
     def test_retries(self):
         done = self.suite("--retries", "1", cfg=section("flaky"), status=0)
         self.assertIn("1 passed only when run again", done.stdout)
+        self.assertEqual(sorted(os.listdir(self.at("logs"))),
+                         ["flaky.qemu-tcg.log", "flaky.qemu-tcg.try1.log"])
+        self.suite("--retries", "1", cfg=section("flaky"), status=0)
+        self.assertEqual(os.listdir(self.at("logs")), ["flaky.qemu-tcg.log"])
         os.unlink(self.at("state"))
         self.suite(cfg=section("flaky"), status=1)
 
@@ -336,6 +466,21 @@ class Runner(unittest.TestCase):
         self.assertRegex(table[2], r"^\* odd +fail +pass")
         self.assertIn("1 tests with different verdicts (*)", done.stdout)
 
+    def test_verdicts_differ(self):
+        """Two that fail in different ways do not agree."""
+        self.write("kvmtool", "#!/bin/sh\nkill -SEGV $$\n")
+        done = self.suite(cfg=section("fail") + section("segv"),
+                          vmm="qemu:tcg kvmtool:kvm", status=1)
+        self.assertIn("\n* fail  fail       signal", done.stdout)
+        self.assertIn("\n  segv  signal     signal", done.stdout)
+        self.assertIn("1 tests with different verdicts (*)", done.stdout)
+
+    def test_list_of_known(self):
+        self.write("known", "fail qemu:tcg fail\ngone qemu:tcg fail\n")
+        done = self.suite("--known", self.at("known"), cfg=section("fail"),
+                          status=1)
+        self.assertIn("known:2: there is no test gone", done.stderr)
+
     # ---- reports ----
 
     def test_reports(self):
@@ -360,7 +505,7 @@ class Runner(unittest.TestCase):
         self.assertEqual([[x.tag for x in case] for case in cases],
                          [[], ["failure"], ["skipped"], ["failure"], []])
         self.assertEqual(rows["bytes", "qemu:tcg"]["reason"],
-                         "??<&\">? ??")
+                         "??<&\">? \u00e9")
 
     def test_json_alone(self):
         done = self.suite("--json", cfg=section("pass"), status=0)
@@ -369,6 +514,72 @@ class Runner(unittest.TestCase):
 
     def test_no_colours_in_files(self):
         self.assertNotIn("\033", self.suite(cfg=section("fail")).stdout)
+
+    def terminal(self, **env):
+        """What is printed on a terminal."""
+        primary, secondary = pty.openpty()
+        run = subprocess.Popen(self.argv(), stdout=secondary, stderr=secondary,
+                               env=dict(self.env, **env))
+        os.close(secondary)
+        text = b""
+        try:
+            while True:
+                text += os.read(primary, 4096)
+        except OSError:
+            pass
+        os.close(primary)
+        run.wait(20)
+        return text.decode()
+
+    def test_colours(self):
+        self.write("unittests.cfg", section("pass") + section("fail"))
+        self.env.pop("NO_COLOR", None)
+        text = self.terminal(TERM="xterm")
+        self.assertIn("\033[32mpass", text)
+        self.assertIn("\033[31mfail", text)
+        self.assertEqual(text.splitlines()[-1],
+                         "1 passed, 1 failed, 0 skipped")
+        self.assertNotIn("\033", self.terminal(TERM="xterm", NO_COLOR="1"))
+        self.assertNotIn("\033", self.terminal(TERM="dumb"))
+
+    def test_odd_names(self):
+        """Bytes that are no text, and names that are no files'."""
+        names = ["a b", "a/b", "a-b", "..", "%41", "é", "x" * 400, "\udcff\x01"]
+        cfg = "".join("[%s]\nfile = pass.flat\n" % name for name in names)
+        with open(self.at("unittests.cfg"), "wb") as f:
+            f.write(cfg.encode(errors="surrogateescape"))
+        rows = self.results("--tap", self.at("tap"), "--junit",
+                            self.at("xml"), status=0)
+        names[-1] = "??"
+        self.assertEqual([test for test, _ in rows], names)
+        self.assertEqual(len(os.listdir(self.at("logs"))), len(names))
+        for row in rows.values():
+            self.assertTrue(os.path.exists(row["log"]), row)
+        self.assertEqual(len(read_tap(self.read("tap"))), len(names))
+        cases = ElementTree.parse(self.at("xml")).getroot()
+        self.assertEqual([case.get("name") for case in cases], names)
+
+    def test_long_output(self):
+        row = self.results("--tap", self.at("tap"), cfg=section("long"),
+                           status=1)["long", "qemu:tcg"]
+        self.assertEqual(row["reason"], "y" * 200)
+        self.assertGreater(os.path.getsize(row["log"]), 30000000)
+        read_tap(self.read("tap"))
+
+    def test_files_are_whole(self):
+        """What stood there stays until there is something better."""
+        self.write("json", "before")
+        self.write("unittests.cfg", section("deaf"))
+        run = subprocess.Popen(self.argv("--json=" + self.at("json")),
+                               env=self.env, stdout=subprocess.DEVNULL)
+        self.pids(1)
+        self.assertEqual(self.read("json"), "before")
+        run.kill()
+        run.wait()
+        self.assertEqual(self.read("json"), "before")
+        done = self.suite("--tap", "/dev/stdout", cfg=section("pass"),
+                          status=0)
+        self.assertIn("TAP version 13\n1..1\nok 1 - pass", done.stdout)
 
     def test_logs(self):
         self.suite(cfg=section("broken"), status=1)
@@ -393,6 +604,13 @@ class Runner(unittest.TestCase):
                          "3 passed, 1 failed, 0 skipped")
         cases = ElementTree.parse(self.at("xml")).getroot()
         self.assertEqual(len(cases), 4)
+        for files, left in ((["1"], 2), (["2"], 2), (["1", "2"], 0)):
+            part = subprocess.run(
+                [LODGE, "test", "--merge", *map(self.at, files)],
+                capture_output=True, text=True)
+            self.assertEqual(part.returncode, 1)
+            self.assertEqual("%d results are in none of the files" % left in
+                             part.stdout, left > 0, part.stdout)
         bad = subprocess.run([LODGE, "test", "--merge",
                               self.at("unittests.cfg")],
                              capture_output=True, text=True)

@@ -34,9 +34,7 @@
 #include "kvm/vm.h"
 
 #define SIGNAL_POLL_NS  1000000ull
-#define POLL_NS         20000ull /* see poll() */
 #define COUNTER_POLL_NS 10000ull
-#define POLL_SKIP       64u
 #define SLACK_MARGIN    4u /* slacks; see sleep_until() */
 #define WAKE_BYTE       3  /* of kvm_run, padding */
 #define IMMEDIATE_EXIT  0x0000ff00u
@@ -256,35 +254,21 @@ static int sleep_until(struct vcpu *vcpu, uint32_t word, uint64_t at)
 	return ret;
 }
 
-/*
- * A partner on another processor often answers within microseconds, less than
- * a sleep takes: look out for that first. Where it shares this processor, or
- * there is none, looking out only holds it up: after each failure that many
- * more sleeps go without.
- */
-static bool poll(struct vcpu *vcpu)
+/* Look out for an event for @ns. */
+static bool poll(struct vcpu *vcpu, uint64_t ns)
 {
-	uint64_t end;
+	uint64_t end = clock_now() + ns;
 
-	if (!vcpu->vm->polling || vcpu->poll_skip) {
-		vcpu->poll_skip -= vcpu->poll_skip != 0;
-		return false;
-	}
-	end = clock_now() + POLL_NS;
 	do {
 		for (int i = 0; i < 8; i++)
 			__builtin_ia32_pause();
 		expire_timer(vcpu);
-		if (has_event(vcpu)) {
-			vcpu->poll_backoff = 1;
+		if (has_event(vcpu))
 			return true;
-		}
 		if (__atomic_load_n(&vcpu->run->immediate_exit,
 				    __ATOMIC_SEQ_CST))
 			return false;
 	} while (clock_now() < end);
-	vcpu->poll_backoff = MIN(MAX(vcpu->poll_backoff * 2, 1u), POLL_SKIP);
-	vcpu->poll_skip = vcpu->poll_backoff;
 	return false;
 }
 
@@ -319,7 +303,20 @@ static int sleep_for_event(struct vcpu *vcpu)
 /* Until there is an event. 0 or -EINTR. */
 static int block(struct vcpu *vcpu)
 {
-	return poll(vcpu) ? 0 : sleep_for_event(vcpu);
+	uint64_t ns = vcpu->vm->polling ? lookout_ns(&vcpu->lookout) : 0;
+	uint64_t start;
+	int ret;
+
+	if (!ns)
+		return sleep_for_event(vcpu);
+	start = clock_now();
+	if (poll(vcpu, ns)) {
+		lookout_hit(&vcpu->lookout);
+		return 0;
+	}
+	ret = sleep_for_event(vcpu);
+	lookout_missed(&vcpu->lookout, clock_now() - start);
+	return ret;
 }
 
 /* A vCPU that is not running waits here. 1: look again. */

@@ -17,6 +17,7 @@
 #include "kvm/pv.h"
 #include "kvm/stats.h"
 #include "kvm/timer.h"
+#include "lib/lookout.h"
 
 struct vm;
 
@@ -62,8 +63,7 @@ struct vcpu {
 	struct stats stats;
 	uint32_t tsc_khz; /* as the client was told */
 	uint64_t mcg_cap;
-	uint32_t poll_skip; /* sleeps to go without looking out before */
-	uint32_t poll_backoff;
+	struct lookout lookout; /* before a sleep */
 	uint8_t last_cr8;
 	bool sigmask_set;
 	uint64_t sigmask; /* KVM_SET_SIGNAL_MASK */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "dev/virtio/disk.h"
+#include "dev/virtio/kick.h"
 #include "dev/virtio/type.h"
 #include "host/block/block.h"
 #include "lib/check.h"
@@ -447,10 +448,12 @@ static void blk_notify(struct virtio_device *dev, unsigned q)
 	kicking = b;
 	do {
 		vq_want_kick(vq, false);
-		while (good && (e = vq_pop(vq)))
-			good = start(b, q, e);
-		block_kick(b->block);
-		land(b);
+		do {
+			while (good && (e = vq_pop(vq)))
+				good = start(b, q, e);
+			block_kick(b->block);
+			land(b);
+		} while (good && !b->flying && virtio_await(dev, q));
 		vq_want_kick(vq, true);
 	} while (good && !vq_empty(vq));
 	kicking = NULL;

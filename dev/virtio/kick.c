@@ -8,9 +8,14 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "host/evloop.h"
+#include "lib/lookout.h"
+
+#define NS_PER_SEC 1000000000ULL
+#define SPINS      32 /* pauses between two looks */
 
 struct kick {
 	struct virtio_device *dev;
@@ -19,6 +24,9 @@ struct kick {
 	bool ready;           /* somebody waits for it */
 	struct doorbell bell; /* its descriptor counts from the start */
 	bool hung;
+	bool alone;             /* the host has one processor */
+	struct lookout lookout; /* for its next one */
+	uint64_t missed;        /* when it began in vain, 0: it did not */
 };
 
 struct virtio_kicks {
@@ -28,19 +36,78 @@ struct virtio_kicks {
 	struct kick kick[];
 };
 
+/* What this thread sees to, if it is a loop's. */
+static __thread struct kick *ringing;
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * NS_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
 static void on_kick(void *opaque, int revents)
 {
 	struct kick *k = opaque;
 	uint64_t n;
 
-	if (read(k->bell.fd, &n, sizeof(n)) == sizeof(n))
-		virtio_notify(k->dev, k->queue);
+	if (read(k->bell.fd, &n, sizeof(n)) != sizeof(n))
+		return;
+	if (k->missed)
+		lookout_missed(&k->lookout, now_ns() - k->missed);
+	k->missed = 0;
+	ringing = k;
+	virtio_notify(k->dev, k->queue);
+	ringing = NULL;
+}
+
+/* dev->lock held. Whether to look on: other queues are not to wait. */
+static bool look(struct kick *k, bool *found)
+{
+	struct virtio_device *dev = k->dev;
+	unsigned i;
+
+	*found = false;
+	if (!virtio_running(dev) || !dev->vq[k->queue].ready)
+		return false;
+	*found = !vq_empty(&dev->vq[k->queue]);
+	for (i = 0; i < dev->queues; i++)
+		if (!vq_empty(&dev->vq[i]))
+			return false;
+	return true;
+}
+
+bool virtio_await(struct virtio_device *dev, unsigned q)
+{
+	struct kick *k = ringing;
+	uint64_t start, ns;
+	bool found;
+
+	if (!k || k->dev != dev || k->queue != q || k->alone)
+		return false;
+	ns = lookout_ns(&k->lookout);
+	if (!ns)
+		return false;
+	start = now_ns();
+	while (look(k, &found) && now_ns() - start < ns) {
+		pthread_mutex_unlock(&dev->lock);
+		for (int i = 0; i < SPINS; i++)
+			__builtin_ia32_pause();
+		pthread_mutex_lock(&dev->lock);
+	}
+	if (found)
+		lookout_hit(&k->lookout);
+	else
+		k->missed = start;
+	return found;
 }
 
 static void open_kick(struct virtio_kicks *all, struct kick *k)
 {
 	const struct virtio_class *class = k->dev->class;
 
+	k->alone = sysconf(_SC_NPROCESSORS_ONLN) == 1;
 	k->bell.fd = class->kick_fd ? class->kick_fd(k->dev, k->queue) : -1;
 	k->owned = k->ready = k->bell.fd >= 0;
 	if (k->owned)

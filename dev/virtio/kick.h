@@ -31,4 +31,12 @@ void virtio_kicks_hang(struct virtio_kicks *k, const struct doorbell *bell,
 		       unsigned step);
 void virtio_kicks_take_down(struct virtio_kicks *k);
 
+/*
+ * For a class's notify() that has emptied queue @q, whose kicks are off: look
+ * out for what comes next instead of being woken for it. True: there is
+ * something. Drops dev->lock meanwhile; not where the kick came by the bus,
+ * in the thread of the guest's processor.
+ */
+bool virtio_await(struct virtio_device *dev, unsigned q);
+
 #endif

@@ -20,8 +20,10 @@
 #include "dev/doorbell.h"
 #include "dev/pci.h"
 #include "dev/virtio/fakering.h"
+#include "dev/virtio/kick.h"
 #include "dev/virtio/vmmio.h"
 #include "dev/virtio/vpci.h"
+#include "lib/lookout.h"
 
 #define WINDOW 0xc0000000ULL
 #define MMIO   0xfeb00000ULL
@@ -310,6 +312,144 @@ static void test_own(void **state)
 	free_board(b);
 }
 
+/* One that looks out for more; what came of it, and after how long. */
+static bool awaited;
+static uint64_t looked_ns;
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
+}
+
+static void eager_notify(struct virtio_device *dev, unsigned q)
+{
+	uint64_t start = now_ns();
+
+	vq_want_kick(&dev->vq[q], false);
+	awaited = virtio_await(dev, q);
+	looked_ns = now_ns() - start;
+	vq_want_kick(&dev->vq[q], true);
+	toy_notify(dev, q);
+}
+
+static const struct virtio_class eager_class = {
+	.name = "eager",
+	.id = VIRTIO_ID_RNG,
+	.notify = eager_notify,
+};
+
+/* Queue 0 is the fake driver's, queue 1 an empty one elsewhere. */
+static void bring_up_two(struct virtio_device *dev)
+{
+	unsigned q;
+
+	dev->driver.w[0] = BIT64(VIRTIO_F_VERSION_1);
+	virtio_set_status(dev, 0xb);
+	for (q = 0; q < 2; q++) {
+		dev->vq[q].size = 8;
+		dev->vq[q].desc_gpa = q ? FAKE_DATA : FAKE_DESC;
+		dev->vq[q].driver_gpa = q ? FAKE_DATA + 0x1000 : FAKE_DRIVER;
+		dev->vq[q].device_gpa = q ? FAKE_DATA + 0x2000 : FAKE_DEVICE;
+		virtio_queue_enable(dev, q);
+	}
+	virtio_set_status(dev, 0xf);
+	assert_int_equal(virtio_get_status(dev), 0xf);
+}
+
+static struct board *eager_board(void)
+{
+	struct board *b = new_board();
+
+	b->toy->dev.class = &eager_class;
+	vpci_init(&b->vpci, &b->toy->dev, QUEUES + 1);
+	assert_int_equal(pci_plug(&b->pci, &b->vpci.fn, 3 * 8), 0);
+	command(b, 6);
+	bring_up_two(&b->toy->dev);
+	return b;
+}
+
+static void free_eager(struct board *b)
+{
+	pci_unplug(&b->pci, &b->vpci.fn);
+	virtio_exit(&b->toy->dev);
+	vpci_exit(&b->vpci);
+	free_board(b);
+}
+
+/* A thread that was woken looks out for more, others do not. */
+static void test_await(void **state)
+{
+	struct iovec p = {(void *)(uintptr_t)(FAKE_DATA + 0x8000), 16};
+	bool several = sysconf(_SC_NPROCESSORS_ONLN) > 1;
+	struct board *b = eager_board();
+
+	ring(b, WINDOW + NOTIFY, 2, 0);
+	wait_kick(b, 0);
+	assert_false(awaited);
+	assert_true(!several || looked_ns >= LOOKOUT_MIN_NS);
+	fake_add(&b->ring, 0, &p, 1, 1, false);
+	virtio_notify(&b->toy->dev, 0);
+	wait_kick(b, 0);
+	assert_false(awaited);
+	/* Queue 1 must not keep queue 0 waiting. */
+	ring(b, WINDOW + NOTIFY + 4, 2, 1);
+	wait_kick(b, 1);
+	assert_false(awaited);
+	/* After the first failure one or two may go without. */
+	for (int i = 0; several && !awaited && i < 3; i++) {
+		ring(b, WINDOW + NOTIFY, 2, 0);
+		wait_kick(b, 0);
+	}
+	assert_int_equal(awaited, several);
+	free_eager(b);
+}
+
+/* The driver resets while somebody looks out. */
+static void test_await_reset(void **state)
+{
+	struct board *b = eager_board();
+	struct virtio_device *dev = &b->toy->dev;
+	int i;
+
+	for (i = 0; i < 500; i++) {
+		ring(b, WINDOW + NOTIFY, 2, 0);
+		if (i % 3)
+			usleep((unsigned)i % 30);
+		virtio_set_status(dev, 0);
+		bring_up_two(dev);
+	}
+	free_eager(b);
+}
+
+/* The time grows to what it takes; in vain, ever more go without. */
+static void test_lookout(void **state)
+{
+	struct lookout l = {0};
+	unsigned i;
+
+	assert_int_equal(lookout_ns(&l), LOOKOUT_MIN_NS);
+	lookout_missed(&l, 3 * LOOKOUT_MIN_NS);
+	assert_int_equal(lookout_ns(&l), 2 * LOOKOUT_MIN_NS);
+	for (i = 0; i < 10 && l.ns < LOOKOUT_MAX_NS; i++)
+		lookout_missed(&l, LOOKOUT_MAX_NS - 1);
+	assert_int_equal(lookout_ns(&l), LOOKOUT_MAX_NS);
+	lookout_hit(&l);
+	assert_int_equal(lookout_ns(&l), LOOKOUT_MAX_NS);
+	/* A host that has no processor for the other one. */
+	lookout_missed(&l, LOOKOUT_MAX_NS - 1);
+	assert_int_equal(lookout_ns(&l), 0);
+	for (i = 0; i < 20; i++) {
+		while (l.skip)
+			assert_int_equal(lookout_ns(&l), 0);
+		assert_int_equal(lookout_ns(&l), LOOKOUT_MIN_NS);
+		lookout_missed(&l, 1000 * LOOKOUT_MAX_NS);
+	}
+	assert_int_equal(l.skip, LOOKOUT_SKIP);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -317,6 +457,9 @@ int main(void)
 		cmocka_unit_test(test_mmio),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_own),
+		cmocka_unit_test(test_await),
+		cmocka_unit_test(test_await_reset),
+		cmocka_unit_test(test_lookout),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

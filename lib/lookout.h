@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * For how long to look out for something before sleeping until it is there.
+ * A partner on another processor often answers sooner than a sleep and the
+ * interrupt that ends it take. Where it shares this processor, or there is
+ * none, looking out only holds it up. So the time grows to what it took of
+ * late, and after each failure that nothing of the kind would have spared,
+ * ever more sleeps go without.
+ */
+#ifndef LIB_LOOKOUT_H
+#define LIB_LOOKOUT_H
+
+#include <stdint.h>
+
+#include "lib/util.h"
+
+#define LOOKOUT_MIN_NS 20000ULL
+#define LOOKOUT_MAX_NS 200000ULL
+#define LOOKOUT_SKIP   64u
+
+struct lookout {
+	uint64_t ns;
+	unsigned skip; /* sleeps to go without */
+	unsigned backoff;
+};
+
+/* This time for so long; 0: not at all. */
+static inline uint64_t lookout_ns(struct lookout *l)
+{
+	if (l->skip) {
+		l->skip--;
+		return 0;
+	}
+	l->ns = MAX(l->ns, LOOKOUT_MIN_NS);
+	return l->ns;
+}
+
+/* It came meanwhile. */
+static inline void lookout_hit(struct lookout *l)
+{
+	l->backoff = 1;
+}
+
+/* It did not, but @waited after the beginning. */
+static inline void lookout_missed(struct lookout *l, uint64_t waited)
+{
+	if (waited < LOOKOUT_MAX_NS && l->ns < LOOKOUT_MAX_NS) {
+		l->ns = MIN(l->ns * 2, LOOKOUT_MAX_NS);
+		return;
+	}
+	l->ns = LOOKOUT_MIN_NS;
+	l->backoff = MIN(MAX(l->backoff * 2, 1u), LOOKOUT_SKIP);
+	l->skip = l->backoff;
+}
+
+#endif

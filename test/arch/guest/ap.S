@@ -56,5 +56,5 @@ ap64:
 	.bss
 	.balign	4096
 ap_stacks:
-	.skip	8 * 4096
+	.skip	17 * 4096
 	.section .note.GNU-stack, "", @progbits

@@ -587,26 +587,25 @@ const struct test tests[] = {
 	 "SDM 3A \"SELF IPI Register\", "
 	 "\"ICR Operation in x2APIC Mode\""},
 	{"ioapic-registers", test_io_registers,
-	 "Intel 82093AA \"Memory Mapped Registers for Accessing IOAPIC "
+	 "82093AA \"Memory Mapped Registers for Accessing IOAPIC "
 	 "Registers\""},
 	{"ioapic-entry", test_io_entry,
-	 "Intel 82093AA \"IOREDTBL[23:0] - I/O Redirection Table "
+	 "82093AA \"IOREDTBL[23:0] - I/O Redirection Table "
 	 "Registers\""},
-	{"ioapic-edge", test_io_edge, "Intel 82093AA \"Trigger Mode\": edge",
+	{"ioapic-edge", test_io_edge, "82093AA \"Trigger Mode\": edge",
 	 NEEDS_BOARD},
 	{"ioapic-level", test_io_level,
-	 "Intel 82093AA \"Trigger Mode\", \"Remote IRR\": level", NEEDS_BOARD},
-	{"ioapic-mask", test_io_mask, "Intel 82093AA \"Interrupt Mask\"",
+	 "82093AA \"Trigger Mode\", \"Remote IRR\": level", NEEDS_BOARD},
+	{"ioapic-mask", test_io_mask, "82093AA \"Interrupt Mask\"",
 	 NEEDS_BOARD},
 	{"ioapic-logical", test_io_logical,
 	 "SDM 3A \"Logical Destination Mode\": flat model", NEEDS_BOARD},
 	{"pic-registers", test_pic_registers,
-	 "Intel 8259A \"Operation Command Words (OCWs)\""},
-	{"pic-line", test_pic_line, "Intel 8259A \"Interrupt Sequence\"",
+	 "8259A \"Operation Command Words (OCWs)\""},
+	{"pic-line", test_pic_line, "8259A \"Interrupt Sequence\"",
 	 NEEDS_BOARD},
-	{"pic-priority", test_pic_priority, "Intel 8259A \"Fully Nested Mode\"",
+	{"pic-priority", test_pic_priority, "8259A \"Fully Nested Mode\"",
 	 NEEDS_BOARD},
-	{"pic-slave", test_pic_slave, "Intel 8259A \"Cascade Mode\"",
-	 NEEDS_BOARD},
+	{"pic-slave", test_pic_slave, "8259A \"Cascade Mode\"", NEEDS_BOARD},
 	{NULL},
 };

@@ -532,7 +532,7 @@ const struct test tests[] = {
 	 "FSTENV/FNSTENV and FSAVE/FNSAVE\""},
 	{"switches", test_switches,
 	 "SDM 3A \"Control Registers\": EM, MP and TS; OSFXSR"},
-	{"mmx", test_mmx, "SDM 3A \"Aliasing of MMX Registers\""},
+	{"mmx", test_mmx, "SDM 3A \"The MMX State and MMX Register Aliasing\""},
 	{"mxcsr", test_mxcsr, "SDM 1 \"MXCSR Control and Status Register\""},
 	{"xm", test_xm,
 	 "SDM 3A \"Interrupt 19 - SIMD Floating-Point Exception\""},

@@ -191,19 +191,18 @@ void setup(void)
 
 const struct test tests[] = {
 	{"signature", test_signature,
-	 "QEMU fw_cfg \"Signature (Key 0x0000)\", \"Revision / feature "
+	 "fw_cfg \"Signature (Key 0x0000)\", \"Revision / feature "
 	 "bitmap\"",
 	 NEEDS_BOARD},
-	{"numbers", test_numbers, "QEMU fw_cfg \"All Other Data Items\"",
+	{"numbers", test_numbers, "fw_cfg \"All Other Data Items\"",
 	 NEEDS_BOARD},
-	{"directory", test_directory, "QEMU fw_cfg \"File Directory\"",
+	{"directory", test_directory, "fw_cfg \"File Directory\"", NEEDS_BOARD},
+	{"file", test_file, "fw_cfg \"Externally Provided Items\"",
 	 NEEDS_BOARD},
-	{"file", test_file, "QEMU fw_cfg \"Externally Provided Items\"",
-	 NEEDS_BOARD},
-	{"requests", test_requests, "QEMU fw_cfg \"Guest-side DMA Interface\"",
+	{"requests", test_requests, "fw_cfg \"Guest-side DMA Interface\"",
 	 NEEDS_BOARD},
 	{"nowhere", test_nowhere,
-	 "QEMU fw_cfg \"Guest-side DMA Interface\": an address of nothing",
+	 "fw_cfg \"Guest-side DMA Interface\": an address of nothing",
 	 NEEDS_BOARD},
 	{NULL},
 };

@@ -629,7 +629,7 @@ const struct test tests[] = {
 	{"cmpxchg16", test_cmpxchg16,
 	 "SDM 2 \"CMPXCHG8B/CMPXCHG16B\": in device memory", NEEDS_RUNNER},
 	{"refusals", test_refusals,
-	 "KVM API \"KVM_EXIT_INTERNAL_ERROR\": what is not done on device "
+	 "KVM \"KVM_EXIT_INTERNAL_ERROR\": what is not done on device "
 	 "memory",
 	 NEEDS_RUNNER},
 	{NULL},

@@ -203,14 +203,13 @@ void setup(void)
 }
 
 const struct test tests[] = {
-	{"header", test_header, "PCI Local Bus \"Base Addresses\"",
+	{"header", test_header, "PCI \"Base Addresses\"", NEEDS_BOARD},
+	{"decoding", test_decoding, "PCI \"Device Control\"", NEEDS_BOARD},
+	{"memory", test_memory, "pci-testdev \"QEMU PCI test device\"",
 	 NEEDS_BOARD},
-	{"decoding", test_decoding, "PCI Local Bus \"Device Control\"",
+	{"ports", test_ports, "pci-testdev \"QEMU PCI test device\"",
 	 NEEDS_BOARD},
-	{"memory", test_memory, "QEMU \"QEMU PCI test device\"", NEEDS_BOARD},
-	{"ports", test_ports, "QEMU \"QEMU PCI test device\"", NEEDS_BOARD},
 	{"moving", test_moving,
-	 "PCI Local Bus \"Base Addresses\": a new address while in use",
-	 NEEDS_BOARD},
+	 "PCI \"Base Addresses\": a new address while in use", NEEDS_BOARD},
 	{NULL},
 };

@@ -210,14 +210,13 @@ void setup(void)
 }
 
 const struct test tests[] = {
-	{"refused", test_refused, "Linux \"KVM-specific MSRs\""},
+	{"refused", test_refused, "KVM \"KVM-specific MSRs\""},
 	{"wall", test_wall,
-	 "Linux \"KVM-specific MSRs\": MSR_KVM_WALL_CLOCK_NEW"},
+	 "KVM \"KVM-specific MSRs\": MSR_KVM_WALL_CLOCK_NEW"},
 	{"stable", test_stable,
-	 "Linux \"KVM-specific MSRs\": MSR_KVM_SYSTEM_TIME_NEW"},
-	{"eoi", test_eoi, "Linux \"KVM-specific MSRs\": MSR_KVM_PV_EOI_EN"},
-	{"steal", test_steal,
-	 "Linux \"KVM-specific MSRs\": MSR_KVM_STEAL_TIME"},
-	{"hypercall", test_hypercall, "Linux \"Linux KVM Hypercall\""},
+	 "KVM \"KVM-specific MSRs\": MSR_KVM_SYSTEM_TIME_NEW"},
+	{"eoi", test_eoi, "KVM \"KVM-specific MSRs\": MSR_KVM_PV_EOI_EN"},
+	{"steal", test_steal, "KVM \"KVM-specific MSRs\": MSR_KVM_STEAL_TIME"},
+	{"hypercall", test_hypercall, "KVM \"Linux KVM Hypercall\""},
 	{NULL},
 };

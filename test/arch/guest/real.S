@@ -32,7 +32,7 @@ _start:
 9:
 	.endm
 table:
-	ROW	"operands" t_operands "SDM 3B 'Instruction Set' of real mode: operands of 16 and 32 bits"
+	ROW	"operands" t_operands "SDM 3B 'Registers Supported in Real-Address Mode': operands of 16 and 32 bits"
 	ROW	"addressing" t_addressing "SDM 2 '16-Bit Addressing Forms with the ModR/M Byte'"
 	ROW	"wrap" t_wrap "SDM 3B 'Address Translation in Real-Address Mode': wrap and limit"
 	ROW	"vectors" t_vectors "SDM 3B 'Interrupt and Exception Handling' in real mode"

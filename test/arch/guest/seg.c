@@ -713,7 +713,7 @@ const struct test tests[] = {
 	{"retf", test_retf_outward,
 	 "SDM 3A \"Returning from a Called Procedure\": RETF to CPL 3"},
 	{"code16", test_code16,
-	 "SDM 3A \"Defining 16-Bit and 32-Bit Program Modules\""},
+	 "SDM 3B \"Defining 16-Bit and 32-Bit Program Modules\""},
 	{"stack16", test_stack16,
 	 "SDM 3B \"Transferring Control Among Mixed-Size Code Segments\": the "
 	 "B flag"},

@@ -6,7 +6,8 @@
  */
 #include "test/arch/guest/arch.h"
 
-#define CPUS 4
+#define MAX_CPUS    16
+#define RUNNER_CPUS 4 /* of arch, as the build calls it */
 
 #define APIC(reg)     (*(volatile uint32_t *)(0xfee00000UL + (reg)))
 #define APIC_ID       0x20
@@ -43,10 +44,11 @@ extern uint64_t boot_pml4[512];
 extern char idt[];
 void ap_main(unsigned int cpu);
 
+static unsigned int cpus;
 struct table_ptr ap_idt;
 uint32_t ap_next;
-static volatile uint32_t alive, pings[CPUS], nmis[CPUS], flushed;
-static volatile uint32_t apic_ids[CPUS];
+static volatile uint32_t alive, pings[MAX_CPUS], nmis[MAX_CPUS], flushed;
+static volatile uint32_t apic_ids[MAX_CPUS];
 static uint64_t pdpt1[512] __attribute__((aligned(4096)));
 static uint64_t pd1[512] __attribute__((aligned(4096)));
 static uint64_t pt1[512] __attribute__((aligned(4096)));
@@ -59,7 +61,7 @@ static unsigned int my_cpu(void)
 {
 	uint32_t id = APIC(APIC_ID) >> 24;
 
-	for (unsigned int i = 0; i < CPUS; i++)
+	for (unsigned int i = 0; i < cpus; i++)
 		if (apic_ids[i] == id)
 			return i;
 	return 0;
@@ -113,7 +115,7 @@ static void delay(uint64_t cycles)
 
 void ap_main(unsigned int cpu)
 {
-	uint32_t seen = 0;
+	uint32_t seen = go;
 
 	apic_on();
 	apic_ids[cpu] = APIC(APIC_ID) >> 24;
@@ -136,8 +138,8 @@ static void all(void (*fn)(unsigned int cpu))
 	go++;
 	fn(0);
 	add(&done, 1);
-	if (!wait_for(&done, CPUS))
-		die("a job did not end: %d of %d", (int)done, CPUS);
+	if (!wait_for(&done, cpus))
+		die("a job did not end: %d of %d", (int)done, cpus);
 }
 
 static void start_page(uint64_t page)
@@ -155,19 +157,19 @@ static void start_all(void)
 	ap_idt = (struct table_ptr){256 * 16 - 1, (reg_t)idt};
 	ap_next = 1;
 	start_page(0x8000);
-	if (!wait_for(&alive, CPUS - 1))
-		die("%d of %d other processors started", (int)alive, CPUS - 1);
+	if (!wait_for(&alive, cpus - 1))
+		die("%d of %d other processors started", (int)alive, cpus - 1);
 }
 
 static void test_start(void)
 {
 	bool distinct = true;
 
-	check(alive == CPUS - 1, "INIT and SIPI start %d processors",
+	check(alive == cpus - 1, "INIT and SIPI start %d processors",
 	      (int)alive);
 	delay(10000000);
-	check(alive == CPUS - 1, "a second SIPI does nothing: %d", (int)alive);
-	for (unsigned int i = 0; i < CPUS; i++)
+	check(alive == cpus - 1, "a second SIPI does nothing: %d", (int)alive);
+	for (unsigned int i = 0; i < cpus; i++)
 		for (unsigned int j = 0; j < i; j++)
 			distinct &= apic_ids[i] != apic_ids[j];
 	check(distinct, "APIC ids differ");
@@ -180,11 +182,72 @@ static void test_again(void)
 	alive = 0;
 	ap_next = 1;
 	start_page(0x9000);
-	good = wait_for(&alive, CPUS - 1);
+	good = wait_for(&alive, cpus - 1);
 	check(good,
 	      "INIT stops running processors, SIPI starts them elsewhere: %d",
 	      (int)alive);
-	go = 0;
+}
+
+/* ---- who they are ---- */
+
+/* What each processor finds in its own CPUID leaves. */
+static struct who {
+	uint32_t first; /* initial APIC id, leaf 1 */
+	uint32_t x2apic, shift[2], count[2];
+} who[MAX_CPUS];
+
+static void job_who(unsigned int cpu)
+{
+	struct who *w = &who[cpu];
+	uint32_t r[4];
+
+	cpuid(1, 0, r);
+	w->first = r[1] >> 24;
+	for (unsigned int level = 0; level < 2; level++) {
+		cpuid(0xb, level, r);
+		w->shift[level] = r[0] & 31;
+		w->count[level] = r[1] & 0xffff;
+		w->x2apic = r[3];
+	}
+}
+
+/* Whether as many processors share the id's upper bits as the leaf says. */
+static bool counts_fit(unsigned int level)
+{
+	for (unsigned int i = 0; i < cpus; i++) {
+		uint32_t shift = who[i].shift[level], n = 0;
+
+		for (unsigned int j = 0; j < cpus; j++)
+			n += who[j].x2apic >> shift == who[i].x2apic >> shift;
+		if (n != who[i].count[level])
+			return false;
+	}
+	return true;
+}
+
+static void test_ids(void)
+{
+	bool ids = true, same = true;
+	uint32_t r[4];
+
+	cpuid(0, 0, r);
+	if (r[0] < 0xb) {
+		skip("no leaf 0BH");
+		return;
+	}
+	all(job_who);
+	for (unsigned int i = 0; i < cpus; i++) {
+		ids &= who[i].first == apic_ids[i] &&
+		       who[i].x2apic == apic_ids[i];
+		same &= !memcmp(who[i].shift, who[0].shift, 16);
+	}
+	check(ids, "the APIC and leaves 1 and 0BH agree on %d ids", cpus);
+	check(same, "all have the same levels: %d and %d bits",
+	      (int)who[0].shift[0], (int)who[0].shift[1]);
+	check(who[0].shift[0] <= who[0].shift[1], "levels are nested");
+	check(counts_fit(0), "threads of a core: %d", (int)who[0].count[0]);
+	check(counts_fit(1), "processors of a package: %d",
+	      (int)who[0].count[1]);
 }
 
 /* ---- locked instructions ---- */
@@ -224,7 +287,7 @@ static void job_cmpxchg(unsigned int cpu)
 
 static void job_bits(unsigned int cpu)
 {
-	for (uint64_t i = cpu; i < 512; i += CPUS) {
+	for (uint64_t i = cpu; i < 512; i += cpus) {
 		bool was;
 
 		__asm__ volatile("lock btsq %2, %1; setc %0"
@@ -274,21 +337,21 @@ static void job_xchg(unsigned int cpu)
 static void test_locked(void)
 {
 	all(job_inc);
-	check(counter32 == CPUS * ROUNDS && counter64 == CPUS * ROUNDS,
+	check(counter32 == cpus * ROUNDS && counter64 == cpus * ROUNDS,
 	      "LOCK INC and XADD lose nothing: %d", (int)counter32);
 	all(job_cmpxchg);
-	check(pair[0] == CPUS * ROUNDS && pair[1] + pair[0] == 0,
+	check(pair[0] == cpus * ROUNDS && pair[1] + pair[0] == 0,
 	      "CMPXCHG16B loses nothing: %d", (int)pair[0]);
 	all(job_bits);
 	check(set_bits == 512, "LOCK BTS sets each bit once: %d",
 	      (int)set_bits);
 	all(job_split);
-	check(*(uint32_t *)(split + 62) == CPUS * 300 &&
-		      *(uint64_t *)(split + 4093) == CPUS * 300,
+	check(*(uint32_t *)(split + 62) == cpus * 300 &&
+		      *(uint64_t *)(split + 4093) == cpus * 300,
 	      "LOCK across lines and pages: %d %d",
 	      (int)*(uint32_t *)(split + 62), (int)*(uint64_t *)(split + 4093));
 	all(job_xchg);
-	check(guarded == CPUS * 2000, "a spin lock by XCHG: %d", (int)guarded);
+	check(guarded == cpus * 2000, "a spin lock by XCHG: %d", (int)guarded);
 }
 
 /* ---- memory order ---- */
@@ -372,14 +435,14 @@ static void test_ipi(void)
 {
 	bool same = true;
 
-	for (unsigned int i = 1; i < CPUS; i++) {
+	for (unsigned int i = 1; i < cpus; i++) {
 		send(apic_ids[i], ICR_ASSERT | VEC_PING);
 		same &= pinged(i, 1);
 	}
 	check(same && !pings[0], "a fixed IPI to each processor");
 	for (int n = 0; n < 60; n++) {
 		send(0, ICR_OTHERS | ICR_ASSERT | VEC_PING);
-		for (unsigned int i = 1; i < CPUS; i++)
+		for (unsigned int i = 1; i < cpus; i++)
 			same &= pinged(i, 2 + n);
 	}
 	check(same && !pings[0], "60 IPIs to all but oneself");
@@ -388,7 +451,7 @@ static void test_ipi(void)
 	same &= pinged(0, 1) && pinged(1, 62) && pinged(2, 62);
 	check(same, "an IPI to all");
 	irq_off();
-	for (unsigned int i = 1; i < CPUS; i++) {
+	for (unsigned int i = 1; i < cpus; i++) {
 		send(apic_ids[i], ICR_ASSERT | ICR_NMI);
 		same &= wait_for(&nmis[i], 1);
 	}
@@ -436,7 +499,7 @@ static void test_wake(void)
 		woke &= wait_for(&halted, 1);
 		delay(i * 100000);
 		send(apic_ids[1], ICR_ASSERT | VEC_PING);
-		woke &= wait_for(&halted, 2) && wait_for(&done, CPUS - 1);
+		woke &= wait_for(&halted, 2) && wait_for(&done, cpus - 1);
 	}
 	check(woke, "an IPI ends HLT, whenever it comes");
 }
@@ -466,7 +529,7 @@ static void job_watch(unsigned int cpu)
 			pt1[0] = (uint64_t)f | P | RW;
 			flushed = 0;
 			send(0, ICR_OTHERS | ICR_ASSERT | VEC_FLUSH);
-			if (!wait_for(&flushed, CPUS - 1))
+			if (!wait_for(&flushed, cpus - 1))
 				die("shootdown without an answer");
 			epoch = i;
 		}
@@ -514,7 +577,7 @@ static void job_xmc_sync(unsigned int cpu)
 			flushed = 0;
 			memcpy(code + 1, &i, 4);
 			version = i;
-			if (!wait_for(&flushed, CPUS - 1))
+			if (!wait_for(&flushed, cpus - 1))
 				die("no answer");
 		}
 		return;
@@ -565,8 +628,24 @@ static void test_cross_modify(void)
 	      (int)code_bad);
 }
 
+/* fw_cfg's FW_CFG_NB_CPUS, where there is one. */
+static unsigned int count_cpus(void)
+{
+	unsigned int n;
+
+	if (!mb_boot)
+		return RUNNER_CPUS;
+	outw(0x510, 5);
+	n = inb(0x511);
+	n |= (unsigned int)inb(0x511) << 8;
+	if (n < 2 || n > MAX_CPUS)
+		die("%d processors; 2 to %d are what this can do", n, MAX_CPUS);
+	return n;
+}
+
 void setup(void)
 {
+	cpus = count_cpus();
 	boot_pml4[1] = (uint64_t)pdpt1 | P | RW;
 	pdpt1[0] = (uint64_t)pd1 | P | RW;
 	pd1[0] = (uint64_t)pt1 | P | RW;
@@ -581,6 +660,10 @@ const struct test tests[] = {
 	{"start", test_start,
 	 "SDM 3A \"MP Initialization Protocol Algorithm for MP Systems\": INIT "
 	 "and SIPI"},
+	{"ids", test_ids,
+	 "SDM 3A \"Hierarchical ID of Logical Processors in an MP System\", "
+	 "\"Hierarchical Mapping of CPUID Extended Topology Leaf\"",
+	 NEEDS_BOARD},
 	{"again", test_again,
 	 "SDM 3A \"Local APIC State After an INIT Reset (Wait-for-SIPI "
 	 "State)\""},
@@ -589,7 +672,7 @@ const struct test tests[] = {
 	 "SDM 3A \"Memory Ordering in P6 and More Recent Processor Families\""},
 	{"ipi", test_ipi, "SDM 3A \"Interrupt Command Register (ICR)\""},
 	{"logical", test_logical, "SDM 3A \"Logical Destination Mode\""},
-	{"wake", test_wake, "SDM 3A \"HALT Instruction\""},
+	{"wake", test_wake, "SDM 3A \"HLT Instruction\""},
 	{"shootdown", test_shootdown,
 	 "SDM 3A \"Propagation of Paging-Structure Changes to Multiple "
 	 "Processors\""},

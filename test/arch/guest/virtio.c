@@ -460,9 +460,7 @@ static void test_packed(void)
 }
 
 const struct test tests[] = {
-	{"split", test_split, "Virtual I/O Device \"Split Virtqueues\"",
-	 NEEDS_BOARD},
-	{"packed", test_packed, "Virtual I/O Device \"Packed Virtqueues\"",
-	 NEEDS_BOARD},
+	{"split", test_split, "virtio \"Split Virtqueues\"", NEEDS_BOARD},
+	{"packed", test_packed, "virtio \"Packed Virtqueues\"", NEEDS_BOARD},
 	{NULL},
 };

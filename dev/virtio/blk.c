@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "dev/virtio/disk.h"
 #include "dev/virtio/kick.h"
@@ -43,6 +44,7 @@
 #define MAX_SECTORS  (1U << 21)  /* of one discard or write-zeroes */
 #define TRY_HERE_MAX (1 << 20)   /* bytes */
 #define LAND_BYTES   (256 << 10) /* the guest is told after so many */
+#define RESIZE_WAIT  5           /* seconds for what is in flight */
 
 #define CONFIG_SIZE 60
 #define CONFIG_WCE  32 /* offset of the write-cache byte */
@@ -253,6 +255,13 @@ static void complete(struct request *r, int ret)
 		       read ? r->block.len : 0);
 }
 
+/* dev.lock held. */
+static void leave(struct blk *b)
+{
+	if (!--b->flying)
+		pthread_cond_broadcast(&b->landed);
+}
+
 static void blk_done(struct block_req *req, int ret)
 {
 	struct request *r = container_of(req, struct request, block);
@@ -265,8 +274,7 @@ static void blk_done(struct block_req *req, int ret)
 	complete(r, ret);
 	if (!more)
 		land(b);
-	if (!--b->flying)
-		pthread_cond_broadcast(&b->landed);
+	leave(b);
 	if (!here)
 		pthread_mutex_unlock(&b->dev.lock);
 }
@@ -382,11 +390,35 @@ static void give_id(struct request *r)
 	finish(r, S_OK, len);
 }
 
+/*
+ * Do it in this thread, if it can be done. The lock is not held meanwhile: a
+ * write may wait after all, for as long as its file system likes.
+ */
+static bool try_here(struct request *r)
+{
+	struct blk *b = r->blk;
+	size_t len = r->block.len;
+	int ret;
+
+	if (len > TRY_HERE_MAX)
+		return false;
+	pthread_mutex_unlock(&b->dev.lock);
+	ret = block_try(b->block, &r->block);
+	pthread_mutex_lock(&b->dev.lock);
+	if (ret == -EAGAIN)
+		return false;
+	b->batch.bytes += len;
+	complete(r, ret);
+	leave(b);
+	if (b->batch.bytes >= LAND_BYTES)
+		land(b);
+	return true;
+}
+
 static void dispatch(struct request *r)
 {
 	struct blk *b = r->blk;
 	uint8_t status;
-	int ret;
 	struct {
 		uint32_t type;
 		uint32_t reserved;
@@ -404,18 +436,9 @@ static void dispatch(struct request *r)
 		finish(r, status, 0);
 		return;
 	}
-	if (r->block.len <= TRY_HERE_MAX) {
-		ret = block_try(b->block, &r->block);
-		if (ret != -EAGAIN) {
-			b->batch.bytes += r->block.len;
-			complete(r, ret);
-			if (b->batch.bytes >= LAND_BYTES)
-				land(b);
-			return;
-		}
-	}
 	b->flying++;
-	block_submit(b->block, &r->block);
+	if (!try_here(r))
+		block_submit(b->block, &r->block);
 }
 
 /* A buffer without header or status cannot be answered. */
@@ -493,6 +516,19 @@ static void blk_quiesce(struct virtio_device *dev, unsigned q)
 	land(b);
 }
 
+/* Monitors wait here, and so not for ever. dev.lock held. */
+static bool all_landed(struct blk *b)
+{
+	struct timespec until;
+	int ret = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += RESIZE_WAIT;
+	while (b->flying && !ret)
+		ret = pthread_cond_timedwait(&b->landed, &b->dev.lock, &until);
+	return !b->flying;
+}
+
 int virtio_blk_resize(struct virtio_device *dev, uint64_t size, struct err *e)
 {
 	struct blk *b = (struct blk *)dev;
@@ -500,11 +536,13 @@ int virtio_blk_resize(struct virtio_device *dev, uint64_t size, struct err *e)
 
 	ASSERT(dev->class->id == VIRTIO_ID_BLK);
 	pthread_mutex_lock(&dev->lock);
-	while (b->flying)
-		pthread_cond_wait(&b->landed, &dev->lock);
 	/* Those that wait for the machine were checked against the old one. */
-	ret = b->stalled ? err_set(e, -EBUSY, "requests wait to be repeated")
-			 : block_resize(b->block, size, e);
+	if (!all_landed(b))
+		ret = err_set(e, -EBUSY, "requests do not end");
+	else if (b->stalled)
+		ret = err_set(e, -EBUSY, "requests wait to be repeated");
+	else
+		ret = block_resize(b->block, size, e);
 	if (!ret)
 		virtio_config_changed(dev);
 	pthread_mutex_unlock(&dev->lock);
@@ -593,6 +631,7 @@ static struct virtio_device *blk_create(const struct virtio_conf *base,
 {
 	const struct blk_conf *c = (const struct blk_conf *)base;
 	const struct drive *d = c->drive.object;
+	pthread_condattr_t attr;
 	struct blk *b;
 
 	if (block_start(d->block, e))
@@ -610,7 +649,10 @@ static struct virtio_device *blk_create(const struct virtio_conf *base,
 	ASSERT(!take_policies(c, &b->drive, e)); /* checked */
 	b->block = b->drive.block;
 	b->dev.config_size = CONFIG_SIZE;
-	pthread_cond_init(&b->landed, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&b->landed, &attr);
+	pthread_condattr_destroy(&attr);
 	blk_reset(&b->dev);
 	offer(b);
 	return &b->dev;

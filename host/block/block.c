@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -248,22 +249,33 @@ void block_kick(struct block *b)
 		uring_kick(b->uring);
 }
 
+/* How often this thread has waited for something. */
+static long waits(void)
+{
+	struct rusage r;
+
+	return getrusage(RUSAGE_THREAD, &r) ? 0 : r.ru_nvcsw;
+}
+
 /*
  * The page cache takes a write for the price of a copy, and few file systems
  * can tell beforehand whether it will. Where it waits after all, because the
- * host has too much to write back, the next ones are left to others.
+ * host has too much to write back, the next ones are left to others. A write
+ * that only had to wait for a processor says nothing of the kind.
  */
 static ssize_t write_here(struct block *b, const struct block_req *req,
 			  const struct node_extent *x)
 {
 	uint64_t *until = &b->no_write_here, start = now_ns(), end;
+	long before;
 	ssize_t n;
 
-	if (start < __atomic_load_n(until, __ATOMIC_RELAXED))
+	if (!x->local || start < __atomic_load_n(until, __ATOMIC_RELAXED))
 		return -1;
+	before = waits();
 	n = pwritev(x->fd, req->iov, (int)req->iovs, (off_t)x->at);
 	end = now_ns();
-	if (end - start > SLOW_NS)
+	if (end - start > SLOW_NS && waits() != before)
 		__atomic_store_n(until, end + REST_NS, __ATOMIC_RELAXED);
 	return n;
 }

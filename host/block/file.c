@@ -8,11 +8,13 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "host/block/lock.h"
@@ -24,6 +26,7 @@
 struct file {
 	int fd;
 	bool device;
+	bool local;              /* no server stands behind its file system */
 	pthread_rwlock_t blocks; /* direct: held to write, alone for parts */
 };
 
@@ -228,7 +231,12 @@ static int file_extent(struct node *n, uint64_t at, uint64_t len, bool write,
 
 	if ((at | len) & (n->align - 1))
 		return -EAGAIN;
-	*x = (struct node_extent){.fd = f->fd, .align = n->align, .at = at};
+	*x = (struct node_extent){
+		.fd = f->fd,
+		.local = f->local,
+		.align = n->align,
+		.at = at,
+	};
 	return 0;
 }
 
@@ -247,6 +255,27 @@ static unsigned find_align(int fd)
 	return align;
 }
 
+/* Writes to others' files may wait for a server that is gone. */
+static bool is_local(const struct file *f)
+{
+	static const uint32_t types[] = {
+		EXT4_SUPER_MAGIC,      XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC,
+		F2FS_SUPER_MAGIC,      TMPFS_MAGIC,     RAMFS_MAGIC,
+		OVERLAYFS_SUPER_MAGIC,
+	};
+	struct statfs fs;
+	unsigned i;
+
+	if (f->device)
+		return true;
+	if (fstatfs(f->fd, &fs))
+		return false;
+	for (i = 0; i < ARRAY_SIZE(types); i++)
+		if ((uint32_t)fs.f_type == types[i])
+			return true;
+	return false;
+}
+
 static int find_size(struct node *n, const char *path, struct err *e)
 {
 	struct file *f = n->state;
@@ -259,6 +288,7 @@ static int find_size(struct node *n, const char *path, struct err *e)
 		return err_set(e, -EINVAL,
 			       "%s is neither a file nor a block device", path);
 	f->device = S_ISBLK(st.st_mode);
+	f->local = is_local(f);
 	end = lseek(f->fd, 0, SEEK_END);
 	if (end < 0)
 		return err_set(e, -errno, "cannot tell the size of %s", path);

@@ -39,6 +39,7 @@ struct node_open {
 /* Bytes of a node that are bytes of a file, until node_put_extent(). */
 struct node_extent {
 	int fd;
+	bool local;     /* a disk of this host: its page cache takes writes */
 	unsigned align; /* of addresses, offsets and lengths, or 1 */
 	uint64_t at;
 	struct node *owner; /* who counts it, NULL: nobody */

@@ -224,6 +224,10 @@ static const struct option options[] = {
 	 "hostfwd=tcp::PORT-:PORT, restrict=on, net=, host=, dhcpstart=,\n"
 	 "dns=, hostname=, domainname=; tap,id=ID: ifname=NAME or fd=N",
 	 config_netdev},
+	{"nic", "NET",
+	 "-netdev and its card in one: KIND[,mac=MAC][,model=MODEL] and what\n"
+	 "the KIND takes, as user,hostfwd=tcp::2222-:22; none: none",
+	 config_nic},
 	{"fw_cfg", "ITEM",
 	 "[name=]opt/NAME,file=FILE or ,string=TEXT: bytes for the guest,\n"
 	 "which finds them by name (/sys/firmware/qemu_fw_cfg)",
@@ -254,7 +258,6 @@ static const struct option options[] = {
 	{"vga", "none", "there is none", set_no_display},
 	{"parallel", "none", "there is none", set_no_display},
 	{"net", "none", "no network but by -device", set_no_display},
-	{"nic", "none", "no network but by -device", set_no_display},
 	{"snapshot", NULL, "forget what is written to the disks of -drive",
 	 set_snapshot},
 	{"qmp", "PORT",

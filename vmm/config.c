@@ -12,7 +12,7 @@
 #include <time.h>
 
 #include "lib/keyval.h"
-#include "vmm/netconf.h"
+#include "vmm/net/conf.h"
 #include "vmm/root/root.h"
 #include "vmm/run/charport.h"
 
@@ -347,6 +347,11 @@ int config_virtfs(struct config *c, const char *arg, struct err *e)
 int config_netdev(struct config *c, const char *arg, struct err *e)
 {
 	return devconf_netdev(&c->dev, arg, e);
+}
+
+int config_nic(struct config *c, const char *arg, struct err *e)
+{
+	return devconf_nic(&c->dev, arg, e);
 }
 
 int config_fw_cfg(struct config *c, const char *arg, struct err *e)

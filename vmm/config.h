@@ -92,6 +92,7 @@ int config_machine(struct config *c, const char *arg, struct err *e);
 int config_device(struct config *c, const char *arg, struct err *e);
 int config_drive(struct config *c, const char *arg, struct err *e);
 int config_netdev(struct config *c, const char *arg, struct err *e);
+int config_nic(struct config *c, const char *arg, struct err *e);
 int config_fsdev(struct config *c, const char *arg, struct err *e);
 int config_virtfs(struct config *c, const char *arg, struct err *e);
 int config_object(struct config *c, const char *arg, struct err *e);

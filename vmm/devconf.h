@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The virtio devices of a machine, and what they are connected to on the
- * host: -device, -drive, -blockdev, -netdev, -fsdev, -object. Names and grammar are QEMU's.
+ * host: -device, -drive, -blockdev, -netdev, -nic, -fsdev,
+ * -object. Names and grammar are QEMU's.
  * Both are lists that can grow and shrink while a machine runs; they outlive
  * it, so that the next one, after a reset, has what this one had.
  */
@@ -51,6 +52,7 @@ int devconf_device(struct devconf *c, const char *arg, struct err *e);
 int devconf_drive(struct devconf *c, const char *arg, struct err *e);
 int devconf_blockdev(struct devconf *c, const char *arg, struct err *e);
 int devconf_netdev(struct devconf *c, const char *arg, struct err *e);
+int devconf_nic(struct devconf *c, const char *arg, struct err *e);
 int devconf_fsdev(struct devconf *c, const char *arg, struct err *e);
 int devconf_virtfs(struct devconf *c, const char *arg, struct err *e);
 int devconf_object(struct devconf *c, const char *arg, struct err *e);

@@ -3,7 +3,7 @@
  * Lists of devices and of what they are connected to: what may be named, by
  * whom, how often, and what is left when one goes.
  */
-#include "vmm/devconf.h"
+#include "vmm/net/conf.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -233,6 +233,38 @@ static void test_drives(void **state)
 	devconf_exit(&c);
 }
 
+/* Two options in one; commas stay what they were. */
+static void test_nic(void **state)
+{
+	struct devconf c = {0};
+	const struct netconf *n;
+	const struct backend *b;
+	struct err e = {0};
+
+	take(&c, devconf_nic, "none");
+	assert_null(c.devices);
+	take(&c, devconf_nic, "user,hostname=a,,b,mac=52:54:00:12:34:77");
+	take(&c, devconf_nic, "user,id=me,model=virtio-net-pci");
+	take(&c, devconf_nic, "user,model=virtio,restrict=on");
+	b = backend_find(&c.backends, LINK_NET, "nic0");
+	assert_non_null(b);
+	n = (const struct netconf *)b;
+	assert_string_equal(n->user.hostname, "a,b");
+	assert_non_null(backend_find(&c.backends, LINK_NET, "me"));
+	n = (const struct netconf *)backend_find(&c.backends, LINK_NET, "nic1");
+	assert_non_null(n);
+	assert_true(n->user.restricted);
+	assert_int_equal(devconf_check(&c, &pc, &e), 0);
+	assert_ptr_equal(b->user, c.devices);
+	assert_non_null(c.devices->next->next);
+	devconf_exit(&c);
+	no(devconf_nic, "user,model=e1000", "virtio-net-pci");
+	no(devconf_nic, "user,mac=zz", "zz");
+	no(devconf_nic, "user,bogus=1", "bogus");
+	no(devconf_nic, "bogus", "bogus");
+	no(devconf_nic, "model=virtio", "kind");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -243,6 +275,7 @@ int main(void)
 		cmocka_unit_test(test_connections),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_drives),
+		cmocka_unit_test(test_nic),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

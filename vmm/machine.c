@@ -16,7 +16,7 @@
 #include "vmm/run/control.h"
 #include "vmm/hv.h"
 #include "vmm/layout.h"
-#include "vmm/netconf.h"
+#include "vmm/net/conf.h"
 #include "vmm/stop.h"
 #include "vmm/virtio.h"
 

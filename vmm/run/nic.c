@@ -6,7 +6,7 @@
 
 #include "dev/virtio/nic.h"
 #include "vmm/machine.h"
-#include "vmm/netconf.h"
+#include "vmm/net/conf.h"
 #include "vmm/qmp/json.h"
 #include "vmm/run/control.h"
 #include "vmm/run/hotplug.h"

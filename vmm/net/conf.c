@@ -2,7 +2,7 @@
 /*
  * The kinds of -netdev, and the two that most guests have: user and tap.
  */
-#include "vmm/netconf.h"
+#include "vmm/net/conf.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -81,16 +81,18 @@ static int user_smb(struct netconf *n, const char *key, const char *value,
 }
 
 static const struct prop user_props[] = {
-	{"net", PROP_TEXT, TEXT(user.net), "", "ADDR/BITS (10.0.2.0/24)"},
-	{"host", PROP_TEXT, TEXT(user.host), "", "this host's address in it"},
+	{"net", PROP_TEXT, TEXT(user.net), "10.0.2.0/24", "ADDR/BITS"},
+	{"host", PROP_TEXT, TEXT(user.host), "",
+	 "this host's address in it, or its second one"},
 	{"dhcpstart", PROP_TEXT, TEXT(user.dhcp), "",
-	 "first address that DHCP gives"},
-	{"dns", PROP_TEXT, TEXT(user.dns), "", "the name server's address"},
-	{"ipv6-net", PROP_TEXT, TEXT(user.net6), "", "ADDR/BITS (fec0::/64)"},
+	 "first address that DHCP gives, or its 15th"},
+	{"dns", PROP_TEXT, TEXT(user.dns), "",
+	 "the name server's address, or its third"},
+	{"ipv6-net", PROP_TEXT, TEXT(user.net6), "fec0::/64", "ADDR/BITS"},
 	{"ipv6-host", PROP_TEXT, TEXT(user.host6), "",
-	 "this host's address in it"},
+	 "this host's address in it, or its second one"},
 	{"ipv6-dns", PROP_TEXT, TEXT(user.dns6), "",
-	 "the name server's address"},
+	 "the name server's address, or its third"},
 	{"hostname", PROP_TEXT, TEXT(user.hostname), "", "of the guest"},
 	{"domainname", PROP_TEXT, TEXT(user.domain), "", "of the guest"},
 	{"tftp", PROP_TEXT, TEXT(user.tftp), "", "folder served by TFTP"},
@@ -111,8 +113,8 @@ static const struct netconf_key user_keys[] = {
 	 "again"},
 	{"dnssearch", user_search,
 	 "domain to look names up in; again and again"},
-	{"ipv4", user_family, "on|off"},
-	{"ipv6", user_family, "on|off"},
+	{"ipv4", user_family, "the guest has IPv4", "on|off", "on"},
+	{"ipv6", user_family, "the guest has IPv6", "on|off", "on"},
 	{"smb", user_smb, NULL},
 	{"smbserver", user_smb, NULL},
 	{0},
@@ -195,11 +197,12 @@ static const struct prop tap_props[] = {
 };
 
 static const struct netconf_key tap_keys[] = {
-	{"fd", tap_fds, "an open interface"},
+	{"fd", tap_fds, "an open interface", "number"},
 	{"fds", tap_fds, "N:N:...: one with several queues"},
-	{"script", tap_script, "no"},
-	{"downscript", tap_script, "no"},
-	{"vhost", tap_vhost, "on|off: the host's kernel does the work"},
+	{"script", tap_script, "none is run", "no", "no"},
+	{"downscript", tap_script, "none is run", "no", "no"},
+	{"vhost", tap_vhost, "the host's kernel does the work", "on|off",
+	 "off"},
 	{"helper", tap_helper, NULL},
 	{"br", tap_helper, NULL},
 	{0},
@@ -283,8 +286,9 @@ static int print_help(const struct netconf_kind *kind)
 	prop_print(kind->name, kind->props);
 	for (k = kind->keys; k && k->name; k++)
 		if (k->help)
-			printf("%s.%s=<text>  %s (default: none)\n", kind->name,
-			       k->name, k->help);
+			printf("%s.%s=<%s>  %s (default: %s)\n", kind->name,
+			       k->name, k->value ? k->value : "text", k->help,
+			       k->def ? k->def : "none");
 	return 1;
 }
 

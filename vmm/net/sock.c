@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "lib/keyval.h"
-#include "vmm/netconf.h"
+#include "vmm/net/conf.h"
 
 #define VHOST_WAIT_MS 30000 /* for the first backend */
 
@@ -136,7 +136,7 @@ static const struct netconf_key stream_keys[] = {
 	{"addr.", stream_addr,
 	 "type=inet: host, port, ipv4, ipv6; type=unix: path,\n"
 	 "abstract; type=fd: str"},
-	{"reconnect", stream_reconnect, "the same in seconds"},
+	{"reconnect", stream_reconnect, "the same in seconds", "number", "0"},
 	{0},
 };
 
@@ -255,7 +255,7 @@ static const struct netconf_key socket_keys[] = {
 	{"mcast", socket_dgram, "GROUP:PORT: a cable for many"},
 	{"udp", socket_dgram, "HOST:PORT, with localaddr="},
 	{"localaddr", socket_local, "HOST:PORT, or with mcast= an address"},
-	{"fd", socket_fd, "an open stream"},
+	{"fd", socket_fd, "an open stream", "number"},
 	{0},
 };
 
@@ -378,7 +378,7 @@ static const struct prop vhost_props[] = {
 static const struct netconf_key vhost_keys[] = {
 	{"addr.", vhost_addr, "type=unix: path, abstract"},
 	{"chardev", vhost_chardev, "the -chardev socket to use instead"},
-	{"vhostforce", vhost_force, "on|off: it is always on"},
+	{"vhostforce", vhost_force, "it is always on", "on|off", "on"},
 	{0},
 };
 

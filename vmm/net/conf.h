@@ -3,8 +3,8 @@
  * -netdev: one kind of backend after the other, each with its properties and
  * the keys that are more than a value in a place.
  */
-#ifndef VMM_NETCONF_H
-#define VMM_NETCONF_H
+#ifndef VMM_NET_CONF_H
+#define VMM_NET_CONF_H
 
 #include "host/net/vhost.h"
 #include "vmm/devconf.h"
@@ -33,7 +33,9 @@ struct netconf_key {
 	const char *name; /* a final dot: any key that begins with it */
 	int (*set)(struct netconf *n, const char *key, const char *value,
 		   struct err *e);
-	const char *help;
+	const char *help;  /* NULL: it is refused, with a reason */
+	const char *value; /* what it takes, NULL: text */
+	const char *def;   /* without it, NULL: nothing */
 };
 
 struct netconf_kind {

@@ -30,7 +30,7 @@ void amd_refresh(struct cpu *cpu, struct pmu *p)
 		p->version = 2;
 		p->ngp = MIN(e->ebx & 15, PMU_GP_AMD);
 		p->global_ok = BIT64(p->ngp) - 1;
-		p->status_ok = p->global_ok | STATUS_FROZEN;
+		p->status_ok = p->global_ok;
 	}
 	for (unsigned int i = 0; i < p->ngp; i++)
 		p->pmc[i].mask = BIT64(PMU_WIDTH) - 1;

@@ -148,9 +148,10 @@ void pmu_rederive(struct cpu *cpu)
 	pmu_arm(cpu, false);
 }
 
+/* AMD's enumerates freezing apart (leaf 80000022H EAX bit 2), along with LBR. */
 bool pmu_can_freeze(const struct cpu *cpu)
 {
-	return cpu->pmu && pmu_global(cpu->pmu);
+	return cpu->pmu && pmu_global(cpu->pmu) && !cpu->vendor_amd;
 }
 
 /* ---- registers ---- */

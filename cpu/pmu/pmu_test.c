@@ -230,8 +230,12 @@ static void test_amd_registers(void **state)
 	assert_int_equal(msr_set(&f->cpu, 0xc0000303, 0x3f, true), 0);
 	assert_int_equal(rd(f, 0xc0000300), 0x3e);
 	assert_int_equal(msr_set(&f->cpu, 0xc0000300, BIT64(6), true), -EINVAL);
+	assert_int_equal(msr_set(&f->cpu, 0xc0000300, BIT64(59), true),
+			 -EINVAL);
 	assert_int_equal(msr_set(&f->cpu, 0xc0000300, 5, true), 0);
 	assert_int_equal(rd(f, 0xc0000300), 5);
+	/* no freezing: it is not enumerated */
+	assert_int_equal(bad(f, 0x1d9, BIT64(12)), -EINVAL);
 	teardown(f);
 
 	f = amd(false);

@@ -63,6 +63,18 @@ static int check_capabilities(struct machine *m, struct err *e)
 	return 0;
 }
 
+/* CPUID does not tell of AMD's four oldest counters: they go by this alone. */
+static int disable_pmu(struct machine *m, struct err *e)
+{
+	struct kvm_enable_cap cap = {.cap = KVM_CAP_PMU_CAPABILITY,
+				     .args = {KVM_PMU_CAP_DISABLE}};
+	int ret = hv_ioctl(m->hv, m->vm_fd, KVM_CHECK_EXTENSION, cap.cap);
+
+	if (ret <= 0 || !(ret & KVM_PMU_CAP_DISABLE))
+		return 0;
+	return HV_CALL(m->hv, m->vm_fd, KVM_ENABLE_CAP, &cap, e);
+}
+
 static int create_vm(struct machine *m, struct err *e)
 {
 	uint64_t identity = LAYOUT_IDENTITY_MAP;
@@ -84,6 +96,8 @@ static int create_vm(struct machine *m, struct err *e)
 		ret = HV_CALLN(m->hv, m->vm_fd, KVM_CREATE_IRQCHIP, 0, e);
 	if (ret >= 0 && m->config->pit)
 		ret = HV_CALL(m->hv, m->vm_fd, KVM_CREATE_PIT2, &pit, e);
+	if (ret >= 0 && m->host->cpu->no_pmu)
+		ret = disable_pmu(m, e);
 	return MIN(ret, 0);
 }
 

@@ -50,6 +50,7 @@ struct fake {
 	int odd_answer;
 	void (*spoil)(struct kvm_run *run); /* an exit gone wrong */
 	const char *cpu;                    /* -cpu, NULL: the usual */
+	bool no_pmu;                        /* the capability is disabled */
 };
 
 /* Enable the transmit interrupt, which rises at once; then soft-off. */
@@ -161,6 +162,13 @@ static int fake_run(struct fake *f, int fd)
 	return 0;
 }
 
+static int fake_enable(struct fake *f, const struct kvm_enable_cap *cap)
+{
+	if (cap->cap == KVM_CAP_PMU_CAPABILITY)
+		f->no_pmu = cap->args[0] == KVM_PMU_CAP_DISABLE;
+	return 0;
+}
+
 static int fake_ioctl(void *priv, int fd, unsigned long req, unsigned long arg)
 {
 	struct fake *f = priv;
@@ -176,6 +184,7 @@ static int fake_ioctl(void *priv, int fd, unsigned long req, unsigned long arg)
 	case KVM_GET_VCPU_MMAP_SIZE: return FAKE_MMAP;
 	case KVM_GET_SUPPORTED_CPUID: return fake_cpuid((void *)arg);
 	case KVM_CREATE_VM: return opened(f, FAKE_FD_VM);
+	case KVM_ENABLE_CAP: return fake_enable(f, (void *)arg);
 	case KVM_CREATE_VCPU: return opened(f, FAKE_FD_CPU + (int)arg);
 	case KVM_SET_MSRS: return (int)((struct kvm_msrs *)arg)->nmsrs;
 	case KVM_RUN: return fake_run(f, fd);
@@ -303,6 +312,19 @@ static void test_success(void **state)
 	assert_int_equal(f.step, ARRAY_SIZE(script));
 	assert_int_equal(f.open, 0);
 	assert_int_equal(f.mapped, 0);
+}
+
+/* What CPUID does not tell of is taken from the KVM. */
+static void test_no_pmu(void **state)
+{
+	struct fake on = {.cpu = "EPYC"}, off = {.cpu = "EPYC,pmu=off"};
+	enum stop_reason reason;
+	struct err e = {0};
+
+	assert_int_equal(live(&on, &reason, &e), 0);
+	assert_false(on.no_pmu);
+	assert_int_equal(live(&off, &reason, &e), 0);
+	assert_true(off.no_pmu);
 }
 
 /* A kernel of 64 bits on a CPU of 32. */
@@ -434,6 +456,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_success),
+		cmocka_unit_test(test_no_pmu),
 		cmocka_unit_test(test_wrong_cpu),
 		cmocka_unit_test(test_fail_each_call),
 		cmocka_unit_test(test_wrong_answers),

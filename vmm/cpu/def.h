@@ -77,6 +77,7 @@ struct cpu_def {
 	bool arch_cap_always;
 	bool pdcm_always;
 	bool pmu;
+	bool no_pmu; /* pmu=off was said: AMD's models have one else */
 	bool expose_kvm;
 	bool expose_tcg;
 	bool host_phys_bits;

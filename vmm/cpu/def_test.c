@@ -411,6 +411,39 @@ static void test_pmu(void **state)
 	free(host);
 }
 
+/* AMD's models have one without being told; pmu=off takes it away. */
+static void test_no_pmu(void **state)
+{
+	struct kvm_cpuid2 *host = host_table();
+	const enum cpu_accel_kind on = CPU_ACCEL_LODGE;
+	struct cpu_def def;
+	struct err e = {0};
+	uint32_t r[4];
+
+	for (unsigned i = 0; i < host->nent; i++)
+		if (host->entries[i].function == 0x80000001)
+			host->entries[i].ecx |= BIT(23); /* perfctr-core */
+	assert_int_equal(resolve_on(&def, on, host, "EPYC-Milan", &e), 0);
+	assert_true(feature_test(def.words, FEAT_PERFCTR_CORE));
+	assert_false(def.no_pmu);
+	assert_int_equal(resolve_on(&def, on, host, "EPYC-Turin,pmu=off", &e),
+			 0);
+	assert_false(feature_test(def.words, FEAT_PERFCTR_CORE));
+	assert_true(def.no_pmu);
+	cpu_leaf(&def, 0, 0x80000022, 0, r);
+	assert_int_equal(r[0] | r[1], 0);
+	assert_int_equal(
+		resolve_on(&def, on, host, "EPYC-Milan,pmu=off,pmu=on", &e), 0);
+	assert_true(feature_test(def.words, FEAT_PERFCTR_CORE));
+	assert_false(def.no_pmu);
+	assert_int_not_equal(
+		resolve_on(&def, on, host,
+			   "EPYC-Milan,pmu=off,+perfctr-core,enforce", &e),
+		0);
+	assert_non_null(strstr(e.msg, "perfctr-core"));
+	free(host);
+}
+
 /* host is what the KVM has, in a table that repeats every leaf. */
 static void test_host(void **state)
 {
@@ -526,6 +559,7 @@ int main(void)
 		cmocka_unit_test(test_baseline),
 		cmocka_unit_test(test_accelerators),
 		cmocka_unit_test(test_pmu),
+		cmocka_unit_test(test_no_pmu),
 		cmocka_unit_test(test_host),
 		cmocka_unit_test(test_dump),
 		cmocka_unit_test(test_cpuid_r),

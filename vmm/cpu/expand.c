@@ -152,9 +152,23 @@ static void settle(uint32_t *level, uint32_t lowest)
 		*level = lowest;
 }
 
+static void drop_pmu(struct cpu_def *def)
+{
+	static const enum feature list[] = {FEAT_PERFCTR_CORE, FEAT_PERFMON_V2};
+
+	for (size_t i = 0; i < ARRAY_SIZE(list); i++) {
+		if (feature_test(def->user, list[i]) &&
+		    feature_test(def->words, list[i]))
+			feature_set(def->missing, list[i], true);
+		feature_set(def->words, list[i], false);
+	}
+}
+
 void expand_features(struct cpu_def *def)
 {
 	follow_topology(def);
+	if (def->no_pmu)
+		drop_pmu(def);
 	follow_dependencies(def);
 	/* without a PMU, nothing to be said about its abilities */
 	if (!def->pmu && !def->pdcm_always) {

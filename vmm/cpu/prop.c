@@ -83,6 +83,8 @@ static int set_switch(struct cpu_def *def, unsigned i, const char *value,
 	*(bool *)((char *)def + switches[i].offset) = on;
 	if (switches[i].offset == AT(legacy_cache))
 		def->legacy_cache_set = true;
+	if (switches[i].offset == AT(pmu))
+		def->no_pmu = !on;
 	if (switches[i].offset == AT(host_cache_info) && on && !def->wants_max)
 		return err_set(e, -EINVAL,
 			       "host-cache-info is for the models max and "

@@ -13,6 +13,10 @@
  *	tick N SEED		N numbered writes and flushes: prints each
  *				number when its flush is done
  *	ticked N SEED		check that those up to N are there
+ *	grow N BASE STEP	N times STEP bytes more, from BASE on, with a
+ *				write at the new end and a flush: prints each
+ *				number when that is done
+ *	grown N BASE STEP	check that those up to N are there
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -326,6 +330,39 @@ static int ticked(uint64_t n, uint64_t seed)
 	return ret;
 }
 
+/* ---- what a resize promises ---- */
+
+static int grow(uint64_t n, uint64_t base, uint64_t step)
+{
+	struct err e = {0};
+	uint64_t i, size = base;
+	int ret = 0;
+
+	for (i = 1; !ret && i <= n; i++) {
+		size += step;
+		ret = block_resize(disk, size, &e);
+		if (!ret)
+			ret = fill_write(size - TICK_LEN, TICK_LEN, i);
+		if (!ret)
+			ret = request(BLOCK_FLUSH, 0, 0, NULL);
+		if (!ret) {
+			printf("%" PRIu64 "\n", i);
+			fflush(stdout);
+		}
+	}
+	return ret;
+}
+
+static int grown(uint64_t n, uint64_t base, uint64_t step)
+{
+	uint64_t i;
+	int ret = 0;
+
+	for (i = 1; !ret && i <= n; i++)
+		ret = read_same(base + i * step - TICK_LEN, TICK_LEN, i);
+	return ret;
+}
+
 /* ---- commands ---- */
 
 static int dump(const char *path)
@@ -385,6 +422,10 @@ static int run(const char *line)
 		return tick(a, b);
 	if (!strcmp(word, "ticked"))
 		return ticked(a, b);
+	if (!strcmp(word, "grow"))
+		return grow(a, b, c);
+	if (!strcmp(word, "grown"))
+		return grown(a, b, c);
 	return -EINVAL;
 }
 

@@ -329,25 +329,54 @@ class Suite:
             leaked += self.kill_once(image, turn)
         print("  %d kills, leaks after %d" % (self.opts.kills, leaked))
 
-    def kill_once(self, image, seed):
+    def kill(self, image, command, numbers, seconds):
+        """Kill disktool a while after so many numbers; the last one told."""
         argv = [self.opts.disktool, json.dumps({
             "driver": "qcow2", "file": {"driver": "file",
                                         "filename": image}})]
         with subprocess.Popen(argv, stdin=subprocess.PIPE, text=True,
                               stdout=subprocess.PIPE) as tool:
-            tool.stdin.write("tick 1000000 %d\n" % seed)
+            tool.stdin.write(command)
             tool.stdin.close()
             tool.stdin = None
-            tool.stdout.readline()
-            tool.stdout.readline()
-            time.sleep(random.uniform(0.05, 0.5))
+            lines = [tool.stdout.readline() for _ in range(1 + numbers)]
+            time.sleep(random.uniform(0, seconds))
             tool.send_signal(signal.SIGKILL)
-            last = [line for line in tool.stdout.read().split("\n") if line]
-        done = int(last[-1]) if last else 0
+            lines += tool.stdout.read().split("\n")
+        numbers = [int(line) for line in lines[1:] if line.strip()]
+        return numbers[-1] if numbers else 0
+
+    def kill_once(self, image, seed):
+        done = self.kill(image, "tick 1000000 %d\n" % seed, 15, 0.5)
         leaks = check(image, leaks=True)
         self.tool(image, "ticked %d %d\n" % (done, seed))
         self.work(image, leaks=True)
         return leaks
+
+    def case_kill_resize(self):
+        """Tables move while a disk grows."""
+        layouts = (["cluster_size=512"], ["cluster_size=4k"],
+                   ["compat=0.10", "cluster_size=1k"])
+        leaked = resizes = 0
+        base = self.base("kill-resize-base.qcow2")
+        for turn in range(self.opts.kills):
+            image = self.path("kill-resize.qcow2")
+            create(image, 8 * MIB, *layouts[turn % 3],
+                   backing=(base, "qcow2") if turn % 2 else None)
+            before = ["write %d 65536 7\n" % (i * MIB) for i in range(7)]
+            done = self.kill(image, "".join(before) + "flush\ngrow 160 %d %d"
+                             "\n" % (8 * MIB, MIB), turn % 4, 0.15)
+            leaked += check(image, leaks=True)
+            self.tool(image, "".join(before).replace("write", "read") +
+                      "grown %d %d %d\n" % (done, 8 * MIB, MIB))
+            size = json.loads(run("qemu-img", "info", "--output=json",
+                                  image))["virtual-size"]
+            if size % MIB or size < (8 + done) * MIB:
+                raise Failed("%d bytes after %d resizes" % (size, done))
+            resizes += done
+            self.work(image, leaks=True)
+        print("  %d kills after %d resizes, leaks after %d" % (
+            self.opts.kills, resizes, leaked))
 
     def case_lock(self):
         """QEMU's programs and ours keep each other out."""

@@ -1,53 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Drivers that do anything: every type of device, with rings of both formats
- * whose descriptors loop, overlap, leave memory, are cut short or change under
- * way, at addresses that may be wrong, with any features and in any order.
- * What must not happen is for the sanitizers to see; what must is checked: a
- * device that broke says so, and a reset mends it.
+ * Drivers that do anything: every type of device, with rings whose descriptors
+ * loop, overlap, leave memory, are cut short or change under way, at addresses
+ * that may be wrong, with any features and in any order. What must not happen
+ * is for the sanitizers to see; what must is checked: a device that broke says
+ * so, and a reset mends it.
  *
- * fuzz_test [SECONDS [SEED]]; each round has the next seed. Those that once
- * found something are run first.
+ * What a driver does follows from the bytes of an input: the first one chooses
+ * the device, which has PACKED rings or split ones, the others are taken one
+ * after the other whenever there is a choice.
  */
 #include <errno.h>
 #include <sched.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #include "dev/virtio/fakering.h"
 #include "host/block/block.h"
 #include "host/net/net.h"
 #include "host/p9/p9.h"
 #include "host/port.h"
+#include "lib/check.h"
+#include "lib/fuzz.h"
 
 /* A driver does not wait its turn, and looked_at need not be right. */
 #define UNORDERED __attribute__((no_sanitize("thread")))
 #define MEMORY    FAKE_SIZE
 #define QUEUES    8 /* of a device, at most, that are set up */
-
-/* Seeds that found a fault, or reach far. */
-static const unsigned corpus[] = {1, 2, 3, 5, 8, 13, 21, 34, 55, 89};
-
-static unsigned budget = 3; /* seconds */
-static unsigned first_seed;
-static unsigned state;
+#define TYPES     16
 
 static uint32_t rnd(void)
 {
-	state = state * 1664525 + 1013904223;
-	return (state >> 16 ^ state << 13) & 0x7fffffff;
+	return fuzz_bytes(4) & 0x7fffffff;
 }
 
 static uint32_t below(uint32_t n)
 {
-	return rnd() % n;
+	return fuzz_below(n);
 }
 
 /* ---- what devices are connected with ---- */
@@ -131,18 +122,17 @@ static void open_host(struct host *h)
 		.end = {&end_ops},
 	};
 	memset(&h->net.can, 1, sizeof(h->net.can));
-	assert_non_null(mkdtemp(h->folder));
+	ASSERT(mkdtemp(h->folder));
 	snprintf(h->disk, sizeof(h->disk), "%s/disk", h->folder);
 	snprintf(h->socket, sizeof(h->socket), "%s/socket", h->folder);
 	f = fopen(h->disk, "w");
-	assert_non_null(f);
-	assert_int_equal(ftruncate(fileno(f), 1 << 20), 0);
+	ASSERT(f && !ftruncate(fileno(f), 1 << 20));
 	fclose(f);
 	h->drive.block = block_open_raw(h->disk, false, true, &e);
-	assert_non_null(h->drive.block);
+	ASSERT(h->drive.block);
 	o.path = h->folder;
 	h->fs = p9_export_open(&o, &e);
-	assert_non_null(h->fs);
+	ASSERT(h->fs);
 }
 
 static void close_host(struct host *h)
@@ -152,7 +142,7 @@ static void close_host(struct host *h)
 	block_close(h->drive.block);
 	p9_export_close(h->fs);
 	snprintf(command, sizeof(command), "rm -rf %s", h->folder);
-	assert_int_equal(system(command), 0);
+	ASSERT(!system(command));
 }
 
 static void *object_for(struct host *h, enum prop_link_kind kind)
@@ -173,7 +163,7 @@ static struct virtio_conf *new_conf(struct host *h, const struct virtio_type *t)
 		{"uds_path", h->socket},
 		{"mount_tag", "tag"},
 		{"free-page-reporting", "on"},
-		{"packed", "on"},
+		{"packed", PACKED ? "on" : "off"},
 		{"in_order", "on"},
 		{"notification_data", "on"},
 	};
@@ -182,7 +172,7 @@ static struct virtio_conf *new_conf(struct host *h, const struct virtio_type *t)
 	struct prop_link *link;
 	size_t i;
 
-	assert_non_null(c);
+	ASSERT(c);
 	/* Those it does not have are refused. */
 	for (i = 0; i < ARRAY_SIZE(texts); i++)
 		if (virtio_conf_set(c, texts[i][0], texts[i][1], NULL))
@@ -241,18 +231,27 @@ UNORDERED static void put_desc(uint8_t *at, bool packed, unsigned size)
 	memcpy(at, &d, sizeof(d));
 }
 
-/* Tables all over memory, rings in front of them. */
-UNORDERED static void scribble(struct driver *d, bool packed, unsigned size)
+/* Tables all over memory; the input is spared for what matters more. */
+UNORDERED static void litter(struct driver *d, unsigned size)
 {
 	unsigned i, n = MEMORY / 16;
-	uint16_t idx = (uint16_t)(below(4) ? below(size + 1) : rnd()), head;
-	uint8_t *m = d->mem;
+	size_t kept = fuzz_pause();
 
 	for (i = 0; i < 400; i++)
-		put_desc(m + (size_t)below(n) * 16, packed, size);
+		put_desc(d->mem + (size_t)below(n) * 16, PACKED, size);
+	fuzz_resume(kept);
+}
+
+/* The rings in front of them. */
+UNORDERED static void scribble(struct driver *d, unsigned size)
+{
+	uint16_t idx = (uint16_t)(below(4) ? below(size + 1) : rnd()), head;
+	uint8_t *m = d->mem;
+	unsigned i;
+
 	for (i = 0; i < size && i < 64; i++)
-		put_desc(m + (FAKE_DESC - FAKE_BASE) + i * 16, packed, size);
-	if (packed)
+		put_desc(m + (FAKE_DESC - FAKE_BASE) + i * 16, PACKED, size);
+	if (PACKED)
 		return;
 	/* The split format's ring of what is available. */
 	memcpy(m + (FAKE_DRIVER - FAKE_BASE) + 2, &idx, 2);
@@ -287,10 +286,13 @@ static void negotiate(struct driver *d)
 	virtio_set_status(d->dev, 0);
 	virtio_set_status(d->dev, 3);
 	for (i = 0; i < 4; i++) {
-		uint32_t w = features_get_word(&f, i), drop = rnd() & rnd();
+		uint32_t w = features_get_word(&f, i);
 
+		if (below(3))
+			w &= ~(rnd() & rnd() & ~1U);
+		/* bit 34 is the format of the rings */
 		virtio_set_driver_features(d->dev, i,
-					   below(3) ? w & ~(drop & ~1U) : w);
+					   i == 1 && PACKED ? w | 4 : w);
 	}
 	features_put(&d->dev->driver, VIRTIO_F_VERSION_1, true);
 	features_settle(&d->dev->driver, d->dev->class->id);
@@ -314,7 +316,7 @@ static void kick(struct driver *d, unsigned queues)
 		case 3:
 			virtio_config_read(d->dev, below(64), 1U << below(3));
 			break;
-		case 4: scribble(d, d->dev->vq[q].packed, 8); break;
+		case 4: scribble(d, 8); break;
 		default: virtio_notify(d->dev, q); break;
 		}
 	}
@@ -328,11 +330,12 @@ static void kick(struct driver *d, unsigned queues)
 static void one_round(struct driver *d)
 {
 	unsigned queues = MIN(d->dev->queues, QUEUES), q;
-	bool packed;
 
 	negotiate(d);
-	packed = features_has(&d->dev->driver, VIRTIO_F_RING_PACKED);
-	scribble(d, packed, 8);
+	ASSERT(features_has(&d->dev->driver, VIRTIO_F_RING_PACKED) == PACKED);
+	memset(d->mem, 0, MEMORY);
+	litter(d, 8);
+	scribble(d, 8);
 	for (q = 0; q < queues; q++)
 		if (below(8))
 			set_up_queue(d, q);
@@ -340,11 +343,11 @@ static void one_round(struct driver *d)
 	kick(d, queues);
 	/* Nothing but a reset mends what is broken, and it always does. */
 	if (virtio_get_status(d->dev) & VIRTIO_STATUS_NEEDS_RESET)
-		assert_false(virtio_running(d->dev));
+		ASSERT(!virtio_running(d->dev));
 	virtio_set_status(d->dev, 0);
-	assert_int_equal(virtio_get_status(d->dev), 0);
+	ASSERT(!virtio_get_status(d->dev));
 	for (q = 0; q < d->dev->queues; q++)
-		assert_false(d->dev->vq[q].ready || d->dev->vq[q].broken);
+		ASSERT(!d->dev->vq[q].ready && !d->dev->vq[q].broken);
 }
 
 static void add_parts(struct driver *d, struct host *h)
@@ -358,7 +361,7 @@ static void add_parts(struct driver *d, struct host *h)
 		    n == ARRAY_SIZE(d->part))
 			continue;
 		d->part[n] = new_conf(h, t);
-		assert_int_equal(t->add(d->dev, d->part[n++], &e), 0);
+		ASSERT(!t->add(d->dev, d->part[n++], &e));
 	}
 }
 
@@ -379,14 +382,14 @@ static void start(struct driver *d, struct host *h, const struct virtio_type *t)
 	struct err e = {0};
 
 	*d = (struct driver){.mem = calloc(1, MEMORY)};
-	assert_non_null(d->mem);
+	ASSERT(d->mem);
 	d->dma.count = 1;
 	d->dma.region[0] = (struct dma_region){FAKE_BASE, MEMORY, d->mem};
 	d->conf = new_conf(h, t);
 	if (t->check)
-		assert_int_equal(t->check(d->conf, &env, &e), 0);
+		ASSERT(!t->check(d->conf, &env, &e));
 	d->dev = t->create(d->conf, &d->dma, &e);
-	assert_non_null(d->dev);
+	ASSERT(d->dev);
 	d->dev->transport = &transport;
 	add_parts(d, h);
 }
@@ -405,60 +408,34 @@ static void stop(struct driver *d)
 	free(d->mem);
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
+static struct host host;
+static struct driver drivers[TYPES]; /* a device of each type */
+static unsigned types;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
-static void fuzz_type(struct host *h, const struct virtio_type *t, uint64_t ms)
-{
-	uint64_t end = now_ms() + ms;
-	unsigned i, seed = first_seed;
-	struct driver d;
-
-	start(&d, h, t);
-	for (i = 0; i < ARRAY_SIZE(corpus); i++) {
-		state = corpus[i];
-		one_round(&d);
-	}
-	do {
-		state = seed;
-		if (seed % 1024 == 0)
-			print_message("%s seed %u\n", t->name, seed);
-		seed++;
-		one_round(&d);
-	} while (now_ms() < end);
-	print_message("%s: %u rounds from seed %u\n", t->name,
-		      seed - first_seed, first_seed);
-	stop(&d);
-}
-
-static void test_all(void **ctx)
+static void begin(void)
 {
 	const struct virtio_type *t = NULL;
-	unsigned types = 0;
-	struct host h;
 
-	open_host(&h);
+	open_host(&host);
 	while ((t = virtio_type_next(t)))
-		types += !t->part_of;
-	t = NULL;
-	while ((t = virtio_type_next(t)))
-		if (!t->part_of)
-			fuzz_type(&h, t, budget * 1000ULL / types);
-	close_host(&h);
+		if (!t->part_of) {
+			ASSERT(types < TYPES);
+			start(&drivers[types++], &host, t);
+		}
 }
 
-int main(int argc, char **argv)
+static void one(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_all)};
-
-	if (argc > 1)
-		budget = (unsigned)atoi(argv[1]);
-	first_seed = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10)
-			      : (unsigned)time(NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	one_round(&drivers[below(types)]);
 }
+
+static void end(void)
+{
+	while (types)
+		stop(&drivers[--types]);
+	close_host(&host);
+}
+
+static const struct fuzz_target target = {one, begin, end};
+
+FUZZ_TARGET(target)

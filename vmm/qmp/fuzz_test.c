@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * QMP under bad input: requests of a small corpus, mutated, in pieces of any
- * size, on a machine without a guest. Whatever comes, each answer is one that
- * a client can read, and a new session begins well.
- *
- *	vmm_qmp_fuzz [SECONDS [SEED]]
+ * QMP under bad input: requests that make sense, mutated, or any text, in
+ * pieces of any size, on a machine without a guest. Whatever comes, each answer
+ * is one that a client can read, and a new session begins well.
  */
 #include <errno.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "host/evloop.h"
 #include "lib/check.h"
+#include "lib/fuzz.h"
 #include "vmm/hv.h"
 #include "vmm/machine.h"
 #include "vmm/qmp/command.h"
@@ -24,7 +22,7 @@
 
 #define TEXT_MAX 4096
 
-static const char *const corpus[] = {
+static const char *const requests[] = {
 	"{\"execute\":\"qmp_capabilities\"}",
 	"{\"execute\":\"qmp_capabilities\",\"arguments\":{\"enable\":[]}}",
 	"{\"execute\":\"query-status\",\"id\":{\"a\":[1,2.5,null,\"\\u00e9\"]}"
@@ -92,7 +90,6 @@ static const char *const words[] = {
 };
 
 struct fuzz {
-	uint64_t state; /* of the random numbers */
 	struct config config;
 	struct stop stop;
 	struct control control;
@@ -102,17 +99,8 @@ struct fuzz {
 	struct machine *machine;
 	struct chardevs ports;
 	struct qmp qmp;
-	unsigned long requests, answers;
+	unsigned long texts, answers;
 };
-
-/* xorshift64* */
-static uint32_t number(struct fuzz *f, uint32_t below)
-{
-	f->state ^= f->state >> 12;
-	f->state ^= f->state << 25;
-	f->state ^= f->state >> 27;
-	return (uint32_t)((f->state * 0x2545f4914f6cdd1dULL) >> 32) % below;
-}
 
 static size_t insert(char *text, size_t len, size_t at, const char *what,
 		     size_t n)
@@ -124,31 +112,31 @@ static size_t insert(char *text, size_t len, size_t at, const char *what,
 	return len + n;
 }
 
-static size_t mutate(struct fuzz *f, char *text, size_t len)
+static size_t mutate(char *text, size_t len)
 {
-	size_t at = number(f, (uint32_t)len + 1), n;
+	size_t at = fuzz_below((uint32_t)len + 1), n;
 	const char *other;
 
-	switch (number(f, 5)) {
+	switch (fuzz_below(5)) {
 	case 0:
 		if (at < len)
-			text[at] = (char)number(f, 256);
+			text[at] = (char)fuzz_below(256);
 		return len;
 	case 1:
-		n = number(f, 8);
+		n = fuzz_below(8);
 		n = MIN(n, len - at);
 		memmove(text + at, text + at + n, len - at - n);
 		return len - n;
 	case 2:
-		other = words[number(f, ARRAY_SIZE(words))];
+		other = words[fuzz_below(ARRAY_SIZE(words))];
 		return insert(text, len, at, other, strlen(other));
 	case 3:
-		other = corpus[number(f, ARRAY_SIZE(corpus))];
+		other = requests[fuzz_below(ARRAY_SIZE(requests))];
 		return insert(text, len, at, other, strlen(other));
 	default:
-		n = number(f, 40);
+		n = fuzz_below(40);
 		while (n--)
-			len = insert(text, len, at, &"[{\"a\":"[number(f, 2)],
+			len = insert(text, len, at, &"[{\"a\":"[fuzz_below(2)],
 				     1);
 		return len;
 	}
@@ -171,7 +159,7 @@ static bool harmless(struct json_object *request)
 static void check_answer(struct fuzz *f, struct json_object *answer)
 {
 	struct json_object *again, *v;
-	char *text = json_print(answer, number(f, 2), "\r\n");
+	char *text = json_print(answer, fuzz_below(2), "\r\n");
 
 	ASSERT(text);
 	again = json_tokener_parse(text);
@@ -197,11 +185,11 @@ static void feed(struct fuzz *f, const char *text, size_t len, bool negotiated)
 		struct err e = {0};
 
 		request = NULL;
-		n = number(f, 64) + 1;
+		n = fuzz_below(64) + 1;
 		n = MIN(n, len - at);
 		n = json_stream_feed(&s, text + at, n, &request, &ret, &e);
 		at += n;
-		f->requests += !!ret;
+		f->texts += !!ret;
 		if (ret < 0)
 			check_answer(f, qmp_parse_failed(&e));
 		else if (ret > 0 && harmless(request))
@@ -214,15 +202,15 @@ static void feed(struct fuzz *f, const char *text, size_t len, bool negotiated)
 
 static void round_of(struct fuzz *f)
 {
-	const char *first = corpus[number(f, ARRAY_SIZE(corpus))];
-	size_t len = strlen(first), n = number(f, 8);
+	const char *first = requests[fuzz_below(ARRAY_SIZE(requests))];
+	size_t len = strlen(first), n = fuzz_below(8);
 	char text[TEXT_MAX];
 
 	memcpy(text, first, len);
 	while (n--)
-		len = mutate(f, text, len);
-	feed(f, text, len, number(f, 8));
-	if (!number(f, 16)) {
+		len = mutate(text, len);
+	feed(f, text, len, fuzz_below(8));
+	if (!fuzz_below(16)) {
 		FILE *out = fopen("/dev/null", "w");
 		char line[HMP_LINE];
 
@@ -318,24 +306,19 @@ static void free_machine(struct fuzz *f)
 	free(m);
 }
 
-int main(int argc, char **argv)
+static struct fuzz *fuzz;
+
+static void begin(void)
 {
 	static struct cpu_accel accel = {.kind = CPU_ACCEL_NONE};
-	struct fuzz *f = calloc(1, sizeof(*f));
-	time_t end = time(NULL) + (argc > 1 ? atoi(argv[1]) : 2);
+	struct fuzz *f = fuzz = calloc(1, sizeof(*f));
 	struct err e = {0};
-	unsigned i;
 
 	ASSERT(f);
-	f->state = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
-	ASSERT(f->state);
 	config_init(&f->config);
 	f->config.kernel = "none";
-	if (config_serial(&f->config, "none", &e) ||
-	    config_check(&f->config, &e)) {
-		fprintf(stderr, "%s\n", e.msg);
-		return 1;
-	}
+	ASSERT(!config_serial(&f->config, "none", &e));
+	ASSERT(!config_check(&f->config, &e));
 	strcpy(f->config.cpu.cpu.name, "max");
 	ASSERT(!cpu_def_resolve(&f->cpu, &f->config.cpu.cpu, &accel, &e));
 	stop_init(&f->stop);
@@ -350,13 +333,33 @@ int main(int argc, char **argv)
 	f->qmp.monitors = monitors_open(&f->config.chars, &f->ports, &f->qmp,
 					&e);
 	ASSERT(f->qmp.monitors);
-	while (time(NULL) < end)
-		for (i = 0; i < 100; i++)
-			round_of(f);
+}
+
+/* Any text as it is, or choices of what is made from requests. */
+static void one(void)
+{
+	const uint8_t *text;
+	size_t len;
+
+	if (fuzz_below(2)) {
+		round_of(fuzz);
+		return;
+	}
+	text = fuzz_rest(&len);
+	feed(fuzz, (const char *)text, len, true);
+}
+
+static void end(void)
+{
+	struct fuzz *f = fuzz;
+
 	monitors_close(f->qmp.monitors);
 	evloop_destroy(f->host.loop);
 	free_machine(f);
-	printf("%lu texts, %lu answers\n", f->requests, f->answers);
+	printf("%lu texts, %lu answers\n", f->texts, f->answers);
 	free(f);
-	return 0;
 }
+
+static const struct fuzz_target target = {one, begin, end};
+
+FUZZ_TARGET(target)

@@ -409,6 +409,50 @@ static void test_multiboot(void **state)
 	assert_int_equal(mb_info(map, 20), BOOT_RAM);
 }
 
+/* Several files, each with words of its own. */
+static void test_modules(void **state)
+{
+	char list[3 * sizeof(initrd) + 64], other[sizeof(initrd) + 8];
+	struct boot_entry entry;
+	uint32_t mod;
+
+	fresh_flat(0x10003);
+	save(initrd, "disk", 4);
+	snprintf(other, sizeof(other), "%s,x", initrd);
+	save(other, "second", 6);
+	snprintf(list, sizeof(list), "%s one  two,%s,,x,%s ", initrd, initrd,
+		 initrd);
+	source.initrd = list;
+	entry = good(&flat_image, sizeof(flat_image));
+	assert_int_equal(mb_info(entry.rbx, 20), 3);
+	mod = mb_info(entry.rbx, 24);
+	assert_memory_equal(ram + mb_info(mod, 0), "disk", 4);
+	snprintf(list, sizeof(list), "%s one  two", initrd);
+	assert_string_equal((char *)ram + mb_info(mod, 8), list);
+	assert_memory_equal(ram + mb_info(mod, 16), "second", 6);
+	assert_int_equal(mb_info(mod, 20) - mb_info(mod, 16), 6);
+	assert_string_equal((char *)ram + mb_info(mod, 24), other);
+	assert_memory_equal(ram + mb_info(mod, 32), "disk", 4);
+	assert_int_equal(mb_info(mod, 32) % 4096, 0);
+	assert_true(mb_info(mod, 0) != mb_info(mod, 32));
+	unlink(other);
+}
+
+static void test_bad_modules(void **state)
+{
+	char many[0x3000];
+
+	fresh_flat(0x10003);
+	save(initrd, "disk", 4);
+	snprintf(many, sizeof(many), "%s,/nowhere/b", initrd);
+	source.initrd = many;
+	bad(&flat_image, sizeof(flat_image), "/nowhere/b");
+	memset(many, ' ', sizeof(many) - 1);
+	memcpy(many, initrd, strlen(initrd));
+	many[sizeof(many) - 1] = 0;
+	bad(&flat_image, sizeof(flat_image), "their arguments");
+}
+
 static void test_bad_multiboot(void **state)
 {
 	fresh_flat(0x10007);
@@ -485,6 +529,8 @@ int main(void)
 		cmocka_unit_test_setup(test_pvh, fresh),
 		cmocka_unit_test_setup(test_bad_pvh, fresh),
 		cmocka_unit_test_setup(test_multiboot, fresh),
+		cmocka_unit_test_setup(test_modules, fresh),
+		cmocka_unit_test_setup(test_bad_modules, fresh),
 		cmocka_unit_test_setup(test_bad_multiboot, fresh),
 	};
 

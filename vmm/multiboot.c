@@ -35,10 +35,11 @@
 /* where it lies: pages that are free outside of long mode */
 #define INFO_GPA     LAYOUT_PAGE_TABLES
 #define MAP_GPA      (INFO_GPA + 0x100)
-#define MODULE_GPA   (INFO_GPA + 0x300)
-#define NAME_GPA     (INFO_GPA + 0x380)
-#define CMDLINE_GPA  (INFO_GPA + 0x400)
-#define CMDLINE_MAX  0x1c00
+#define NAME_GPA     (INFO_GPA + 0x300)
+#define MODULE_GPA   (INFO_GPA + 0x400)
+#define MODULES_MAX  32
+#define TEXT_GPA     (INFO_GPA + 0x600) /* command lines, one behind another */
+#define TEXT_MAX     0x1a00
 #define STACK_FREE   0x10000 /* images begin here or higher */
 
 struct header {
@@ -71,7 +72,8 @@ struct map_entry {
 	uint64_t base, length;
 	uint32_t type;
 } __packed;
-_Static_assert(sizeof(struct map_entry) * BOOT_MAP_MAX <= 0x200, "MODULE_GPA");
+_Static_assert(sizeof(struct map_entry) * BOOT_MAP_MAX <= 0x200, "NAME_GPA");
+_Static_assert(sizeof(struct module) * MODULES_MAX <= 0x200, "TEXT_GPA");
 
 struct multiboot {
 	const struct boot_source *src;
@@ -80,6 +82,7 @@ struct multiboot {
 	struct header h;
 	uint64_t offset; /* of the header in the file */
 	uint64_t top;    /* end of the image in memory */
+	unsigned text;   /* bytes at TEXT_GPA in use */
 };
 
 /* -ENOEXEC: there is none. */
@@ -185,7 +188,7 @@ static int write_map(struct multiboot *m, struct info *info, struct err *e)
 /* "PATH ARGUMENTS", as boot loaders do. */
 static int write_cmdline(struct multiboot *m, struct info *info, struct err *e)
 {
-	char text[CMDLINE_MAX];
+	char text[TEXT_MAX];
 	int n = snprintf(text, sizeof(text), "%s %s", m->img->path,
 			 m->src->append ? m->src->append : "");
 
@@ -193,35 +196,83 @@ static int write_cmdline(struct multiboot *m, struct info *info, struct err *e)
 		return err_set(e, -E2BIG,
 			       "-append: with the kernel's path more than the "
 			       "%d bytes there are",
-			       CMDLINE_MAX - 1);
+			       TEXT_MAX - 1);
 	if (!m->src->append)
 		text[--n] = 0;
-	info->cmdline = CMDLINE_GPA;
+	info->cmdline = TEXT_GPA;
 	info->flags |= INFO_CMDLINE;
-	if (dma_write(m->dma, CMDLINE_GPA, text, (size_t)n + 1))
+	m->text = (unsigned)n + 1;
+	if (dma_write(m->dma, TEXT_GPA, text, (size_t)n + 1))
 		return err_set(e, -EFAULT, "-append: no memory to put it");
 	return 0;
 }
 
-static int write_module(struct multiboot *m, struct info *info, struct err *e)
+/* A module is "FILE ARGUMENTS", and all of that its string. */
+static int write_module(struct multiboot *m, struct info *info,
+			const char *text, uint64_t *top, struct err *e)
 {
 	uint64_t floor = MAX(ALIGN_UP(m->top, 4096ull), LAYOUT_HIGH);
+	struct boot_source src = *m->src;
+	size_t size = strlen(text) + 1;
 	struct boot_blob blob;
 	struct module mod = {0};
-	int ret = boot_initrd(m->src, m->dma, floor, m->src->low_size, &blob,
-			      e);
+	char file[TEXT_MAX];
+	int ret;
 
-	if (ret || !blob.size)
+	if (info->mods_count == MODULES_MAX || m->text + size > TEXT_MAX)
+		return err_set(e, -E2BIG,
+			       "-initrd: more than %d modules, or than the %d "
+			       "bytes there are for their arguments",
+			       MODULES_MAX, TEXT_MAX);
+	snprintf(file, sizeof(file), "%.*s", (int)strcspn(text, " "), text);
+	src.initrd = file;
+	ret = boot_initrd(&src, m->dma, floor, *top, &blob, e);
+	if (ret)
 		return ret;
+	*top = blob.gpa;
 	mod.start = (uint32_t)blob.gpa;
 	mod.end = (uint32_t)(blob.gpa + blob.size);
-	mod.string = CMDLINE_GPA;
-	info->mods_count = 1;
+	mod.string = TEXT_GPA + m->text;
+	m->text += (unsigned)size;
+	if (dma_write(m->dma, mod.string, text, size) ||
+	    dma_write(m->dma, MODULE_GPA + info->mods_count * sizeof(mod), &mod,
+		      sizeof(mod)))
+		return err_set(e, -EFAULT, "-initrd: no memory to describe it");
+	info->mods_count++;
+	return 0;
+}
+
+/* What is before a comma, of which two are one that counts; the rest. */
+static const char *next_module(const char *p, char *out, size_t size)
+{
+	size_t n = 0;
+
+	for (; *p && (*p != ',' || p[1] == ','); p++) {
+		if (n + 1 < size)
+			out[n++] = *p;
+		p += *p == ',';
+	}
+	out[n] = 0;
+	return *p ? p + 1 : NULL;
+}
+
+/* "MODULE,MODULE..." */
+static int write_modules(struct multiboot *m, struct info *info, struct err *e)
+{
+	const char *rest = m->src->initrd;
+	uint64_t top = m->src->low_size;
+	char text[TEXT_MAX];
+	int ret = 0;
+
+	if (!rest)
+		return 0;
 	info->mods_addr = MODULE_GPA;
 	info->flags |= INFO_MODULES;
-	if (dma_write(m->dma, MODULE_GPA, &mod, sizeof(mod)))
-		return err_set(e, -EFAULT, "-initrd: no memory to describe it");
-	return 0;
+	while (rest && !ret) {
+		rest = next_module(rest, text, sizeof(text));
+		ret = write_module(m, info, text, &top, e);
+	}
+	return ret;
 }
 
 static int write_info(struct multiboot *m, struct err *e)
@@ -233,7 +284,7 @@ static int write_info(struct multiboot *m, struct err *e)
 	if (!ret)
 		ret = write_cmdline(m, &info, e);
 	if (!ret)
-		ret = write_module(m, &info, e);
+		ret = write_modules(m, &info, e);
 	if (!ret && (dma_write(m->dma, NAME_GPA, name, sizeof(name)) ||
 		     dma_write(m->dma, INFO_GPA, &info, sizeof(info))))
 		ret = err_set(e, -EFAULT, "no memory for the kernel's start");

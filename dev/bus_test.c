@@ -272,6 +272,23 @@ static void test_pctestdev(void **state)
 	assert_int_equal(pctestdev_init(&d, &pio, &mmio), -EEXIST);
 }
 
+/* A debug console in the middle of its ports keeps its own. */
+static void test_pctestdev_shares(void **state)
+{
+	static struct pctestdev d;
+	struct bus pio = {0}, mmio = {0};
+	struct record r = {""};
+
+	assert_int_equal(add(&pio, 0xe9, 1, 1, &r), 0);
+	assert_int_equal(pctestdev_init(&d, &pio, &mmio), 0);
+	bus_write(&pio, 0xe0, 4, 0x12345678);
+	assert_int_equal(bus_read(&pio, 0xe8, 1), 0x78);
+	assert_int_equal(bus_read(&pio, 0xea, 2), 0x1234);
+	bus_write(&pio, 0xe8, 4, 0);
+	assert_int_equal(bus_read(&pio, 0xe0, 4), 0x5600);
+	assert_string_equal(r.text, "w0:1=0 ");
+}
+
 static void on_eject(void *ctx, unsigned slot)
 {
 	*(uint32_t *)ctx |= BIT(slot);
@@ -303,10 +320,15 @@ static void test_pcihp(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_add),    cmocka_unit_test(test_pctestdev),
-		cmocka_unit_test(test_nobody), cmocka_unit_test(test_split),
-		cmocka_unit_test(test_pci),    cmocka_unit_test(test_pcihp),
-		cmocka_unit_test(test_dma),    cmocka_unit_test(test_testdev),
+		cmocka_unit_test(test_pctestdev_shares),
+		cmocka_unit_test(test_add),
+		cmocka_unit_test(test_pctestdev),
+		cmocka_unit_test(test_nobody),
+		cmocka_unit_test(test_split),
+		cmocka_unit_test(test_pci),
+		cmocka_unit_test(test_pcihp),
+		cmocka_unit_test(test_dma),
+		cmocka_unit_test(test_testdev),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

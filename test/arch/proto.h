@@ -20,13 +20,14 @@
  * Started by a Multiboot loader instead, an image prints to COM1, ends
  * through isa-debug-exit at PORT_EXIT, and has no test device.
  */
-#define MB_ARGS_MAX 256 /* what is kept of the command line */
-#define COM1        0x3f8
-#define COM1_LSR    0x3fd
-#define EXIT_PASS   0
-#define EXIT_FAIL   1
-#define EXIT_SKIP   77
-#define EXIT_ABORT  127
+#define MB_ARGS_MAX   256 /* what is kept of the command line */
+#define MB_START_INFO 116 /* pvh.S: where it has its start info's address */
+#define COM1          0x3f8
+#define COM1_LSR      0x3fd
+#define EXIT_PASS     0
+#define EXIT_FAIL     1
+#define EXIT_SKIP     77
+#define EXIT_ABORT    127
 
 /*
  * The test device: bytes behind ports and behind an MMIO page. Every access

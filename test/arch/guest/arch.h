@@ -64,7 +64,7 @@ extern const struct test tests[];
 void setup(void);
 
 /* Started by a Multiboot loader: mb.S */
-extern uint32_t mb_boot;
+extern uint32_t mb_boot, mb_info;
 extern char mb_args[MB_ARGS_MAX];
 
 /* ---- arch.c ---- */

@@ -22,6 +22,7 @@ mb_entry:
 	cmp	$0x2badb002, %eax
 1:	jne	1b
 	movl	$1, mb_boot
+	mov	%ebx, mb_info
 	mov	$0xff, %al
 	outb	%al, $0x21
 	outb	%al, $0xa1
@@ -65,8 +66,9 @@ mb_idt_ptr:
 	.word	0x3ff
 	.long	0
 
-	.globl	mb_boot, mb_args
+	.globl	mb_boot, mb_info, mb_args
 	.balign	4
 mb_boot: .long	0
+mb_info: .long	0
 mb_args: .skip	MB_ARGS_MAX
 	.section .note.GNU-stack, "", @progbits

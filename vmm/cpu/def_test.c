@@ -411,6 +411,30 @@ static void test_pmu(void **state)
 	free(host);
 }
 
+/* Writes of full width are Lodge's on any host, as the counters are. */
+static void test_full_width(void **state)
+{
+	static const char *const intel = "Haswell,pmu=on,+pdcm,"
+					 "+full-width-write,check=off";
+	struct kvm_cpuid2 *host = host_table();
+	struct kvm_msr_entry msr[TABLE_MSRS];
+	struct cpu_def def;
+	struct err e = {0};
+
+	assert_int_equal(resolve_on(&def, CPU_ACCEL_LODGE, host, intel, &e), 0);
+	assert_false(feature_test(def.missing, FEAT_PDCM));
+	assert_int_equal(table_msrs(&def, msr), 1);
+	assert_int_equal(msr[0].index, 0x345);
+	assert_int_equal(msr[0].data, BIT(13));
+	assert_int_equal(resolve_on(&def, CPU_ACCEL_KVM, host, intel, &e), 0);
+	assert_true(feature_test(def.missing, FEAT_PDCM));
+	assert_int_equal(resolve_on(&def, CPU_ACCEL_LODGE, host,
+				    "EPYC-Milan,pmu=on,+pdcm", &e),
+			 0);
+	assert_true(feature_test(def.missing, FEAT_PDCM));
+	free(host);
+}
+
 /* AMD's models have one without being told; pmu=off takes it away. */
 static void test_no_pmu(void **state)
 {
@@ -420,9 +444,11 @@ static void test_no_pmu(void **state)
 	struct err e = {0};
 	uint32_t r[4];
 
-	for (unsigned i = 0; i < host->nent; i++)
-		if (host->entries[i].function == 0x80000001)
-			host->entries[i].ecx |= BIT(23); /* perfctr-core */
+	assert_int_equal(resolve_on(&def, on, host, "EPYC-Turin,pmu=on", &e),
+			 0);
+	cpu_leaf(&def, 0, 0x80000022, 0, r);
+	assert_int_equal(r[0], 1);
+	assert_int_equal(r[1], 6);
 	assert_int_equal(resolve_on(&def, on, host, "EPYC-Milan", &e), 0);
 	assert_true(feature_test(def.words, FEAT_PERFCTR_CORE));
 	assert_false(def.no_pmu);
@@ -559,6 +585,7 @@ int main(void)
 		cmocka_unit_test(test_baseline),
 		cmocka_unit_test(test_accelerators),
 		cmocka_unit_test(test_pmu),
+		cmocka_unit_test(test_full_width),
 		cmocka_unit_test(test_no_pmu),
 		cmocka_unit_test(test_host),
 		cmocka_unit_test(test_dump),

@@ -214,6 +214,28 @@ static uint64_t offered_xss(const struct cpu_accel *accel)
 	return 0;
 }
 
+/*
+ * Lodge's KVM lists what its host's vendor has, but knows the counters of both
+ * vendors on any host, and this of what they say of themselves.
+ */
+static uint32_t offered_word(const struct cpu_def *def,
+			     const struct cpu_accel *accel, unsigned w)
+{
+	uint32_t word = accel->words[w];
+
+	if (accel->kind != CPU_ACCEL_LODGE || !def->model)
+		return word;
+	if (cpu_is_intel(def) && w == W_1_ECX)
+		word |= BIT(15); /* pdcm */
+	if (cpu_is_intel(def) && w == W_PERF_CAP)
+		word |= BIT(13); /* full-width-write */
+	if (cpu_is_amd(def) && w == W_8_1_ECX)
+		word |= BIT(23); /* perfctr-core */
+	if (cpu_is_amd(def) && w == W_8_22_EAX)
+		word |= BIT(0); /* perfmon-v2 */
+	return word;
+}
+
 void expand_filter(struct cpu_def *def, const struct cpu_accel *accel)
 {
 	unsigned w;
@@ -221,8 +243,10 @@ void expand_filter(struct cpu_def *def, const struct cpu_accel *accel)
 	if (accel->kind == CPU_ACCEL_NONE)
 		return;
 	for (w = 0; w < CPUID_MODEL_WORDS; w++) {
-		def->missing[w] |= def->words[w] & ~accel->words[w];
-		def->words[w] &= accel->words[w];
+		uint32_t offered = offered_word(def, accel, w);
+
+		def->missing[w] |= def->words[w] & ~offered;
+		def->words[w] &= offered;
 	}
 	def->xcr0 &= offered_xcr0(accel);
 	def->xss &= offered_xss(accel);

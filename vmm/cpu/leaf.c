@@ -594,7 +594,9 @@ static void leaf_ext_pmu(const struct query *q, uint32_t out[4])
 		return;
 	out[0] = q->def->words[W_8_22_EAX];
 	en = offered(q->def, q->leaf, 0);
-	if (en)
+	if (q->def->accel == CPU_ACCEL_LODGE && q->def->model)
+		out[1] = CPU_PMU_AMD;
+	else if (en)
 		out[1] = en->ebx & 0xf;
 }
 

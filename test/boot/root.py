@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -221,8 +222,109 @@ def test_balloon(opts, folder):
     expect("status", proc.returncode, 0)
 
 
+SHARE = """
+set -e
+for tag in rw ro; do
+	mkdir -p /run/$tag
+	mount -t 9p -o trans=virtio,version=9p2000.L $tag /run/$tag
+done
+cat /run/ro/old
+echo new >/run/rw/new
+chown 1234:55 /run/rw/new
+mv /run/rw/new /run/rw/newer
+ln -s newer /run/rw/link
+stat -c '%u %g %F' /run/rw/newer /run/rw/link
+! echo x 2>/dev/null >/run/ro/old
+"""
+
+
+def test_share(opts, folder):
+    """Directories of the host: one as the guest pleases, its owners and links
+    being notes beside plain files, and one that is only read."""
+    share = os.path.join(folder, "share")
+    os.mkdir(share)
+    with open(os.path.join(share, "old"), "w", encoding="ascii") as f:
+        f.write("old\n")
+    proc = start(opts, ["sh", "-c", SHARE], options=[
+        "-virtfs", "local,path=%s,mount_tag=rw,security_model=mapped-xattr" %
+        share, "-fsdev", "local,id=f,path=%s,security_model=none,readonly=on" %
+        share, "-device", "virtio-9p-pci,fsdev=f,mount_tag=ro"])
+    out, err = proc.communicate(b"", WAIT)
+    expect("in the guest", (out, err, proc.returncode),
+           (b"old\n1234 55 regular file\n0 0 symbolic link\n", b"", 0))
+    with open(os.path.join(share, "newer"), encoding="ascii") as f:
+        expect("what was written", f.read(), "new\n")
+    for name in "newer", "link":
+        info = os.lstat(os.path.join(share, name))
+        expect(name, (stat.S_ISREG(info.st_mode), info.st_uid, info.st_gid),
+               (True, os.geteuid(), os.getegid()))
+
+
+CABLE = """
+import os, socket, subprocess, sys, time
+me, others = sys.argv[1], int(sys.argv[2])
+for i in range(others):
+    for words in "addr add 10.7.%d.%s/24 dev eth%d" % (i, me, i), \\
+                 "link set eth%d up" % i:
+        subprocess.run(["ip"] + words.split(), check=True)
+def reach(address):
+    while True:
+        try:
+            return socket.create_connection(address, 2)
+        except OSError:
+            time.sleep(0.2)
+def rest(s):
+    return b"".join(iter(lambda: s.recv(65536), b""))
+if me == "1":
+    listener = socket.create_server(("", 99))
+    for i in range(others):
+        s = listener.accept()[0]
+        s.sendall(rest(s))
+        s.close()
+else:
+    for i in range(others):
+        data = os.urandom(300000)
+        s = reach(("10.7.%d.1" % i, 99))
+        s.settimeout(None)
+        s.sendall(data)
+        s.shutdown(socket.SHUT_WR)
+        print(rest(s) == data, flush=True)
+"""
+
+
+def test_cable(opts, folder):
+    """Two guests, and three cables without anybody else between them."""
+    place = "type=unix,%s.path=" + folder
+    ours, theirs = socket.socketpair()
+    ends = [("stream,server=on,addr.%s/wire" % place % "addr",
+             "dgram,local.%s/a,remote.%s/b" % (place % "local",
+                                               place % "remote"), ours),
+            ("stream,reconnect-ms=100,addr.%s/wire" % place % "addr",
+             "dgram,local.%s/b,remote.%s/a" % (place % "local",
+                                               place % "remote"), theirs)]
+    guests = []
+    for n, (stream, dgram, end) in enumerate(ends, 1):
+        options = []
+        for i, nic in enumerate((stream, dgram,
+                                 "socket,fd=%d" % end.fileno())):
+            options += ["-nic", "%s,mac=52:54:00:00:%02x:%02x" % (nic, i, n)]
+        guests.append(start(
+            opts, ["sh", "-c", "%s && exec python3 -c '%s' %d 3" % (
+                load(opts, "failover", "net_failover", "virtio_net"), CABLE,
+                n)], options=options, pass_fds=[end.fileno()]))
+        end.close()
+    try:
+        for proc, wanted in zip(guests, (b"", b"True\n" * 3)):
+            out, err = proc.communicate(b"", WAIT)
+            expect("a guest", (out, err, proc.returncode), (wanted, b"", 0))
+    finally:
+        for proc in guests:
+            proc.kill()
+
+
 TESTS = {"streams": test_streams, "signal": test_signal, "pipe": test_pipe,
-         "user": test_user, "vsock": test_vsock, "balloon": test_balloon, "chardev": test_chardev}
+         "user": test_user, "vsock": test_vsock, "balloon": test_balloon,
+         "chardev": test_chardev, "share": test_share, "cable": test_cable}
 
 
 def lend_kernel(folder):

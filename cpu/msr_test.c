@@ -173,6 +173,15 @@ static void test_hwcr(void **state)
 				    (stored ? BIT64(i) : 0));
 	}
 	teardown(f);
+	/* P-states are there to be read, and none of them is enabled */
+	f = setup(true);
+	assert_int_equal(get(f, 0xc0010064), 0);
+	assert_int_equal(get(f, 0xc001006b), 0);
+	assert_int_equal(set(f, 0xc0010064, 0), -EINVAL);
+	teardown(f);
+	f = setup(false);
+	assert_int_equal(set(f, 0xc0010064, 0), -ENXIO);
+	teardown(f);
 }
 
 static void test_tsc(void **state)

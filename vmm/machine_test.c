@@ -50,7 +50,9 @@ struct fake {
 	int odd_answer;
 	void (*spoil)(struct kvm_run *run); /* an exit gone wrong */
 	const char *cpu;                    /* -cpu, NULL: the usual */
-	bool no_pmu;                        /* the capability is disabled */
+	bool pstates;                       /* has their MSRs */
+	uint64_t hwcr;
+	bool no_pmu; /* the capability is disabled */
 };
 
 /* Enable the transmit interrupt, which rises at once; then soft-off. */
@@ -126,8 +128,9 @@ static int fake_cpuid(struct kvm_cpuid2 *t)
 		 .ecx = 0x6c65746e},
 		{.function = 1, .edx = BIT(12)},
 		{.function = 0xb, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX},
-		{.function = 0x80000000, .eax = 0x80000001},
+		{.function = 0x80000000, .eax = 0x80000007},
 		{.function = 0x80000001, .edx = BIT(29)},
+		{.function = 0x80000007, .edx = BIT(8)},
 	};
 
 	if (t->nent < ARRAY_SIZE(leaves))
@@ -169,6 +172,14 @@ static int fake_enable(struct fake *f, const struct kvm_enable_cap *cap)
 	return 0;
 }
 
+static int fake_set_msrs(struct fake *f, const struct kvm_msrs *msrs)
+{
+	for (uint32_t i = 0; i < msrs->nmsrs; i++)
+		if (msrs->entries[i].index == 0xc0010015)
+			f->hwcr = msrs->entries[i].data;
+	return (int)msrs->nmsrs;
+}
+
 static int fake_ioctl(void *priv, int fd, unsigned long req, unsigned long arg)
 {
 	struct fake *f = priv;
@@ -186,7 +197,8 @@ static int fake_ioctl(void *priv, int fd, unsigned long req, unsigned long arg)
 	case KVM_CREATE_VM: return opened(f, FAKE_FD_VM);
 	case KVM_ENABLE_CAP: return fake_enable(f, (void *)arg);
 	case KVM_CREATE_VCPU: return opened(f, FAKE_FD_CPU + (int)arg);
-	case KVM_SET_MSRS: return (int)((struct kvm_msrs *)arg)->nmsrs;
+	case KVM_SET_MSRS: return fake_set_msrs(f, (void *)arg);
+	case KVM_GET_MSRS: return f->pstates;
 	case KVM_RUN: return fake_run(f, fd);
 	default: return 0;
 	}
@@ -327,6 +339,33 @@ static void test_no_pmu(void **state)
 	assert_true(off.no_pmu);
 }
 
+/* HWCR.TscFreqSel: an invariant TSC, AMD, and P0 can be read. */
+static void test_p0(void **state)
+{
+	static const struct {
+		const char *cpu;
+		bool pstates;
+		uint64_t hwcr;
+	} list[] = {
+		{"EPYC,+invtsc,vendor=AuthenticAMD", true, BIT(24)},
+		{"EPYC,+invtsc,vendor=AuthenticAMD", false, 0},
+		{"EPYC,vendor=AuthenticAMD", true, 0},
+		/* of family 15 */
+		{"Opteron_G1,+invtsc,vendor=AuthenticAMD", true, 0},
+		{"EPYC,+invtsc", true, 0},
+	};
+	enum stop_reason reason;
+	struct err e = {0};
+
+	for (size_t i = 0; i < ARRAY_SIZE(list); i++) {
+		struct fake f = {.cpu = list[i].cpu,
+				 .pstates = list[i].pstates};
+
+		assert_int_equal(live(&f, &reason, &e), 0);
+		assert_int_equal(f.hwcr, list[i].hwcr);
+	}
+}
+
 /* A kernel of 64 bits on a CPU of 32. */
 static void test_wrong_cpu(void **state)
 {
@@ -457,6 +496,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_success),
 		cmocka_unit_test(test_no_pmu),
+		cmocka_unit_test(test_p0),
 		cmocka_unit_test(test_wrong_cpu),
 		cmocka_unit_test(test_fail_each_call),
 		cmocka_unit_test(test_wrong_answers),

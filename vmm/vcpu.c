@@ -201,6 +201,29 @@ int vcpu_run_size(struct machine *m, struct err *e)
 }
 
 /*
+ * HWCR.TscFreqSel: the TSC counts at P0's frequency. Linux looks for it where
+ * the TSC is invariant, on AMD's from family 10H on. Other guests read P0's
+ * definition then, so it has to be there; the kernel's KVM has none.
+ */
+static bool tsc_counts_p0(struct vcpu *v, struct kvm_cpuid2 *cpuid)
+{
+	const struct cpu_def *def = v->machine->host->cpu;
+	const struct kvm_cpuid_entry2 *power = cpuid_find(cpuid, 0x80000007, 0);
+	union {
+		struct kvm_msrs head;
+		uint8_t room[sizeof(struct kvm_msrs) +
+			     sizeof(struct kvm_msr_entry)];
+	} p0 = {.head = {.nmsrs = 1}};
+
+	if (!cpu_is_amd(def) || def->family < 0x10 || !power ||
+	    !(power->edx & BIT(8)))
+		return false;
+	p0.head.entries[0].index = 0xc0010064;
+	return hv_ioctl(v->machine->hv, v->fd, KVM_GET_MSRS, (uintptr_t)&p0) ==
+	       1;
+}
+
+/*
  * MSRs that firmware would have set, memory types and fast strings, and those
  * that list features.
  */
@@ -209,7 +232,7 @@ static int set_msrs(struct vcpu *v, struct kvm_cpuid2 *cpuid, struct err *e)
 	union {
 		struct kvm_msrs head;
 		uint8_t room[sizeof(struct kvm_msrs) +
-			     (2 + TABLE_MSRS) * sizeof(struct kvm_msr_entry)];
+			     (3 + TABLE_MSRS) * sizeof(struct kvm_msr_entry)];
 	} msrs;
 	struct kvm_msr_entry *entry = msrs.head.entries;
 	const struct kvm_cpuid_entry2 *one = cpuid_find(cpuid, 1, 0);
@@ -226,6 +249,11 @@ static int set_msrs(struct vcpu *v, struct kvm_cpuid2 *cpuid, struct err *e)
 		entry[n++] = (struct kvm_msr_entry){
 			.index = 0x1a0,
 			.data = 0x1801,
+		};
+	if (tsc_counts_p0(v, cpuid))
+		entry[n++] = (struct kvm_msr_entry){
+			.index = 0xc0010015,
+			.data = BIT(24),
 		};
 	n += table_msrs(v->machine->host->cpu, &entry[n]);
 	if (!n)

@@ -35,6 +35,7 @@ struct options {
 	struct known known;
 	unsigned int shard, shards; /* from 1; 0: none */
 	size_t total;               /* tests of all shards */
+	unsigned int done, count;   /* results */
 	unsigned int unknown;       /* in the list of known failures */
 	char **args;
 	size_t nargs;
@@ -388,6 +389,30 @@ static bool wanted(const struct options *o, const struct suite_test *t)
 	       !suite_has_word(t->groups, "nodefault");
 }
 
+/* Names and groups that no test has. */
+static void tell_unmatched(const struct options *o, const struct suite *s)
+{
+	size_t i, k;
+
+	for (i = 1; i < o->nargs; i++) {
+		for (k = 0; k < s->count; k++)
+			if (!fnmatch(o->args[i], s->tests[k].name, 0))
+				break;
+		if (k == s->count)
+			fprintf(stderr, "lodge test: no test is called '%s'\n",
+				o->args[i]);
+	}
+	for (i = 0; i < o->groups; i++) {
+		for (k = 0; k < s->count; k++)
+			if (suite_has_word(s->tests[k].groups, o->group[i]))
+				break;
+		if (k == s->count)
+			fprintf(stderr,
+				"lodge test: no test is in group '%s'\n",
+				o->group[i]);
+	}
+}
+
 static size_t select_tests(struct options *o, const struct suite *s,
 			   const struct suite_test **out)
 {
@@ -404,12 +429,13 @@ static size_t select_tests(struct options *o, const struct suite *s,
 	return n;
 }
 
-static int list(const struct options *o, const struct suite_test **tests,
-		size_t n)
+static int list(struct options *o, const struct suite_test **tests, size_t n)
 {
 	struct err e = {0};
 	size_t i;
 
+	o->run.target = o->target;
+	o->run.targets = o->targets;
 	if (o->json)
 		return report_list_json(o->json, &o->run, tests, n, &e)
 			       ? fail(&e)
@@ -444,12 +470,21 @@ static bool expected(const struct suite_result *r, void *arg)
 	return known_is(&o->known, r);
 }
 
+static int digits(unsigned int n)
+{
+	return n < 10 ? 1 : 1 + digits(n / 10);
+}
+
 static void progress(const struct suite_result *r, void *arg)
 {
+	struct options *o = arg;
 	struct suite_result shown = *r;
 	FILE *f = text_out(arg);
 
 	shown.known = expected(r, arg);
+	o->done++;
+	if (isatty(fileno(f)))
+		fprintf(f, "%*u/%u ", digits(o->count), o->done, o->count);
 	report_line(f, &shown, coloured(f));
 	fflush(f);
 }
@@ -535,6 +570,7 @@ static int run(struct options *o, const struct suite_test **tests, size_t n)
 		r.v[i].target = strdup(jobs[i].target->name);
 		r.v[i].of = (unsigned int)o->total;
 	}
+	o->count = (unsigned int)count;
 	o->run.progress = progress;
 	o->run.expected = expected;
 	o->run.arg = o;
@@ -592,6 +628,7 @@ static int test_suite(struct options *o)
 		return fail(&e);
 	}
 	o->unknown = known_check(&o->known, &s, stderr);
+	tell_unmatched(o, &s);
 	tests = calloc(s.count + 1, sizeof(*tests));
 	n = select_tests(o, &s, tests);
 	ret = 0;

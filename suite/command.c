@@ -10,26 +10,37 @@
 #include "suite/vmm.h"
 #include "suite/vmmdef.h"
 
-/* Whether @have is one of "a|b" or "a, b"; no list has all. */
-static bool fits(const char *want, const char *have)
+/* The item of "a|b,properties" that is @have, or NULL. */
+static const char *find_item(const char *list, const char *have)
 {
-	char list[128];
-	char *p;
+	size_t n = strlen(have);
+	const char *p;
 
-	if (!want || !*want)
-		return true;
-	snprintf(list, sizeof(list), "%s", want);
-	for (p = list; *p; p++)
-		if (*p == '|' || *p == ',')
-			*p = ' ';
-	return suite_has_word(list, have);
+	for (p = list; *p; p += strcspn(p, "| \t\n")) {
+		p += strspn(p, "| \t\n");
+		if (strcspn(p, ",| \t\n") == n && n && !strncmp(p, have, n))
+			return p;
+	}
+	return NULL;
+}
+
+/* No list has all. */
+static bool fits(const char *list, const char *have)
+{
+	return !list || !*list || find_item(list, have);
 }
 
 /* The kernel's KVM and ours are both what a suite means by kvm. */
-static bool accel_fits(const char *want, const char *have)
+static const char *find_accel(const char *list, const char *have)
 {
-	return fits(want, have) ||
-	       (!strcmp(have, "lodge") && fits(want, "kvm"));
+	const char *p = find_item(list, have);
+
+	return p || strcmp(have, "lodge") ? p : find_item(list, "kvm");
+}
+
+static bool accel_fits(const char *list, const char *have)
+{
+	return !list || !*list || find_accel(list, have);
 }
 
 /* Whether the file holds @value and nothing else but its last newlines. */
@@ -115,8 +126,30 @@ static int find_reason(const struct suite_setup *s,
 	return ret || *reason ? ret : disabled(test, env, reason, e);
 }
 
+/* "tcg,thread=single": what is behind the name is the monitor's to take. */
+static int add_accel(const struct suite_target *t,
+		     const struct suite_test *test, struct words *w,
+		     struct err *e)
+{
+	const char *words = vmm_accel(t->vmm, t->accel)->words;
+	const char *p = find_accel(test->accel ? test->accel : "", t->accel);
+	char text[256];
+	int n;
+
+	if (!*words || !p)
+		return words_split(w, words, NULL, e);
+	p += strcspn(p, ",| \t\n");
+	n = snprintf(text, sizeof(text), "%s%.*s", words,
+		     (int)strcspn(p, "| \t\n"), p);
+	if (n >= (int)sizeof(text))
+		return err_set(e, -EINVAL, "[%s]: accel is too long",
+			       test->name);
+	return words_split(w, text, NULL, e);
+}
+
 static int add_program(const struct suite_setup *s,
-		       const struct suite_target *t, struct words *w,
+		       const struct suite_target *t,
+		       const struct suite_test *test, struct words *w,
 		       struct err *e)
 {
 	const struct accel *a = vmm_accel(t->vmm, t->accel);
@@ -133,7 +166,7 @@ static int add_program(const struct suite_setup *s,
 		ret = words_add(w, program, e);
 	if (!ret)
 		ret = words_split(w, t->vmm->defaults, NULL, e);
-	return ret ? ret : words_split(w, a->words, NULL, e);
+	return ret ? ret : add_accel(t, test, w, e);
 }
 
 static int add_pair(struct words *w, const char *opt, const char *value,
@@ -271,7 +304,7 @@ int suite_command(const struct suite_setup *s, const struct suite_target *t,
 	if (!ret)
 		ret = find_reason(s, t, test, v, reason, e);
 	if (!ret && !*reason)
-		ret = add_program(s, t, out, e);
+		ret = add_program(s, t, test, out, e);
 	if (!ret && !*reason)
 		ret = add_test(s, t->vmm, test, v, out, e);
 	words_free(&env);

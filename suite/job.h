@@ -39,6 +39,8 @@ struct suite_run {
 	unsigned int retries; /* of what failed */
 	double timeout;       /* seconds of a test that names none; 0: none */
 	double overall;       /* of the whole run; 0: none */
+	const struct suite_target *target; /* of listings */
+	size_t targets;
 	/* a failure not worth a retry; NULL: none is */
 	bool (*expected)(const struct suite_result *r, void *arg);
 	/* told of each result when it is there */

@@ -14,15 +14,22 @@
 #define STYLE (JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE)
 
 /* json-c takes bytes as they are, JSON is UTF-8. */
-static void put(struct json_object *o, const char *key, const char *text)
+static struct json_object *string(const char *text)
 {
 	char *copy = text ? strdup(text) : NULL;
+	struct json_object *o = NULL;
 
-	if (copy)
+	if (copy) {
 		text_clean_utf8(copy);
-	json_object_object_add(o, key,
-			       copy ? json_object_new_string(copy) : NULL);
+		o = json_object_new_string(copy);
+	}
 	free(copy);
+	return o;
+}
+
+static void put(struct json_object *o, const char *key, const char *text)
+{
+	json_object_object_add(o, key, string(text));
 }
 
 static struct json_object *result_json(const struct suite_result *r)
@@ -198,11 +205,39 @@ static void put_resolved(struct json_object *o, const struct suite_run *run,
 		put(o, "timeout", timeout);
 }
 
+/* What would be run, or why nothing. */
+static struct json_object *target_json(const struct suite_run *run,
+				       const struct suite_target *target,
+				       const struct suite_test *t)
+{
+	struct json_object *o = json_object_new_object(), *a;
+	struct words w = {NULL, 0};
+	char reason[256];
+	struct err e = {0};
+	size_t i;
+
+	put(o, "target", target->name);
+	if (suite_command(&run->setup, target, t, &w, reason, &e)) {
+		put(o, "error", e.msg);
+	} else if (*reason) {
+		put(o, "skip", reason);
+	} else {
+		a = json_object_new_array();
+		for (i = 0; i < w.n; i++)
+			json_object_array_add(a, string(w.v[i]));
+		json_object_object_add(o, "command", a);
+	}
+	words_free(&w);
+	return o;
+}
+
 static struct json_object *test_json(const struct suite_run *run,
 				     const struct suite_test *t)
 {
 	struct json_object *o = json_object_new_object();
+	struct json_object *a = json_object_new_array();
 	const struct suite_key *k;
+	size_t i;
 
 	put(o, "name", t->name);
 	for (k = suite_keys; k->name; k++)
@@ -210,6 +245,9 @@ static struct json_object *test_json(const struct suite_run *run,
 			put(o, k->name,
 			    *(char *const *)((const char *)t + k->offset));
 	put_resolved(o, run, t);
+	for (i = 0; i < run->targets; i++)
+		json_object_array_add(a, target_json(run, &run->target[i], t));
+	json_object_object_add(o, "targets", a);
 	json_object_object_add(o, "line", json_object_new_int(t->line));
 	return o;
 }

@@ -8,6 +8,9 @@
 #include <string.h>
 
 #define PASSED(v) ((v) == VERDICT_PASS)
+#define EXPECTED \
+	"TO"     \
+	"DO" /* TAP's word for failures that are known */
 
 /* How many results belong to the test of result @i. */
 static size_t row_size(const struct suite_results *r, size_t i)
@@ -232,8 +235,7 @@ void report_tap(FILE *f, const struct suite_results *r)
 	fprintf(f, "TAP version 13\n1..%zu\n", r->n);
 	for (i = 0; i < r->n; i++) {
 		const struct suite_result *x = &r->v[i];
-		bool good = PASSED(x->verdict) || x->verdict == VERDICT_SKIP ||
-			    x->known;
+		bool good = PASSED(x->verdict) || x->verdict == VERDICT_SKIP;
 
 		fprintf(f, "%s %zu - ", good ? "ok" : "not ok", i + 1);
 		print_tap(f, x->test);
@@ -241,10 +243,10 @@ void report_tap(FILE *f, const struct suite_results *r)
 		if (x->verdict == VERDICT_SKIP)
 			fprintf(f, " # SKIP %s", x->reason);
 		else if (x->known)
-			fprintf(f, " # known: %s (%s)",
+			fprintf(f, " # " EXPECTED " known: %s (%s)",
 				verdict_name(x->verdict), x->reason);
 		fputc('\n', f);
-		if (!good)
+		if (!good && !x->known)
 			fprintf(f, "# %s: %s\n", verdict_name(x->verdict),
 				x->reason);
 	}
@@ -271,18 +273,18 @@ static void junit_case(FILE *f, const struct suite_result *x)
 	fputs("\" name=\"", f);
 	print_xml(f, x->test);
 	fprintf(f, "\" time=\"%.3f\"", x->seconds);
-	if (PASSED(x->verdict) || x->known) {
+	if (PASSED(x->verdict)) {
 		fputs("/>\n", f);
 		return;
 	}
 	fprintf(f, "><%s message=\"",
-		verdict_failed(x->verdict) ? "failure" : "skipped");
-	print_xml(f, verdict_failed(x->verdict) ? verdict_name(x->verdict)
-						: x->reason);
-	if (verdict_failed(x->verdict)) {
-		fputs(": ", f);
-		print_xml(f, x->reason);
-	}
+		verdict_failed(x->verdict) && !x->known ? "failure"
+							: "skipped");
+	if (x->known)
+		fputs("known: ", f);
+	if (x->verdict != VERDICT_SKIP)
+		fprintf(f, "%s: ", verdict_name(x->verdict));
+	print_xml(f, x->reason);
 	fputs("\"/></testcase>\n", f);
 }
 
@@ -296,7 +298,7 @@ void report_junit(FILE *f, const struct suite_results *r)
 		"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
 		"<testsuite name=\"lodge\" tests=\"%zu\" failures=\"%u\" "
 		"skipped=\"%u\">\n",
-		r->n, c.failed, c.skipped + c.missing);
+		r->n, c.failed, c.skipped + c.missing + c.known);
 	for (i = 0; i < r->n; i++)
 		junit_case(f, &r->v[i]);
 	fputs("</testsuite>\n", f);

@@ -46,7 +46,8 @@ int report_json(const char *path, const struct suite_results *r, struct err *e);
 int report_merge(const char *path, struct suite_results *r, struct err *e);
 
 /*
- * An array of objects with every parameter of each test, defaults among them;
+ * An array of objects with every parameter of each test, defaults among them,
+ * and what would be run on each of @run's targets;
  * @path as for report_json().
  */
 int report_list_json(const char *path, const struct suite_run *run,

@@ -64,6 +64,25 @@ static void test_count(void **state)
 	assert_int_equal(c.flaky, 1);
 }
 
+/* What is known to fail is no failure, and no pass. */
+static void test_known_formats(void **state)
+{
+	char *text;
+
+	rows[1].known = true;
+	text = printed(report_tap);
+	assert_non_null(strstr(text, "\nnot ok 2 - a [qemu:tcg] # TO"
+				     "DO known: fail (exit <1>)\nok 3 - "));
+	free(text);
+	text = printed(report_junit);
+	assert_non_null(strstr(text, "tests=\"5\" failures=\"0\" "
+				     "skipped=\"3\""));
+	assert_non_null(strstr(text, "<skipped message=\"known: fail: exit "
+				     "&lt;1&gt;\"/>"));
+	free(text);
+	rows[1].known = false;
+}
+
 static void test_formats(void **state)
 {
 	char *text = printed(report_tap);
@@ -162,8 +181,11 @@ static void test_merge(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_table),   cmocka_unit_test(test_count),
-		cmocka_unit_test(test_formats), cmocka_unit_test(test_merge),
+		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_count),
+		cmocka_unit_test(test_formats),
+		cmocka_unit_test(test_known_formats),
+		cmocka_unit_test(test_merge),
 		cmocka_unit_test(test_lost),
 	};
 

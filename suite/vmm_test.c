@@ -189,6 +189,17 @@ static void test_reasons(void **state)
 	assert_string_equal(command("qemu:tcg", &setup, &t), "(kvm only)");
 	t.accel = (char *)"kvm|tcg";
 	has(command("qemu:tcg", &setup, &t), "qemu");
+	t.accel = (char *)"kvm | tcg,thread=single";
+	has(command("qemu:tcg", &setup, &t), "|-accel|tcg,thread=single|");
+	has(command("qemu:kvm", &setup, &t), "|-accel|kvm|");
+	has(command("lodge", &setup, &t), "|-accel|lodge|");
+	t.accel = (char *)"kvm,dirty-ring-size=64";
+	has(command("qemu:lodge", &setup, &t),
+	    "|-accel|kvm,dirty-ring-size=64|");
+	has(command("kvmtool", &setup, &t), "|--loglevel=warning|--kernel|");
+	assert_string_equal(command("qemu:tcg", &setup, &t),
+			    "(kvm,dirty-ring-size=64 only)");
+	t.accel = NULL;
 	t.check = (char *)"/proc/sys/kernel/ostype=Linux";
 	has(command("lodge", &setup, &t), "run");
 	t.check = (char *)"/proc/sys/kernel/ostype=Linux /dev/null=1";

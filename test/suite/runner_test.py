@@ -43,7 +43,7 @@ bytes*) printf 'SUMMARY: \377\033<&">\001 \303\251\n'; exit 3 ;;
 broken*) echo "monitor: -cpu x: no such thing" >&2; exit 1 ;;
 segv*) kill -SEGV $$ ;;
 away*) setsid sh -c 'echo $$ >>"$PIDS"; exec sleep 1000' & sleep 1000 ;;
-long*) yes "$(head -c 100000 /dev/zero | tr '\0' x)" | head -c 30000000
+long*) yes "$(head -c 100000 /dev/zero | tr '\0' x)" | head -c 3000000
 	printf '\nSUMMARY: %s\n' "$(head -c 5000 /dev/zero | tr '\0' y)"
 	exit 3 ;;
 hang*) sleep 1000 & echo $! >>"$PIDS"; echo $$ >>"$PIDS"; wait ;;
@@ -183,7 +183,11 @@ class Runner(unittest.TestCase):
         self.suite(cfg=section("pass") + section("skip"), status=0)
         self.suite(cfg=section("skip"), status=0)
         self.suite(cfg=section("pass") + section("fail"), status=1)
-        done = self.suite("no-such-test", cfg=section("pass"), status=1)
+        done = self.suite("no-such-test", "pass*", "-g", "none",
+                          cfg=section("pass"), status=1)
+        self.assertEqual(done.stderr.splitlines(), [
+            "lodge test: no test is called 'no-such-test'",
+            "lodge test: no test is in group 'none'"])
         self.assertEqual(done.stdout.splitlines()[-1],
                          "0 passed, 0 failed, 0 skipped")
         self.suite("--frobnicate", status=2)
@@ -327,10 +331,8 @@ class Runner(unittest.TestCase):
 
     def test_other_session(self):
         """A child's child in a session of its own, its parent gone."""
-        for args, status in ((["--timeout", "1"], 1), (["--overall", "1"],
-                                                       128 + signal.SIGALRM)):
-            self.suite(*args, cfg=section("away"), status=status)
-            self.assert_gone(self.pids(1))
+        self.suite("--timeout", "1", cfg=section("away"), status=1)
+        self.assert_gone(self.pids(1))
 
     def test_killed_runner(self):
         self.write("unittests.cfg", section("deaf") + section("deaf2"))
@@ -389,7 +391,13 @@ class Runner(unittest.TestCase):
             "qemu_params": "-cpu max -m 1", "kvmtool_params": "--a\n--b",
             "groups": "g h", "arch": "x86_64", "machine": "pc",
             "accel": "kvm|tcg", "timeout": "120", "check": "/a=1 /b=2",
-            "disabled_if": "false", "line": 1})
+            "disabled_if": "false", "line": 1,
+            "targets": [{"target": "qemu:tcg",
+                         "skip": "/a is not 1"}]})
+        command = least["targets"][0]["command"]
+        self.assertEqual(command[0], self.env["QEMU"])
+        self.assertEqual(command[command.index("-accel") + 1:],
+                         ["tcg", "-kernel", self.at("l.flat"), "-smp", "1"])
         self.assertEqual((least["smp"], least["timeout"]), ("1", "90"))
         self.assertEqual(set(least), set(full))
         self.assertIsNone(least["qemu_params"])
@@ -535,7 +543,7 @@ class Runner(unittest.TestCase):
         self.write("unittests.cfg", section("pass") + section("fail"))
         self.env.pop("NO_COLOR", None)
         text = self.terminal(TERM="xterm")
-        self.assertIn("\033[32mpass", text)
+        self.assertRegex(text, r"[12]/2 \033\[32mpass")
         self.assertIn("\033[31mfail", text)
         self.assertEqual(text.splitlines()[-1],
                          "1 passed, 1 failed, 0 skipped")
@@ -563,7 +571,7 @@ class Runner(unittest.TestCase):
         row = self.results("--tap", self.at("tap"), cfg=section("long"),
                            status=1)["long", "qemu:tcg"]
         self.assertEqual(row["reason"], "y" * 200)
-        self.assertGreater(os.path.getsize(row["log"]), 30000000)
+        self.assertGreater(os.path.getsize(row["log"]), 3000000)
         read_tap(self.read("tap"))
 
     def test_files_are_whole(self):

@@ -282,6 +282,9 @@ enum cpu_stat {
 	CPU_STAT_EXCEPTION,
 	CPU_STAT_SLOW_INSN,
 	CPU_STAT_DISPATCH,
+	CPU_STAT_POLL,
+	CPU_STAT_POLLED,
+	CPU_STAT_SLEEP,
 };
 
 /* ---- RFLAGS: the architectural value, composed and taken apart ---- */

@@ -84,30 +84,29 @@ static bool wants_out(const struct ioctl_desc *d)
 }
 
 /*
- * A header, and as many elements as it counts. Each copy is a system call:
+ * A header, and as many elements as it counts. Each copy may be a system call:
  * few elements come with the header, in @buf.
  */
 static int copy_flex(struct call *c, const struct ioctl_desc *d, void *buf)
 {
-	size_t got = user_read_some(buf, c->arg, SMALL), size;
-	uint8_t *p;
+	size_t got = user_read_some(buf, c->arg, d->header, SMALL), size;
+	uint8_t *p = buf;
 
 	if (got < d->header)
 		return -EFAULT;
 	memcpy(&c->count, buf, sizeof(c->count));
 	if (c->count > d->max)
 		return d->toomany;
-	size = (size_t)c->count * d->element;
-	if (d->header + size <= got) {
-		c->data = buf;
-		return 0;
+	size = d->header + (size_t)c->count * d->element;
+	if (size > SMALL) {
+		p = malloc(size);
+		if (!p)
+			return -ENOMEM;
+		memcpy(p, buf, got);
 	}
-	p = malloc(d->header + size);
-	if (!p)
-		return -ENOMEM;
-	memcpy(p, buf, d->header);
-	if (user_read(p + d->header, c->arg + d->header, size)) {
-		free(p);
+	if (size > got && user_read(p + got, c->arg + got, size - got)) {
+		if (p != buf)
+			free(p);
 		return -EFAULT;
 	}
 	c->data = p;

@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <linux/kvm.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -35,6 +36,8 @@
 
 #define SIGNAL_POLL_NS  1000000ull
 #define COUNTER_POLL_NS 10000ull
+#define POLL_YIELD_NS   4000u /* see poll() */
+#define POLL_GAP_NS     10000u
 #define SLACK_MARGIN    4u /* slacks; see sleep_until() */
 #define WAKE_BYTE       3  /* of kvm_run, padding */
 #define IMMEDIATE_EXIT  0x0000ff00u
@@ -232,15 +235,19 @@ static void inject(struct vcpu *vcpu)
  * The default slack of a timed sleep is 50 us: too late for a tick. Most
  * sleeps end by an event long before: only the last bit of those that do not
  * is worth changing the slack for. The caller looks at the time and comes
- * again.
+ * again. The slack is the client's thread's, which changes it elsewhere than
+ * in here: it is asked for once in each KVM_RUN.
  */
 static int sleep_until(struct vcpu *vcpu, uint32_t word, uint64_t at)
 {
 	int slack = -1, ret;
 	uint64_t early;
 
-	if (at != UINT64_MAX)
-		slack = prctl(PR_GET_TIMERSLACK);
+	if (at != UINT64_MAX) {
+		if (!vcpu->slack)
+			vcpu->slack = prctl(PR_GET_TIMERSLACK);
+		slack = vcpu->slack;
+	}
 	if (slack > 1) {
 		early = at - MIN(at, SLACK_MARGIN * (uint64_t)slack);
 		if (early > clock_now())
@@ -254,21 +261,38 @@ static int sleep_until(struct vcpu *vcpu, uint32_t word, uint64_t at)
 	return ret;
 }
 
-/* Look out for an event for @ns. */
-static bool poll(struct vcpu *vcpu, uint64_t ns)
+/*
+ * Look out for an event for @ns. KVM stops when somebody else could use the
+ * processor. What we see of that is that looking aside took long.
+ */
+static bool poll(struct vcpu *vcpu, uint64_t now, uint64_t ns)
 {
-	uint64_t end = clock_now() + ns;
+	uint64_t end = now + ns, aside = now, before = now;
 
-	do {
+	vcpu->cpu->stat[CPU_STAT_POLL]++;
+	for (;;) {
+		expire_timer(vcpu);
+		if (has_event(vcpu)) {
+			vcpu->cpu->stat[CPU_STAT_POLLED]++;
+			lookout_hit(&vcpu->lookout);
+			return true;
+		}
+		if (now >= end || now - before >= POLL_GAP_NS ||
+		    __atomic_load_n(&vcpu->kicked, __ATOMIC_SEQ_CST) ||
+		    __atomic_load_n(&vcpu->run->immediate_exit,
+				    __ATOMIC_SEQ_CST))
+			break;
 		for (int i = 0; i < 8; i++)
 			__builtin_ia32_pause();
-		expire_timer(vcpu);
-		if (has_event(vcpu))
-			return true;
-		if (__atomic_load_n(&vcpu->run->immediate_exit,
-				    __ATOMIC_SEQ_CST))
-			return false;
-	} while (clock_now() < end);
+		before = now;
+		now = clock_now();
+		if (now - aside >= POLL_YIELD_NS) {
+			sched_yield();
+			aside = now = clock_now();
+		}
+	}
+	if (now - before >= POLL_GAP_NS)
+		lookout_crowded(&vcpu->lookout);
 	return false;
 }
 
@@ -291,6 +315,7 @@ static int sleep_for_event(struct vcpu *vcpu)
 		at = vcpu->deadline;
 		if (vcpu->sigmask_set)
 			at = MIN(at, clock_now() + SIGNAL_POLL_NS);
+		vcpu->cpu->stat[CPU_STAT_SLEEP]++;
 		if (sleep_until(vcpu, word, at) == -EINTR) {
 			ret = -EINTR;
 			break;
@@ -303,19 +328,21 @@ static int sleep_for_event(struct vcpu *vcpu)
 /* Until there is an event. 0 or -EINTR. */
 static int block(struct vcpu *vcpu)
 {
-	uint64_t ns = vcpu->vm->polling ? lookout_ns(&vcpu->lookout) : 0;
-	uint64_t start;
+	struct lookout *l = &vcpu->lookout;
+	uint64_t start, ns = 0;
 	int ret;
 
+	l->max = __atomic_load_n(&vcpu->vm->halt_poll_ns, __ATOMIC_RELAXED);
+	if (l->max && vcpu->pv.poll_control & 1)
+		ns = lookout_ns(l);
 	if (!ns)
 		return sleep_for_event(vcpu);
 	start = clock_now();
-	if (poll(vcpu, ns)) {
-		lookout_hit(&vcpu->lookout);
+	if (poll(vcpu, start, ns))
 		return 0;
-	}
 	ret = sleep_for_event(vcpu);
-	lookout_missed(&vcpu->lookout, clock_now() - start);
+	if (!l->skip)
+		lookout_missed(l, clock_now() - start);
 	return ret;
 }
 
@@ -504,6 +531,7 @@ int run_ioctl(struct call *c)
 
 	if (c->arg)
 		return -EINVAL;
+	vcpu->slack = 0;
 	immediate = __atomic_load_n(&run->immediate_exit, __ATOMIC_SEQ_CST);
 	ret = run_checked(vcpu, immediate);
 	sync_store(vcpu);

@@ -49,6 +49,9 @@ static const char *const vcpu_names[] = {
 	[CPU_STAT_EXCEPTION] = "exceptions",
 	[CPU_STAT_SLOW_INSN] = "insn_emulation",
 	[CPU_STAT_DISPATCH] = "dispatches",
+	[CPU_STAT_POLL] = "halt_attempted_poll",
+	[CPU_STAT_POLLED] = "halt_successful_poll",
+	[CPU_STAT_SLEEP] = "halt_sleeps",
 };
 
 static const char *const vm_names[VM_STAT_COUNT] = {

@@ -14,9 +14,10 @@ int user_read(void *dst, uint64_t src, size_t size) __must_check;
 int user_write(uint64_t dst, const void *src, size_t size) __must_check;
 
 /*
- * As many bytes as can be read, at most @size, which is less than a page;
- * returns how many. What is short ends at the end of a page.
+ * As many bytes as can be read in one go, at most @size, which is less than a
+ * page; returns how many. Fewer than @least: no more can be read.
  */
-size_t user_read_some(void *dst, uint64_t src, size_t size) __must_check;
+size_t user_read_some(void *dst, uint64_t src, size_t least,
+		      size_t size) __must_check;
 
 #endif

@@ -64,6 +64,7 @@ struct vcpu {
 	uint32_t tsc_khz; /* as the client was told */
 	uint64_t mcg_cap;
 	struct lookout lookout; /* before a sleep */
+	int slack; /* of this thread's timed sleeps, ns; 0: not known */
 	uint8_t last_cr8;
 	bool sigmask_set;
 	uint64_t sigmask; /* KVM_SET_SIGNAL_MASK */

@@ -89,7 +89,8 @@ int vm_open(uint32_t type)
 	vm->ring_fd = -1;
 	vm->type = type;
 	vm->bus_cycle_ns = 1;
-	vm->polling = sysconf(_SC_NPROCESSORS_ONLN) > 1;
+	vm->halt_poll_ns = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? LOOKOUT_MAX_NS
+							     : 0;
 	pthread_mutex_init(&vm->lock, NULL);
 	memslots_init(&vm->mem);
 	vm->mem.mixed = type == KVM_X86_SW_PROTECTED_VM;
@@ -260,6 +261,14 @@ int vm_client_writes(struct call *c)
 	return 0;
 }
 
+static int enable_halt_poll(struct vm *vm, uint64_t ns)
+{
+	if (ns > UINT32_MAX)
+		return -EINVAL;
+	__atomic_store_n(&vm->halt_poll_ns, (uint32_t)ns, __ATOMIC_RELAXED);
+	return 0;
+}
+
 static int enable_pmu(struct vm *vm, uint64_t caps)
 {
 	if (caps & ~(uint64_t)KVM_PMU_CAP_DISABLE || vm->created)
@@ -313,6 +322,7 @@ static int enable(struct vm *vm, const struct kvm_enable_cap *cap)
 	case KVM_CAP_X86_BUS_LOCK_EXIT: return enable_bus_lock(vm, arg);
 	case LODGE_CAP_WRITES: return enable_writes(vm, arg);
 	case KVM_CAP_PMU_CAPABILITY: return enable_pmu(vm, arg);
+	case KVM_CAP_HALT_POLL: return enable_halt_poll(vm, arg);
 	case KVM_CAP_DISABLE_QUIRKS2:
 		if (arg & ~(uint64_t)VM_QUIRKS)
 			return -EINVAL;

@@ -44,7 +44,7 @@ struct vm {
 	uint32_t boot_cpu_id;             /* which vCPU is the BSP */
 	uint32_t nvcpus;                  /* atomic; entries of vcpus[] */
 	struct vcpu *vcpus[VM_MAX_VCPUS]; /* never shrinks before release */
-	bool polling; /* vCPUs may spin a little before they sleep */
+	uint32_t halt_poll_ns; /* atomic: vCPUs spin at most, then sleep */
 	uint64_t tss_addr;
 	uint64_t identity_map_addr;
 	bool exception_payload;  /* KVM_CAP_EXCEPTION_PAYLOAD is on */

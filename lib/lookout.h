@@ -20,9 +20,15 @@
 
 struct lookout {
 	uint64_t ns;
+	uint64_t max;  /* 0: LOOKOUT_MAX_NS */
 	unsigned skip; /* sleeps to go without */
 	unsigned backoff;
 };
+
+static inline uint64_t lookout_max(const struct lookout *l)
+{
+	return l->max ? l->max : LOOKOUT_MAX_NS;
+}
 
 /* This time for so long; 0: not at all. */
 static inline uint64_t lookout_ns(struct lookout *l)
@@ -31,7 +37,7 @@ static inline uint64_t lookout_ns(struct lookout *l)
 		l->skip--;
 		return 0;
 	}
-	l->ns = MAX(l->ns, LOOKOUT_MIN_NS);
+	l->ns = MIN(MAX(l->ns, LOOKOUT_MIN_NS), lookout_max(l));
 	return l->ns;
 }
 
@@ -41,16 +47,22 @@ static inline void lookout_hit(struct lookout *l)
 	l->backoff = 1;
 }
 
+/* Somebody else had the processor. */
+static inline void lookout_crowded(struct lookout *l)
+{
+	l->backoff = MIN(MAX(l->backoff * 2, 1u), LOOKOUT_SKIP);
+	l->skip = l->backoff;
+}
+
 /* It did not, but @waited after the beginning. */
 static inline void lookout_missed(struct lookout *l, uint64_t waited)
 {
-	if (waited < LOOKOUT_MAX_NS && l->ns < LOOKOUT_MAX_NS) {
-		l->ns = MIN(l->ns * 2, LOOKOUT_MAX_NS);
+	if (waited < lookout_max(l) && l->ns < lookout_max(l)) {
+		l->ns = MIN(l->ns * 2, lookout_max(l));
 		return;
 	}
 	l->ns = LOOKOUT_MIN_NS;
-	l->backoff = MIN(MAX(l->backoff * 2, 1u), LOOKOUT_SKIP);
-	l->skip = l->backoff;
+	lookout_crowded(l);
 }
 
 #endif

@@ -81,6 +81,7 @@ static void test_capabilities(void **state)
 		{KVM_CAP_PMU_EVENT_FILTER, 1},
 		{KVM_CAP_PMU_EVENT_MASKED_EVENTS, 1},
 		{KVM_CAP_PMU_CAPABILITY, 1},
+		{KVM_CAP_HALT_POLL, 1},
 		{KVM_CAP_SPLIT_IRQCHIP, 1},
 		{KVM_CAP_SYNC_REGS, 7},
 		{KVM_CAP_DIRTY_LOG_RING, 1 << 20},

@@ -306,10 +306,9 @@ def check_queries(qmp):
             "/proc/self/../%d" % cpu["thread-id"]))
     check("another name", qmp.ask("query-name") == {"name": "guest"})
     for line in ("status", "version", "cpus", "pci", "block", "network",
-                 "chardev", "kvm", "registers", "mtree", "virtio"):
-        text = qmp.ask("human-monitor-command", command_line="info " + line)
-        check("info %s: %s" % (line, text),
-              text and "unknown" not in text and "Error" not in text)
+                 "chardev", "kvm", "registers", "mtree", "virtio",
+                 "blockstats"):
+        check("info %s says nothing" % line, person(qmp, "info " + line))
 
 
 def check_stop(qmp, shell):
@@ -587,6 +586,14 @@ def inserted(qmp):
             if b["device"] == "hotdisk"][0]["inserted"]
 
 
+def person(qmp, line):
+    """What the monitor for people says to a line."""
+    text = qmp.ask("human-monitor-command", command_line=line)
+    check("%s: %s" % (line, text), "Error" not in text and
+          "unknown" not in text)
+    return text.replace("\r", "")
+
+
 def check_disk(qmp, shell):
     """Its limits and its size can change while it is used."""
     none = dict.fromkeys(LIMITS, 0)
@@ -612,8 +619,16 @@ def check_disk(qmp, shell):
                 **none)
     qmp.ask("block_set_io_throttle", device="hotdisk", **none)
     check("limits stay", inserted(qmp)["bps"] == 0)
+    person(qmp, "block_set_io_throttle hotdisk 0 0 0 7000 0 0")
+    check("no limits by people", inserted(qmp)["iops"] == 7000)
+    qmp.ask("block_set_io_throttle", device="hotdisk", **none)
+    check("nothing was read", re.search(r"^hotdisk: rd_bytes=[1-9]\d* ",
+                                        person(qmp, "info blockstats"), re.M))
     for size in (4 << 20, 1 << 20):
-        qmp.ask("block_resize", node_name="hotdisk", size=size)
+        if size > 1 << 20:
+            qmp.ask("block_resize", node_name="hotdisk", size=size)
+        else:
+            person(qmp, "block_resize hotdisk 1")
         shell.until("cat /sys/block/vda/size", str(size // 512))
         check("another size", inserted(qmp)["image"]["virtual-size"] == size)
         if size > 1 << 20:
@@ -633,7 +648,10 @@ def check_balloon(qmp, shell):
     for size in (160 << 20, 256 << 20):
         shell.until("ls /sys/bus/virtio/drivers/virtio_balloon | "
                     "grep -c ^virtio", "1")
-        qmp.ask("balloon", value=size)
+        if size < 256 << 20:
+            qmp.ask("balloon", value=size)
+        else:
+            check("the monitor for people", person(qmp, "balloon 256") == "")
         while qmp.wait("BALLOON_CHANGE") != {"actual": size}:
             check("the balloon's size is not told", time.monotonic() <
                   deadline)
@@ -642,6 +660,8 @@ def check_balloon(qmp, shell):
                   qmp.ask("query-balloon"), time.monotonic() < deadline)
             time.sleep(0.1)
     qmp.refused("balloon", value=0)
+    check("the monitor for people", person(qmp, "info balloon") ==
+          "balloon: actual=256\n")
     check_statistics(qmp)
     remove(qmp, "balloon")
 

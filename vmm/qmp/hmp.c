@@ -20,8 +20,9 @@ static const struct hmp_command {
 	const char *alias; /* "" for none */
 	const char *qmp;
 	/*
-	 * One member for each word: "name:type". "driver*" takes the rest,
-	 * as an option's value, as members of their own.
+	 * One member for each word: "name:type". A size is in MiB unless
+	 * it says otherwise. "driver*" takes the rest, as an option's value,
+	 * as members of their own.
 	 */
 	const char *args;
 	const char *help;
@@ -40,6 +41,16 @@ static const struct hmp_command {
 	{"netdev_del", "", "netdev_del", "id:str", "one that nobody uses"},
 	{"set_link", "", "set_link", "name:str up:bool",
 	 "plug a card's cable in or pull it"},
+	{"object_add", "", "object-add", "qom-type*:str", "as -object has it"},
+	{"object_del", "", "object-del", "id:str", "one that nobody uses"},
+	{"balloon", "", "balloon", "value:size",
+	 "have the guest do with so much memory, in MiB"},
+	{"block_resize", "", "block_resize", "device:str size:size",
+	 "another size for a disk, in MiB"},
+	{"block_set_io_throttle", "", "block_set_io_throttle",
+	 "device:str bps:int bps_rd:int bps_wr:int iops:int iops_rd:int "
+	 "iops_wr:int",
+	 "limits of a disk, 0: none"},
 	{"screendump", "", "screendump", "filename:str",
 	 "refused: there is no display"},
 	{"quit", "q", "quit", "", "end the run"},
@@ -109,8 +120,8 @@ static struct json_object *value_of(const char *type, const char *text,
 	if (!strcmp(type, "bool"))
 		return keyval_bool(text, &on, e) ? NULL
 						 : json_object_new_boolean(on);
-	if (!strcmp(type, "int"))
-		return keyval_size(text, 1, &n, e)
+	if (!strcmp(type, "int") || !strcmp(type, "size"))
+		return keyval_size(text, type[0] == 's' ? 1 << 20 : 1, &n, e)
 			       ? NULL
 			       : json_object_new_int64((int64_t)n);
 	return json_object_new_string(text);

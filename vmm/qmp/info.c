@@ -83,12 +83,15 @@ static void print_pci(struct json_object *d, FILE *out)
 	struct json_object *regions = json_object_object_get(d, "regions");
 	const char *desc = json_get_str(class, "desc");
 	struct json_object *r;
+	char number[16];
 	size_t i;
 
 	fprintf(out, "  Bus %2d, device %3d, function %d:\n",
 		(int)json_get_int(d, "bus", 0), (int)json_get_int(d, "slot", 0),
 		(int)json_get_int(d, "function", 0));
-	fprintf(out, "    %s: PCI device %04x:%04x\n", desc ? desc : "Class",
+	snprintf(number, sizeof(number), "Class %04x",
+		 (unsigned)json_get_int(class, "class", 0));
+	fprintf(out, "    %s: PCI device %04x:%04x\n", desc ? desc : number,
 		(unsigned)json_get_int(id, "vendor", 0),
 		(unsigned)json_get_int(id, "device", 0));
 	for (i = 0; i < json_object_array_length(regions); i++) {
@@ -133,6 +136,33 @@ static void info_block(struct json_object *v, FILE *out)
 		fputs("no disks\n", out);
 }
 
+static void info_blockstats(struct json_object *v, FILE *out)
+{
+	static const char *const names[] = {
+		"rd_bytes",         "wr_bytes",         "rd_operations",
+		"wr_operations",    "flush_operations", "unmap_operations",
+		"failed_operations"};
+	struct json_object *stats;
+	size_t i, k;
+
+	for (i = 0; i < json_object_array_length(v); i++) {
+		stats = json_object_object_get(element(v, i), "stats");
+		fprintf(out, "%s:", json_get_str(element(v, i), "device"));
+		for (k = 0; k < ARRAY_SIZE(names); k++)
+			fprintf(out, " %s=%lld", names[k],
+				(long long)json_get_int(stats, names[k], 0));
+		fputc('\n', out);
+	}
+	if (!i)
+		fputs("no disks\n", out);
+}
+
+static void info_balloon(struct json_object *v, FILE *out)
+{
+	fprintf(out, "balloon: actual=%lld\n",
+		(long long)json_get_int(v, "actual", 0) >> 20);
+}
+
 static void info_virtio(struct json_object *v, FILE *out)
 {
 	size_t i;
@@ -165,6 +195,10 @@ static const struct info {
 	{"pci", "query-pci", info_pci, NULL, "what is on PCI"},
 	{"virtio", "x-query-virtio", info_virtio, NULL, "virtio devices"},
 	{"block", "query-block", info_block, NULL, "disks"},
+	{"blockstats", "query-blockstats", info_blockstats, NULL,
+	 "what disks did"},
+	{"balloon", "query-balloon", info_balloon, NULL,
+	 "the memory the guest does with, in MiB"},
 	{"network", NULL, NULL, inspect_network, "networks"},
 	{"chardev", "query-chardev", info_chardev, NULL, "character ports"},
 };

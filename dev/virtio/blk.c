@@ -2,8 +2,8 @@
 /*
  * A disk. Document: Virtual I/O Device 1.4 "Block Device" (5.2). Requests are
  * taken apart in the thread of the kick, reads that the host has in memory and
- * writes that its memory takes are answered there, all others by the disk's
- * workers. Left out:
+ * writes that its memory takes are answered there, lonely flushes as well, all
+ * others by the disk's workers. Left out:
  * secure erase, lifetime, zoned devices, several ranges in one discard.
  */
 #include <errno.h>
@@ -46,6 +46,11 @@
 #define LAND_BYTES   (256 << 10) /* the guest is told after so many */
 #define RESIZE_WAIT  5           /* seconds for what is in flight */
 
+#define NS_PER_SEC     1000000000ULL
+#define FLUSH_REST     50ULL /* times as long as what held others up */
+#define FLUSH_REST_MIN (NS_PER_SEC / 10)
+#define FLUSH_REST_MAX (5 * NS_PER_SEC)
+
 #define CONFIG_SIZE 60
 #define CONFIG_WCE  32 /* offset of the write-cache byte */
 
@@ -81,6 +86,7 @@ struct blk {
 	pthread_cond_t landed;
 	struct request *stalled; /* failed, to be tried again; dev.lock */
 	struct batch batch;      /* dev.lock */
+	uint64_t no_flush_here;  /* dev.lock: until then, by now_ns() */
 };
 
 /* One request; its pieces without header and status follow. */
@@ -415,6 +421,49 @@ static bool try_here(struct request *r)
 	return true;
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * NS_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+static uint64_t flush_rest(uint64_t took)
+{
+	return MIN(MAX(FLUSH_REST * took, FLUSH_REST_MIN), FLUSH_REST_MAX);
+}
+
+/*
+ * A driver that asks for nothing but a flush most often waits for it: then it
+ * need not wait for another thread to wake as well. Where something came
+ * meanwhile after all, which it held up, others do the next ones for so long
+ * that little is lost.
+ */
+static bool flush_here(struct request *r)
+{
+	struct blk *b = r->blk;
+	uint64_t start = now_ns(), end;
+	bool done;
+	int ret;
+
+	if (r->block.op != BLOCK_FLUSH || b->flying != 1 ||
+	    start < b->no_flush_here || !virtio_alone(&b->dev))
+		return false;
+	pthread_mutex_unlock(&b->dev.lock);
+	done = block_flush_here(b->block, &ret);
+	end = now_ns();
+	pthread_mutex_lock(&b->dev.lock);
+	if (!done)
+		return false;
+	if (!virtio_alone(&b->dev))
+		b->no_flush_here = end + flush_rest(end - start);
+	complete(r, ret);
+	leave(b);
+	land(b);
+	return true;
+}
+
 static void dispatch(struct request *r)
 {
 	struct blk *b = r->blk;
@@ -437,7 +486,7 @@ static void dispatch(struct request *r)
 		return;
 	}
 	b->flying++;
-	if (!try_here(r))
+	if (!try_here(r) && !flush_here(r))
 		block_submit(b->block, &r->block);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes that the page cache makes wait. What libc would be asked is asked
- * here: a write that is busy, asleep or stuck, a file system of any type.
+ * Writes that the page cache makes wait, and flushes. What libc would be asked
+ * is asked here: a write that is busy, asleep or stuck, a flush that tells who
+ * does it, a file system of any type.
  */
 #include <errno.h>
 #include <linux/magic.h>
@@ -19,8 +20,11 @@
 
 #include <cmocka.h>
 
+#include "dev/bus.h"
+#include "dev/doorbell.h"
 #include "dev/virtio/disk.h"
 #include "dev/virtio/fakering.h"
+#include "dev/virtio/vmmio.h"
 #include "host/block/block.h"
 
 #define SECTORS 2048
@@ -29,10 +33,18 @@
 #define BODY    (FAKE_DATA + 0x1000)
 #define STATUS  (FAKE_DATA + 0x20000)
 
-static enum { PROMPT, BUSY, ASLEEP, STUCK } how;
+enum how { PROMPT, BUSY, ASLEEP, STUCK };
+
+static enum how how; /* atomic */
 static unsigned writes;
 static sem_t entered, go;
 static long fs_type = TMPFS_MAGIC;
+static int flushed_by_worker; /* atomic; the last one, not by the woken */
+
+static void be(enum how next)
+{
+	__atomic_store_n(&how, next, __ATOMIC_RELEASE);
+}
 
 static uint64_t thread_ns(void)
 {
@@ -46,20 +58,35 @@ ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t at)
 {
 	const struct timespec pause = {.tv_nsec = WAIT_NS};
 	uint64_t start = thread_ns();
+	enum how now = __atomic_load_n(&how, __ATOMIC_ACQUIRE);
 	ssize_t len = 0;
 
 	writes++;
-	if (how == ASLEEP)
+	if (now == ASLEEP)
 		nanosleep(&pause, NULL);
-	while (how == BUSY && thread_ns() - start < WAIT_NS)
+	while (now == BUSY && thread_ns() - start < WAIT_NS)
 		;
-	if (how == STUCK) {
+	if (now == STUCK) {
 		sem_post(&entered);
 		sem_wait(&go);
 	}
 	while (n--)
 		len += (ssize_t)iov++->iov_len;
 	return len;
+}
+
+int fdatasync(int fd)
+{
+	char name[16] = "";
+
+	pthread_getname_np(pthread_self(), name, sizeof(name));
+	__atomic_store_n(&flushed_by_worker, !strcmp(name, "block"),
+			 __ATOMIC_RELEASE);
+	if (__atomic_load_n(&how, __ATOMIC_ACQUIRE) == STUCK) {
+		sem_post(&entered);
+		sem_wait(&go);
+	}
+	return 0;
 }
 
 int fstatfs(int fd, struct statfs *fs)
@@ -105,9 +132,9 @@ static void test_asleep(void **state)
 
 	/* Where this test itself waits too long, the rest is over: again. */
 	for (ret = i = 0; !ret && i < 50; i++) {
-		how = ASLEEP;
+		be(ASLEEP);
 		ret = try_write(b);
-		how = PROMPT;
+		be(PROMPT);
 		if (!ret)
 			ret = try_write(b);
 	}
@@ -125,7 +152,7 @@ static void test_busy(void **state)
 	struct block *b = open_block(path);
 	int i;
 
-	how = BUSY;
+	be(BUSY);
 	for (i = 0; i < 5; i++)
 		assert_int_equal(try_write(b), 0);
 	block_close(b);
@@ -140,7 +167,7 @@ static void test_remote(void **state)
 	struct block *b;
 	unsigned i;
 
-	how = PROMPT;
+	be(PROMPT);
 	for (i = 0; i < ARRAY_SIZE(types); i++) {
 		fs_type = types[i];
 		b = open_block(path);
@@ -158,16 +185,12 @@ static void test_remote(void **state)
 
 /* ---- a write that does not return ---- */
 
-static struct virtio_device *bring_up(struct block *b, struct fakering *r)
-{
-	static struct drive drive;
-	struct virtio_device *dev;
-	struct vq *vq;
+static struct drive drive;
 
-	drive.block = b;
-	fake_init(r, 64, BIT64(32));
-	dev = fake_device("virtio-blk,queue-size=64", &r->dma, &drive);
-	vq = dev->vq;
+static void bring_up(struct virtio_device *dev)
+{
+	struct vq *vq = dev->vq;
+
 	dev->driver.w[0] = BIT64(32) | BIT64(9);
 	virtio_set_status(dev, 0xb);
 	vq->desc_gpa = FAKE_DESC;
@@ -176,11 +199,19 @@ static struct virtio_device *bring_up(struct block *b, struct fakering *r)
 	virtio_queue_enable(dev, 0);
 	virtio_set_status(dev, 0xf);
 	assert_int_equal(virtio_get_status(dev), 0xf);
-	return dev;
 }
 
-/* Request @id of 512 bytes. */
-static void add(struct fakering *r, uint16_t id, bool write)
+static struct virtio_device *new_device(struct block *b, struct fakering *r)
+{
+	drive.block = b;
+	fake_init(r, 64, BIT64(32));
+	return fake_device("virtio-blk,queue-size=64", &r->dma, &drive);
+}
+
+enum { READ = 0, WRITE = 1, FLUSH = 4 };
+
+/* Request @id, of 512 bytes. */
+static void add(struct fakering *r, uint16_t id, int type)
 {
 	uint64_t head = FAKE_DATA + 32 * id;
 	struct iovec p[3] = {
@@ -190,9 +221,11 @@ static void add(struct fakering *r, uint16_t id, bool write)
 	};
 
 	memset(fake_ptr(r, head), 0, 16);
-	memset(fake_ptr(r, head), write, 1);
+	memset(fake_ptr(r, head), type, 1);
 	memset(fake_ptr(r, STATUS + id), 0xee, 1);
-	fake_add(r, id, p, 3, write ? 2 : 1, false);
+	if (type == FLUSH)
+		p[1] = p[2];
+	fake_add(r, id, p, type == FLUSH ? 2 : 3, type == WRITE ? 2 : 1, false);
 }
 
 static void answered(struct fakering *r, uint16_t want)
@@ -223,9 +256,10 @@ static void test_stuck(void **state)
 	char path[32];
 	struct block *b = open_block(path);
 
-	dev = bring_up(b, &r);
-	how = STUCK;
-	add(&r, 0, true);
+	dev = new_device(b, &r);
+	bring_up(dev);
+	be(STUCK);
+	add(&r, 0, WRITE);
 	assert_int_equal(pthread_create(&thread, NULL, kick, dev), 0);
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += PATIENT;
@@ -234,18 +268,148 @@ static void test_stuck(void **state)
 	assert_int_equal(pthread_mutex_timedlock(&dev->lock, &until), 0);
 	pthread_mutex_unlock(&dev->lock);
 	assert_int_equal(virtio_config_read(dev, 0, 8), SECTORS);
-	add(&r, 1, false);
+	add(&r, 1, READ);
 	virtio_notify(dev, 0);
 	answered(&r, 1);
 	assert_int_equal(virtio_blk_resize(dev, 4 * SECTORS * 512, &e), -EBUSY);
 	sem_post(&go);
 	pthread_join(thread, NULL);
 	answered(&r, 0);
-	how = PROMPT;
+	be(PROMPT);
 	assert_int_equal(virtio_blk_resize(dev, 4 * SECTORS * 512, &e), 0);
 	virtio_exit(dev);
 	block_close(b);
 	fake_exit(&r);
+}
+
+/* ---- flushes ---- */
+
+struct board {
+	struct bus mmio;
+	struct vmmio vmmio;
+	struct doorbells bells;
+	struct fakering ring;
+	struct virtio_device *dev;
+	struct block *block;
+	int bell;
+};
+
+static int set_bell(void *ctx, const struct doorbell *bell, bool on)
+{
+	struct board *d = ctx;
+
+	d->bell = bell->fd;
+	return 0;
+}
+
+static void no_line(void *ctx, unsigned pin, bool level)
+{
+}
+
+static void open_board(struct board *d)
+{
+	const struct chip_pin irq = {no_line, d, 0};
+	char path[32];
+
+	*d = (struct board){.bells = {set_bell, d}};
+	d->block = open_block(path);
+	d->dev = new_device(d->block, &d->ring);
+	assert_int_equal(vmmio_init(&d->vmmio, d->dev, &d->mmio, 0xfeb00000,
+				    &irq, &d->bells),
+			 0);
+	bring_up(d->dev);
+}
+
+static void close_board(struct board *d)
+{
+	virtio_exit(d->dev);
+	block_close(d->block);
+	fake_exit(&d->ring);
+}
+
+static void ring(struct board *d)
+{
+	const uint64_t one = 1;
+
+	assert_int_equal(write(d->bell, &one, sizeof(one)), sizeof(one));
+}
+
+/* Whether one of the disk's own threads did it, not the one that was woken. */
+static bool by_worker(void)
+{
+	return __atomic_load_n(&flushed_by_worker, __ATOMIC_ACQUIRE);
+}
+
+static bool flush_alone(struct board *d)
+{
+	add(&d->ring, 0, FLUSH);
+	ring(d);
+	answered(&d->ring, 0);
+	return by_worker();
+}
+
+static void test_flush(void **state)
+{
+	struct timespec until;
+	struct board d;
+	bool worker;
+	time_t end;
+	int i;
+
+	open_board(&d);
+	assert_false(flush_alone(&d));
+	/* One that holds another request up: the next ones go elsewhere. */
+	for (worker = false, i = 0; !worker && i < 50; i++) {
+		be(STUCK);
+		add(&d.ring, 0, FLUSH);
+		ring(&d);
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_sec += PATIENT;
+		assert_int_equal(sem_timedwait(&entered, &until), 0);
+		add(&d.ring, 1, READ);
+		be(PROMPT);
+		sem_post(&go);
+		answered(&d.ring, 0);
+		answered(&d.ring, 1);
+		worker = flush_alone(&d);
+	}
+	assert_true(worker);
+	end = time(NULL) + PATIENT;
+	while (worker && time(NULL) < end)
+		worker = flush_alone(&d);
+	assert_false(worker);
+	/* The guest's processor is not held up. */
+	add(&d.ring, 0, FLUSH);
+	virtio_notify(d.dev, 0);
+	answered(&d.ring, 0);
+	assert_true(by_worker());
+	close_board(&d);
+}
+
+/* Neither alone nor on a disk of this host. */
+static void test_flush_elsewhere(void **state)
+{
+	struct board d;
+	uint32_t len;
+	uint16_t id;
+	int i, n;
+
+	open_board(&d);
+	add(&d.ring, 0, FLUSH);
+	add(&d.ring, 1, READ);
+	ring(&d);
+	for (i = n = 0; i < PATIENT * 1000 && n < 2; i++) {
+		n += fake_get(&d.ring, &id, &len);
+		usleep(1000);
+	}
+	assert_int_equal(n, 2);
+	assert_true(by_worker());
+	close_board(&d);
+	fs_type = NFS_SUPER_MAGIC;
+	open_board(&d);
+	assert_true(flush_alone(&d));
+	close_board(&d);
+	fs_type = TMPFS_MAGIC;
 }
 
 int main(void)
@@ -255,6 +419,8 @@ int main(void)
 		cmocka_unit_test(test_busy),
 		cmocka_unit_test(test_remote),
 		cmocka_unit_test(test_stuck),
+		cmocka_unit_test(test_flush),
+		cmocka_unit_test(test_flush_elsewhere),
 	};
 
 	sem_init(&entered, 0, 0);

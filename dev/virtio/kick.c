@@ -62,20 +62,30 @@ static void on_kick(void *opaque, int revents)
 	ringing = NULL;
 }
 
+static bool all_empty(struct virtio_device *dev)
+{
+	unsigned i = 0;
+
+	while (i < dev->queues && vq_empty(&dev->vq[i]))
+		i++;
+	return i == dev->queues;
+}
+
+bool virtio_alone(struct virtio_device *dev)
+{
+	return ringing && ringing->dev == dev && all_empty(dev);
+}
+
 /* dev->lock held. Whether to look on: other queues are not to wait. */
 static bool look(struct kick *k, bool *found)
 {
 	struct virtio_device *dev = k->dev;
-	unsigned i;
 
 	*found = false;
 	if (!virtio_running(dev) || !dev->vq[k->queue].ready)
 		return false;
 	*found = !vq_empty(&dev->vq[k->queue]);
-	for (i = 0; i < dev->queues; i++)
-		if (!vq_empty(&dev->vq[i]))
-			return false;
-	return true;
+	return all_empty(dev);
 }
 
 bool virtio_await(struct virtio_device *dev, unsigned q)

@@ -39,4 +39,7 @@ void virtio_kicks_take_down(struct virtio_kicks *k);
  */
 bool virtio_await(struct virtio_device *dev, unsigned q);
 
+/* Whether notify() runs in a thread that has nothing else to do now. */
+bool virtio_alone(struct virtio_device *dev);
+
 #endif

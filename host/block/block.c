@@ -300,6 +300,18 @@ int block_try(struct block *b, struct block_req *req)
 	return 0;
 }
 
+bool block_flush_here(struct block *b, int *ret)
+{
+	const struct node *n = b->node;
+
+	while (n->file)
+		n = n->file;
+	if (!n->local)
+		return false;
+	*ret = node_flush(b->node);
+	return true;
+}
+
 static int start_workers(struct block *b)
 {
 	sigset_t all, old;

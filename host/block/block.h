@@ -149,4 +149,7 @@ void block_kick(struct block *b);
  */
 int block_try(struct block *b, struct block_req *req) __must_check;
 
+/* Flush, and wait here. False where that could take for ever: submit it. */
+bool block_flush_here(struct block *b, int *ret) __must_check;
+
 #endif

@@ -26,7 +26,6 @@
 struct file {
 	int fd;
 	bool device;
-	bool local;              /* no server stands behind its file system */
 	pthread_rwlock_t blocks; /* direct: held to write, alone for parts */
 };
 
@@ -233,7 +232,7 @@ static int file_extent(struct node *n, uint64_t at, uint64_t len, bool write,
 		return -EAGAIN;
 	*x = (struct node_extent){
 		.fd = f->fd,
-		.local = f->local,
+		.local = n->local,
 		.align = n->align,
 		.at = at,
 	};
@@ -288,7 +287,7 @@ static int find_size(struct node *n, const char *path, struct err *e)
 		return err_set(e, -EINVAL,
 			       "%s is neither a file nor a block device", path);
 	f->device = S_ISBLK(st.st_mode);
-	f->local = is_local(f);
+	n->local = is_local(f);
 	end = lseek(f->fd, 0, SEEK_END);
 	if (end < 0)
 		return err_set(e, -errno, "cannot tell the size of %s", path);

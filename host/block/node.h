@@ -80,6 +80,7 @@ struct node {
 	uint64_t size;  /* bytes; of a file below a format: at open */
 	unsigned align; /* what I/O has to be a multiple of, or 1 */
 	bool fixed;     /* a protocol that cannot grow */
+	bool local;     /* a protocol: a disk or the memory of this host */
 	bool read_only;
 	bool unmap;
 	bool direct; /* as it was asked for */

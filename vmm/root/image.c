@@ -69,7 +69,10 @@ static void add_file(FILE *f, const char *path, const char *name)
 /* "9p.ko" or "9p.ko.xz" is wanted; "_" and "-" are the same. */
 static bool wanted(const char *file)
 {
-	static const char *const names[] = {ROOT_MODULE_LIST};
+#define FILES(id, ...) , __VA_ARGS__
+	static const char *const names[] = {
+		ROOT_MODULE_LIST ROOT_DRIVERS(FILES)};
+#undef FILES
 	size_t i, k;
 
 	for (i = 0; i < ARRAY_SIZE(names); i++) {

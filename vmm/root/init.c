@@ -11,6 +11,7 @@
 #include <net/if.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,6 +102,45 @@ static void load_modules(void)
 
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		load(names[i]);
+}
+
+static bool has_device(unsigned id)
+{
+	static const char bus[] = "/sys/bus/virtio/devices";
+	DIR *dir = opendir(bus);
+	struct dirent *at;
+	bool found = false;
+	char path[300];
+	unsigned is;
+	FILE *f;
+
+	while (dir && !found && (at = readdir(dir))) {
+		snprintf(path, sizeof(path), "%s/%s/device", bus, at->d_name);
+		f = fopen(path, "r");
+		if (!f)
+			continue;
+		found = fscanf(f, "%x", &is) == 1 && is == id;
+		fclose(f);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+static void load_drivers(void)
+{
+#define DRIVER(id, ...) {id, {__VA_ARGS__}},
+	static const struct {
+		unsigned id;
+		const char *names[5];
+	} drivers[] = {ROOT_DRIVERS(DRIVER)};
+#undef DRIVER
+	size_t i, k;
+
+	for (i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
+		if (has_device(drivers[i].id))
+			for (k = 0; drivers[i].names[k]; k++)
+				load(drivers[i].names[k]);
 }
 
 static int open_named(const char *device, const char *name, const char *want)
@@ -272,6 +312,7 @@ int main(void)
 	mount_at("proc", "/proc", "proc", 0, NULL);
 	mount_at("sysfs", "/sys", "sysfs", 0, NULL);
 	load_modules();
+	load_drivers();
 	pump.control = await_port(ROOT_CONTROL);
 	pump.in = await_port(ROOT_STDIN);
 	pump.out = await_port(ROOT_STDOUT);

@@ -31,4 +31,13 @@
 		"netfs", "fscache", "9pnet", "9p", "9pnet_virtio", "exportfs", \
 		"overlay"
 
+/* Then those of devices that are there: virtio's number, files. */
+#define ROOT_DRIVERS(X)                                       \
+	X(1, "dim", "failover", "net_failover", "virtio_net") \
+	X(2, "virtio_blk")                                    \
+	X(4, "virtio_rng")                                    \
+	X(5, "virtio_balloon")                                \
+	X(19, "vsock", "vmw_vsock_virtio_transport_common",   \
+	  "vmw_vsock_virtio_transport")
+
 #endif

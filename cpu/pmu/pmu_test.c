@@ -635,29 +635,60 @@ static void test_filter(void **state)
 	teardown(f);
 }
 
-/* SET_MSRS of what GET_MSRS gave makes the same unit. */
-static void test_migrate(void **state)
+/* SET_MSRS of what GET_MSRS gave for the list makes the same unit. */
+static void carry(struct fake *from, struct fake *to)
 {
-	static const uint32_t regs[] = {0x186, 0x187, 0xc1,  0xc2, 0x309,
-					0x30a, 0x38d, 0x38e, 0x38f};
-	struct fake *f = intel(4), *g = intel(4);
+	uint32_t list[256];
+	unsigned int n = msr_list(false, list, ARRAY_SIZE(list));
 	uint64_t val;
 
+	assert_in_range(n, 1, ARRAY_SIZE(list));
+	for (unsigned int i = 0; i < n; i++) {
+		bool intel = list[i] - 0xc1 < 8 || list[i] - 0x186 < 8 ||
+			     list[i] - 0x309 < 3 || list[i] - 0x38d < 6;
+		bool amd = list[i] - 0xc0000300 < 4 ||
+			   list[i] - 0xc0010000 < 8 ||
+			   list[i] - 0xc0010200 < 12;
+
+		if (!intel && !amd && list[i] != 0x1d9)
+			continue;
+		assert_int_equal(msr_get(&from->cpu, list[i], &val, true), 0);
+		assert_int_equal(msr_set(&to->cpu, list[i], val, true), 0);
+	}
+}
+
+static void same(struct fake *f, struct fake *g, const uint32_t *regs,
+		 unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		assert_true(rd(f, regs[i]) == rd(g, regs[i]));
+	assert_int_equal(f->cpu.count_on, g->cpu.count_on);
+	assert_int_equal(f->cpu.count_armed, g->cpu.count_armed);
+}
+
+static void test_migrate_intel(void **state)
+{
+	static const uint32_t regs[] = {0x186, 0x187, 0xc1,  0xc2,  0x309,
+					0x30a, 0x38d, 0x38e, 0x38f, 0x1d9};
+	struct fake *f = intel(4), *g = intel(4);
+
+	wr(f, 0x1d9, BIT64(12));
 	wr(f, 0xc1, -100);
 	wr(f, 0x186, 0xc0 | OS | INT | EN);
 	wr(f, 0x38d, 0x00b);
 	wr(f, 0x391, 0x4);
 	wr(f, 0x38f, 0x10000000f);
 	retire(f, 7);
-	for (unsigned int i = 0; i < ARRAY_SIZE(regs); i++) {
-		assert_int_equal(msr_get(&f->cpu, regs[i], &val, true), 0);
-		assert_int_equal(msr_set(&g->cpu, regs[i], val, true), 0);
-	}
+	carry(f, g);
 	retire(f, 11);
 	retire(g, 11);
-	for (unsigned int i = 0; i < ARRAY_SIZE(regs); i++)
-		assert_true(rd(f, regs[i]) == rd(g, regs[i]));
-	assert_int_equal(f->cpu.count_armed, g->cpu.count_armed);
+	same(f, g, regs, ARRAY_SIZE(regs));
+	retire(f, 100);
+	retire(g, 100);
+	pmu_overflow(&f->cpu);
+	pmu_overflow(&g->cpu);
+	same(f, g, regs, ARRAY_SIZE(regs)); /* frozen at the same place */
+	assert_true(rd(g, 0x38e) == (5 | BIT64(59)));
 	cpu_reset(&f->cpu, true); /* INIT keeps it */
 	assert_true(rd(f, 0x186) == (0xc0 | OS | INT | EN));
 	cpu_reset(&f->cpu, false);
@@ -665,6 +696,44 @@ static void test_migrate(void **state)
 	assert_int_equal(rd(f, 0x38f), 0xf);
 	teardown(f);
 	teardown(g);
+}
+
+static void test_migrate_amd(void **state)
+{
+	static const uint32_t regs[] = {
+		0xc0000300, 0xc0000301, 0xc0010200, 0xc0010201, 0xc0010202,
+		0xc0010203, 0xc001020a, 0xc001020b, 0xc0010000, 0xc0010005,
+	};
+
+	for (int v2 = 0; v2 < 2; v2++) {
+		unsigned int skip = v2 ? 0 : 2;
+		struct fake *f = amd(v2), *g = amd(v2);
+
+		wr(f, 0xc0010201, -100);
+		wr(f, 0xc0010200, 0xc0 | OS | INT | EN);
+		wr(f, 0xc0010202, 0xd1 | OS | EN);
+		wr(f, 0xc001020a, 0xc0 | USR | EN);
+		if (v2) {
+			wr(f, 0xc0000303, 0x10);
+			wr(f, 0xc0000301, 0x23);
+		}
+		retire(f, 7);
+		carry(f, g);
+		retire(f, 111);
+		retire(g, 111);
+		pmu_overflow(&f->cpu);
+		pmu_overflow(&g->cpu);
+		assert_true(f->cpu.pmi && g->cpu.pmi);
+		same(f, g, regs + skip, ARRAY_SIZE(regs) - skip);
+		if (v2)
+			assert_int_equal(rd(g, 0xc0000300), 0x11);
+		cpu_reset(&f->cpu, true);
+		assert_true(rd(f, 0xc0010202) == (0xd1 | OS | EN));
+		cpu_reset(&f->cpu, false);
+		assert_int_equal(rd(f, 0xc0010202), 0);
+		teardown(f);
+		teardown(g);
+	}
 }
 
 int main(void)
@@ -686,7 +755,8 @@ int main(void)
 		cmocka_unit_test(test_freeze),
 		cmocka_unit_test(test_unretire),
 		cmocka_unit_test(test_filter),
-		cmocka_unit_test(test_migrate),
+		cmocka_unit_test(test_migrate_intel),
+		cmocka_unit_test(test_migrate_amd),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -104,7 +104,7 @@ static volatile int alarms;
 static void alarmed(int sig)
 {
 	where = where * 31 + turn;
-	if (++alarms < 5)
+	if (++alarms < 3)
 		setitimer(ITIMER_REAL, &soon, NULL);
 }
 
@@ -122,7 +122,7 @@ static unsigned long spin(void)
 {
 	alarms = 0;
 	setitimer(ITIMER_REAL, &soon, NULL);
-	for (turn = 0; turn < turns || alarms < 3; turn++) {
+	for (turn = 0; turn < turns || alarms < 2; turn++) {
 		MAYBE8(0);
 		MAYBE8(8);
 		MAYBE8(16);

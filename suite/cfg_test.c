@@ -17,7 +17,7 @@
 #include "suite/cfg.h"
 #include "suite/words.h"
 
-static char warnings[4096];
+static char warnings[16384];
 static char path[] = "/tmp/suite-cfg-XXXXXX";
 
 static void warn(const char *text)
@@ -237,6 +237,42 @@ static void test_line_ends(void **state)
 	suite_free(&s);
 }
 
+/* Pieces of the format in any order: no crash, and tests that can be run. */
+static void test_any_text(void **state)
+{
+	static const char *const pieces[] = {
+		"[",        "]",        "a",
+		"b",        "=",        " ",
+		"\t",       "\n",       "\n",
+		"\r\n",     "#",        "\"",
+		"\"\"\"",   "\\",       "'",
+		"\\\n",     "\n[a]\n",  "\nfile=x\n",
+		"\nsmp =",  "\ncheck=", "\nqemu_params = \"\"\"",
+		"\"\"\"\n", "\n[b",     "\377",
+		"\1",
+	};
+	uint32_t seed = 1;
+	char text[512];
+	int i, k;
+
+	for (i = 0; i < 3000; i++) {
+		struct err e = {0};
+		struct suite s;
+		size_t j;
+
+		text[0] = 0;
+		for (k = 0; k < 40; k++) {
+			seed = seed * 1664525 + 1013904223;
+			strcat(text, pieces[(seed >> 16) % ARRAY_SIZE(pieces)]);
+		}
+		if (read_text(&s, text, &e))
+			continue;
+		for (j = 0; j < s.count; j++)
+			assert_true(s.tests[j].name[0] && s.tests[j].file[0]);
+		suite_free(&s);
+	}
+}
+
 static void check_words(const char *text, const char *const *want)
 {
 	const char *env[] = {"MAX_SMP=16", NULL};
@@ -304,6 +340,7 @@ int main(void)
 		cmocka_unit_test(test_triple_ends),
 		cmocka_unit_test(test_line_ends),
 		cmocka_unit_test(test_same_name),
+		cmocka_unit_test(test_any_text),
 		cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_has_word),

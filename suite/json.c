@@ -99,6 +99,13 @@ static double number_of(struct json_object *o, const char *key)
 						     : 0;
 }
 
+static unsigned int count_of(struct json_object *o, const char *key)
+{
+	double v = number_of(o, key);
+
+	return v > 0 && v < 1e9 ? (unsigned int)v : 0;
+}
+
 static int verdict_of(const char *text)
 {
 	int v;
@@ -153,7 +160,7 @@ static bool merge_one(struct suite_results *r, struct json_object *o)
 	x = slot(r, test, target);
 	if (!x)
 		return false;
-	x->of = (unsigned int)number_of(o, "of");
+	x->of = count_of(o, "of");
 	if (verdict == VERDICT_NONE && x->verdict != VERDICT_NONE)
 		return true; /* another shard ran it */
 	x->verdict = (enum verdict)verdict;
@@ -162,7 +169,7 @@ static bool merge_one(struct suite_results *r, struct json_object *o)
 	free(x->log);
 	x->log = log ? strdup(log) : NULL;
 	x->seconds = number_of(o, "seconds");
-	x->tries = (unsigned int)number_of(o, "tries");
+	x->tries = count_of(o, "tries");
 	return true;
 }
 

@@ -143,6 +143,50 @@ static void test_lost(void **state)
 	unlink(path);
 }
 
+/* Files that others wrote, or half of them. */
+static void test_bad_merges(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		"[",
+		"5",
+		"{}",
+		"[null]",
+		"[5]",
+		"[[]]",
+		"[{}]",
+		"[{\"test\": \"a\"}]",
+		"[{\"test\": \"a\", \"target\": \"b\"}]",
+		"[{\"test\": \"a\", \"target\": \"b\", \"verdict\": \"x\"}]",
+		"[{\"test\": null, \"target\": {}, \"verdict\": \"pass\"}]",
+	};
+	static const char odd[] =
+		"[{\"test\": \"a\\n\", \"target\": \"b\", \"verdict\": "
+		"\"pass\", \"tries\": -1, \"of\": 1e300, \"seconds\": \"x\", "
+		"\"reason\": [1], \"log\": null}]";
+	char path[] = "/tmp/suite-report-XXXXXX";
+	int fd = mkstemp(path);
+	size_t i;
+
+	assert_true(fd >= 0);
+	for (i = 0; i <= ARRAY_SIZE(bad); i++) {
+		const char *text = i < ARRAY_SIZE(bad) ? bad[i] : odd;
+		struct suite_results r = {NULL, 0};
+		struct err e = {0};
+
+		assert_int_equal(ftruncate(fd, 0), 0);
+		assert_int_equal(pwrite(fd, text, strlen(text), 0),
+				 strlen(text));
+		if (report_merge(path, &r, &e) != (text == odd ? 0 : -EINVAL))
+			fail_msg("%s: %s", text, e.msg);
+		if (text == odd)
+			assert_string_equal(r.v[0].test, "a?");
+		report_free(&r);
+	}
+	close(fd);
+	unlink(path);
+}
+
 static void test_merge(void **state)
 {
 	char path[] = "/tmp/suite-report-XXXXXX";
@@ -187,6 +231,7 @@ int main(void)
 		cmocka_unit_test(test_known_formats),
 		cmocka_unit_test(test_merge),
 		cmocka_unit_test(test_lost),
+		cmocka_unit_test(test_bad_merges),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -240,6 +240,21 @@ static const char *option_name(int opt)
 	return "?";
 }
 
+/* Of an option that can be wrong. */
+static const char *accepted(int opt)
+{
+	switch (opt) {
+	case OPT_VMM: return "there are 8 already";
+	case 'g': return "there are 64 already";
+	case OPT_RETRIES: return "a number from 0 to 4096";
+	case OPT_TIMEOUT:
+	case OPT_OVERALL: return "90, 90s, 2m, 1h, 1d, or 0 for none";
+	case OPT_SHARD: return "K/N, numbers from 1 to 4096, K up to N";
+	case OPT_ARCH: return "x86_64 or i386";
+	default: return "a number from 1 to 4096";
+	}
+}
+
 static int set_targets(struct options *o)
 {
 	struct err e = {0};
@@ -276,8 +291,8 @@ static int set_environment(struct options *o)
 
 		if (!value || !*value || set_option(o, vars[i].opt, value))
 			continue;
-		snprintf(text, sizeof(text), "$%s is not '%s'", vars[i].name,
-			 value);
+		snprintf(text, sizeof(text), "$%s '%s': %s", vars[i].name,
+			 value, accepted(vars[i].opt));
 		return usage("%s", text);
 	}
 	return 0;
@@ -348,8 +363,8 @@ static int parse(struct options *o, int argc, char **argv)
 			return bad_option(opt, argv) + 1;
 		if (set_option(o, opt, optarg))
 			continue;
-		snprintf(text, sizeof(text), "--%s does not take '%s'",
-			 option_name(opt), optarg);
+		snprintf(text, sizeof(text), "--%s '%s': %s", option_name(opt),
+			 optarg, accepted(opt));
 		return usage("%s", text) + 1;
 	}
 	o->args = argv + optind;

@@ -57,6 +57,7 @@ static void __printf(2, 3) warn(struct reader *r, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text + n, sizeof(text) - (size_t)n, fmt, ap);
 	va_end(ap);
+	text_clean(text);
 	r->warn(text);
 }
 
@@ -371,6 +372,8 @@ int suite_read(struct suite *s, const char *path, void (*warn_fn)(const char *),
 		ret = err_set(e, -EIO, "%s: cannot be read", path);
 	if (!ret)
 		drop_fileless(&r);
+	if (!ret && !s->count)
+		ret = err_set(e, -EINVAL, "%s: has no test", path);
 	if (r.f)
 		fclose(r.f);
 	free(r.line);

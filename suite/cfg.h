@@ -39,7 +39,8 @@ struct suite {
  * Read @path. What is doubtful (an unknown key, a key outside a section, a
  * test without a file) is told to @warn as "PATH:LINE: ..." and left out. So
  * is a name that is there already: the second [a] becomes [a.2]. -errno where
- * the file cannot be read, -EINVAL where a triple quote never ends.
+ * the file cannot be read, -EINVAL where a triple quote never ends or no test
+ * is left.
  */
 int suite_read(struct suite *s, const char *path, void (*warn)(const char *),
 	       struct err *e);

@@ -143,6 +143,11 @@ static void test_mistakes(void **state)
 	assert_non_null(strstr(e.msg, ":3: the triple quote never ends"));
 	e.code = 0;
 	assert_int_equal(suite_read(&s, "/nowhere/x", warn, &e), -ENOENT);
+	e.code = 0;
+	assert_int_equal(read_text(&s, "\177ELF\1=\n\n[a]\n", &e), -EINVAL);
+	assert_non_null(strstr(e.msg, ": has no test"));
+	assert_string_equal(warnings, "1: unknown key '?ELF?'\n"
+				      "3: [a] has no file\n");
 	read_good(&s, "smp = 2\n[a\n[]\n[b]\nnonsense\nsmp = 1\n[c]\n"
 		      "file = c\nfile = d\n");
 	assert_int_equal(s.count, 1);

@@ -3,9 +3,11 @@
  * Results and listings as JSON, by json-c.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "suite/outfile.h"
 #include "suite/report.h"
@@ -175,13 +177,17 @@ static bool merge_one(struct suite_results *r, struct json_object *o)
 
 int report_merge(const char *path, struct suite_results *r, struct err *e)
 {
-	struct json_object *a = json_object_from_file(path);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct json_object *a = fd < 0 ? NULL : json_object_from_fd(fd);
 	size_t i, n;
 	int ret = 0;
 
+	if (fd < 0)
+		return err_set(e, -errno, "%s: %s", path, strerror(errno));
+	close(fd);
 	if (!a)
-		return err_set(e, -EINVAL, "%s: %s", path,
-			       json_util_get_last_err());
+		return err_set(e, -EINVAL, "%s: is no JSON, or not all of it",
+			       path);
 	if (!json_object_is_type(a, json_type_array))
 		ret = err_set(e, -EINVAL, "%s: not a file of results", path);
 	n = ret ? 0 : json_object_array_length(a);

@@ -223,11 +223,11 @@ class Runner(unittest.TestCase):
                 (["--all=1"], "--all takes no value"),
                 (["-j"], "--jobs lacks its value"),
                 (["--shard"], "--shard lacks its value"),
-                (["-j", "0"], "--jobs does not take '0'"),
-                (["-j", "2x"], "--jobs does not take '2x'"),
-                (["--retries", "-1"], "--retries does not take '-1'"),
-                (["--timeout", "soon"], "--timeout does not take 'soon'"),
-                (["--arch", "arm"], "--arch does not take 'arm'"),
+                (["-j", "0"], "--jobs '0': a number from 1 to 4096"),
+                (["-j", "2x"], "--jobs '2x': a number from 1"),
+                (["--retries", "-1"], "--retries '-1': a number from 0"),
+                (["--timeout", "soon"], "--timeout 'soon': 90, 90s"),
+                (["--arch", "arm"], "--arch 'arm': x86_64 or i386"),
                 (["--vmm", "qemu"], "qemu:tcg is there twice"),
                 (["--vmm", "lodge", "--accel", "tcg"], "'lodge:tcg'"),
                 (["--list", "--tap", "x"], "--list has no results: no --tap"),
@@ -267,7 +267,7 @@ class Runner(unittest.TestCase):
         self.suite(vmm="qemu", status=0)
         self.assertIn("args <3 kvm q35>", self.read("logs/pass.qemu-kvm.log"))
         self.env["TIMEOUT"] = "never"
-        self.assertIn("$TIMEOUT is not 'never'", self.one_line())
+        self.assertIn("$TIMEOUT 'never': 90, 90s", self.one_line())
 
     def test_summary_is_last(self):
         cfg = "".join(section(n) for n in ("pass", "fail", "skip"))

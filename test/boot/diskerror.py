@@ -3,12 +3,14 @@
 """What a guest's failed reads and writes do: werror= and rerror=.
 
 'eio' has an NBD server fail while a file exists: the guest hears of it, does
-not, or is stopped and goes on where it was. 'full' has the guest write more
-than the host's file system holds: it is stopped, there is made space, and what
-was written is there.
+not, or is stopped and goes on where it was; then it hangs, which stops nobody
+but who asked for it. 'full' has the guest write more than the host's file
+system holds: it is stopped, there is made space, and what was written is
+there.
 """
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -150,6 +152,33 @@ def stopped(guest, trigger):
         "head -c 262144 /tmp/data | cmp - /tmp/copy && echo same") == "same")
 
 
+def hung(guest, server):
+    """A server that says nothing: only who waits for it waits."""
+    server.send_signal(signal.SIGSTOP)
+    guest.begin(WRITE)
+    path = next(d["path"] for d in guest.qmp.ask("x-query-virtio")
+                if d["name"] == "virtio-blk")
+    deadline = time.monotonic() + 60
+    while not guest.qmp.ask("x-query-virtio-queue-status", path=path,
+                            queue=0)["inuse"]:
+        check("nothing is in flight", time.monotonic() < deadline)
+        time.sleep(0.05)
+    begin = time.monotonic()
+    guest.qmp.ask("query-block")
+    guest.qmp.ask("stop")
+    check("it is not stopped", guest.qmp.ask("query-status")["status"] ==
+          "paused")
+    guest.qmp.ask("x-query-virtio-status", path=path)
+    guest.qmp.ask("cont")
+    check("it took %.0f s" % (time.monotonic() - begin),
+          time.monotonic() - begin < 30)
+    why = guest.qmp.refused("block_resize", device="d", size=2 * SIZE)
+    check("resized: " + why, "do not end" in why)
+    server.send_signal(signal.SIGCONT)
+    found = guest.shell.wait_for(r"status =(\d+)", 60)[1]
+    check("dd ends with status " + found, found == "0")
+
+
 def do_eio(opts):
     need_programs("qemu-img", "nbdkit")
     cases = (("werror=report", ",rerror=report", reported),
@@ -163,6 +192,8 @@ def do_eio(opts):
                            "%s,%s" % (socket, drive), device) as guest:
                     guest.shell.run("head -c %d /dev/urandom >/tmp/data" % MIB)
                     act(guest, trigger)
+                    if act is ignored:
+                        hung(guest, server)
             finally:
                 server.kill()
                 server.wait()

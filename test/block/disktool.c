@@ -14,8 +14,8 @@
  *				number when its flush is done
  *	ticked N SEED		check that those up to N are there
  *	grow N BASE STEP	N times STEP bytes more, from BASE on, with a
- *				write at the new end and a flush: prints each
- *				number when that is done
+ *				write at the new end and a flush: prints 0 and
+ *				each number when that is done
  *	grown N BASE STEP	check that those up to N are there
  */
 #include <errno.h>
@@ -338,6 +338,8 @@ static int grow(uint64_t n, uint64_t base, uint64_t step)
 	uint64_t i, size = base;
 	int ret = 0;
 
+	puts("0");
+	fflush(stdout);
 	for (i = 1; !ret && i <= n; i++) {
 		size += step;
 		ret = block_resize(disk, size, &e);

@@ -365,7 +365,7 @@ class Suite:
                    backing=(base, "qcow2") if turn % 2 else None)
             before = ["write %d 65536 7\n" % (i * MIB) for i in range(7)]
             done = self.kill(image, "".join(before) + "flush\ngrow 160 %d %d"
-                             "\n" % (8 * MIB, MIB), turn % 4, 0.15)
+                             "\n" % (8 * MIB, MIB), 1 + turn % 4, 0.15)
             leaked += check(image, leaks=True)
             self.tool(image, "".join(before).replace("write", "read") +
                       "grown %d %d %d\n" % (done, 8 * MIB, MIB))

@@ -635,6 +635,55 @@ static void test_filter(void **state)
 	teardown(f);
 }
 
+/* Fixed counters have a bitmap of their own, events do not matter. */
+static void test_filter_fixed(void **state)
+{
+	for (unsigned int deny = 0; deny < 2; deny++) {
+		struct fake *f = intel(2);
+		struct pmu_filter p = {.deny = deny, .fixed = 1};
+
+		f->cpu.pmu_filter = &p;
+		wr(f, 0x38d, 0x1);
+		wr(f, 0x38f, 0);
+		wr(f, 0x186, 0xc0 | OS | EN);
+		wr(f, 0x38f, 0x100000001);
+		retire(f, 10);
+		assert_int_equal(rd(f, 0x309), deny ? 0 : 10);
+		assert_int_equal(rd(f, 0xc1), deny ? 10 : 0);
+		f->cpu.pmu_filter = NULL;
+		teardown(f);
+	}
+}
+
+/* KVM_SET_CPUID2 makes another unit, which begins anew. */
+static void test_refresh(void **state)
+{
+	struct cpuid_entry e[] = {
+		{.leaf = 0, .eax = CPUID_PMU, .ebx = 0x756e6547},
+		{.leaf = 1, .eax = CORE},
+		leaf_a(2, 2, 1),
+	};
+	struct fake *f = intel(5);
+
+	wr(f, 0x186, 0xc0 | OS | INT | EN);
+	wr(f, 0x38d, 0x3);
+	retire(f, 5);
+	assert_int_equal(cpuid_set_table(&f->cpu, e, ARRAY_SIZE(e)), 0);
+	assert_int_equal(rd(f, 0x186), 0);
+	assert_int_equal(rd(f, 0xc1), 0);
+	assert_int_equal(rd(f, 0x38d), 0);
+	assert_int_equal(rd(f, 0x38f), 3);
+	assert_int_equal(f->cpu.count_on, 0);
+	assert_int_equal(bad(f, 0xc3, 0), -ENXIO);
+	assert_int_equal(bad(f, 0x30a, 0), -ENXIO);
+	assert_int_equal(bad(f, 0x391, 0), -ENXIO);
+	e[2].eax = 0;
+	assert_int_equal(cpuid_set_table(&f->cpu, e, ARRAY_SIZE(e)), 0);
+	assert_int_equal(bad(f, 0x38f, 0), -ENXIO);
+	assert_int_equal(rdpmc(f, 0), VEC_GP + 1);
+	teardown(f);
+}
+
 /* SET_MSRS of what GET_MSRS gave for the list makes the same unit. */
 static void carry(struct fake *from, struct fake *to)
 {
@@ -755,6 +804,8 @@ int main(void)
 		cmocka_unit_test(test_freeze),
 		cmocka_unit_test(test_unretire),
 		cmocka_unit_test(test_filter),
+		cmocka_unit_test(test_filter_fixed),
+		cmocka_unit_test(test_refresh),
 		cmocka_unit_test(test_migrate_intel),
 		cmocka_unit_test(test_migrate_amd),
 	};

@@ -20,10 +20,14 @@
 #define SEL_EN    (1UL << 22)
 #define ANYTHREAD (1UL << 21)
 
+#define MSR_DEBUGCTL   0x1d9
 #define MSR_FIXED_CTR0 0x309
 #define MSR_PERF_CAP   0x345
 #define MSR_FIXED_CTRL 0x38d
 #define MSR_FULL0      0x4c1
+
+#define FREEZE (1UL << 12) /* DEBUGCTL */
+#define FROZEN (1UL << 59) /* the global status, from version 4 on */
 
 #define WIDTH   (~0UL >> 16) /* of the counters of either vendor */
 #define CR4_PCE (1UL << 8)
@@ -293,6 +297,40 @@ static void test_status_set(void)
 	check(!(rdmsr(unit.status) & bits), "they can be cleared");
 }
 
+/* With the interrupt all counters stop, until the handler is done with them. */
+static void test_freeze(void)
+{
+	uint64_t left;
+
+	if (!find())
+		return;
+	if (is_amd || version < 2) {
+		skip("of Intel's processors, from version 2 on");
+		return;
+	}
+	wrmsr(MSR_DEBUGCTL, FREEZE);
+	start(INSN, SEL_OS | SEL_INT, -(uint64_t)(NOPS / 2) & WIDTH);
+	code_nops(0, 0);
+	left = rdmsr(unit.ctr);
+	code_nops(0, 0);
+	check(left < NOPS / 2 && rdmsr(unit.ctr) == left,
+	      "behind an overflow nothing is counted: %x", left);
+	check(rdmsr(unit.status) & 1, "which the status tells");
+	if (version < 4) {
+		check(!rdmsr(unit.ctl), "all are off globally");
+		wrmsr(unit.clear, 1);
+		wrmsr(unit.ctl, 1);
+	} else {
+		check(rdmsr(unit.ctl) == 1, "the global control stays");
+		check(rdmsr(unit.status) & FROZEN, "the status says frozen");
+		wrmsr(unit.clear, FROZEN | 1);
+	}
+	code_nops(0, 0);
+	check(stop() >= left + NOPS, "and it goes on when that is cleared");
+	wrmsr(MSR_DEBUGCTL, 0);
+	check(!rdmsr(MSR_DEBUGCTL), "freezing can be switched off");
+}
+
 /* ---- registers ---- */
 
 static reg_t pmc_read(reg_t index, reg_t unused)
@@ -436,6 +474,8 @@ const struct test tests[] = {
 	{"status-set", test_status_set,
 	 "SDM 3B \"Architectural Performance Monitoring Version 4\", APM 2 "
 	 "\"PerfCntrGlobalStatusSet\""},
+	{"freeze", test_freeze,
+	 "SDM 3B \"Freezing LBR and Performance Counters on PMI\""},
 	{"rdpmc", test_rdpmc, "SDM 2 \"RDPMC\""},
 	{"reserved", test_reserved,
 	 "SDM 3B \"Architectural Performance Monitoring\": reserved fields"},

@@ -522,6 +522,18 @@ struct block_flags block_flags(const struct block *b)
 	return f;
 }
 
+bool block_image(const struct block *b, unsigned depth, struct block_image *out)
+{
+	const struct node *n = b->node;
+
+	while (n && depth--)
+		n = n->backing;
+	if (!n)
+		return false;
+	*out = (struct block_image){n->path, n->driver->name, n->size};
+	return true;
+}
+
 int block_on_error(const char *key, const char *text, bool write,
 		   enum block_on_error *out, struct err *e)
 {

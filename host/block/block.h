@@ -131,6 +131,17 @@ struct block_flags {
 
 struct block_flags block_flags(const struct block *b);
 
+/* The disk's image, or of those below it. */
+struct block_image {
+	const char *path; /* NULL: in no file */
+	const char *format;
+	uint64_t size; /* bytes the guest would see */
+};
+
+/* That @depth levels below the disk's own, which is 0; false: none. */
+bool block_image(const struct block *b, unsigned depth,
+		 struct block_image *out);
+
 uint64_t block_size(const struct block *b); /* bytes */
 bool block_read_only(const struct block *b);
 bool block_unmaps(const struct block *b);

@@ -17,7 +17,8 @@ import subprocess
 import sys
 import time
 
-from boot import Failed, guest_file, in_folder, script_options, verdict
+from boot import (Failed, guest_file, in_folder, need_programs, script_options,
+                  verdict)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -795,10 +796,48 @@ def session(opts, folder):
         process.wait()
 
 
+def make_chain(folder):
+    """An image over one over one."""
+    names = [os.path.join(folder, n) for n in ("low.raw", "middle", "top")]
+    need_programs("qemu-img")
+    subprocess.run(["qemu-img", "create", "-q", "-f", "raw", names[0], "1M"],
+                   check=True)
+    for below, fmt, name, size in ((names[0], "raw", names[1], "2M"),
+                                   (names[1], "qcow2", names[2], "3M")):
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", fmt,
+                        "-b", below, name, size], check=True)
+    return names
+
+
+def check_chain(qmp, names):
+    """What is below a disk, image by image, as virsh domblkinfo wants it."""
+    disk = [b for b in qmp.ask("query-block") if b["device"] == "chain"][0]
+    image = disk["inserted"]["image"]
+    check("chain: %s" % disk["inserted"], disk["inserted"]["backing_file"] ==
+          names[1] and disk["inserted"]["backing_file_depth"] == 2)
+    for mib, name, fmt in zip((3, 2, 1), names[::-1],
+                              ("qcow2", "qcow2", "raw")):
+        check("image: %s" % image, (image["filename"], image["format"],
+                                    image["virtual-size"]) ==
+              (name, fmt, mib << 20) and image["actual-size"] ==
+              os.stat(name).st_blocks * 512)
+        if mib > 1:
+            check("below: %s" % image, image["backing-filename"] ==
+                  image["backing-image"]["filename"] and
+                  image["backing-filename-format"] ==
+                  image["backing-image"]["format"])
+            image = image["backing-image"]
+    check("a chain without an end: %s" % image, "backing-image" not in image)
+    check("info block", "chain depth: 2" in person(qmp, "info block"))
+
+
 def held(opts, folder):
     """-no-shutdown keeps a guest that ended, until quit."""
-    process, qmp, shell = start(opts, folder, "-no-shutdown")
+    names = make_chain(folder)
+    process, qmp, shell = start(opts, folder, "-no-shutdown", "-drive",
+                                "if=none,id=chain,file=" + names[2])
     try:
+        check_chain(qmp, names)
         qmp.ask("cont")
         shell.wait_for("lodge: ready", opts.timeout)
         shell.socket.sendall(b"poweroff -f\n")

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "dev/virtio/disk.h"
 #include "host/block/block.h"
@@ -53,12 +54,36 @@ static const char *zeroes_mode(const struct drive *drive)
 	return block_unmaps(drive->block) ? "unmap" : "on";
 }
 
+/* An image and those below it. */
+static void put_chain(struct json_object *o, const struct block *b)
+{
+	struct block_image at, below;
+	struct stat st;
+	unsigned depth;
+
+	for (depth = 0; block_image(b, depth, &at); depth++) {
+		json_put_str(o, "filename", at.path ? at.path : "");
+		json_put_str(o, "format", at.format);
+		json_put_int(o, "virtual-size", at.size);
+		if (at.path && !stat(at.path, &st) && S_ISREG(st.st_mode))
+			json_put_int(o, "actual-size",
+				     (uint64_t)st.st_blocks * 512);
+		if (!block_image(b, depth + 1, &below))
+			return;
+		json_put_str(o, "backing-filename",
+			     below.path ? below.path : "");
+		json_put_str(o, "backing-filename-format", below.format);
+		o = json_put_object(o, "backing-image");
+	}
+}
+
 static void put_image(struct json_object *o, const struct backend *b)
 {
 	const struct drive *drive = b->object;
 	const char *path = block_path(drive->block);
 	const struct block_flags flags = block_flags(drive->block);
-	struct json_object *image, *cache;
+	struct block_image below;
+	struct json_object *cache;
 
 	json_put_str(o, "file", path ? path : "");
 	json_put_str(o, "node-name", b->id);
@@ -69,10 +94,9 @@ static void put_image(struct json_object *o, const struct backend *b)
 	json_put_str(o, "detect_zeroes", zeroes_mode(drive));
 	json_put_int(o, "write_threshold", 0);
 	put_limits(o, drive);
-	image = json_put_object(o, "image");
-	json_put_str(image, "filename", path ? path : "");
-	json_put_str(image, "format", block_format(drive->block));
-	json_put_int(image, "virtual-size", block_size(drive->block));
+	if (block_image(drive->block, 1, &below))
+		json_put_str(o, "backing_file", below.path ? below.path : "");
+	put_chain(json_put_object(o, "image"), drive->block);
 	cache = json_put_object(o, "cache");
 	json_put_bool(cache, "writeback", !drive->write_through);
 	json_put_bool(cache, "direct", flags.direct);

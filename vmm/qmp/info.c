@@ -131,6 +131,11 @@ static void info_block(struct json_object *v, FILE *out)
 			json_get_str(in, "file"), json_get_str(in, "drv"),
 			json_get_bool(in, "ro", false) ? ", read-only" : "",
 			(long long)json_get_int(image, "virtual-size", 0));
+		if (json_get_str(in, "backing_file"))
+			fprintf(out,
+				"    Backing file:     %s (chain depth: %d)\n",
+				json_get_str(in, "backing_file"),
+				(int)json_get_int(in, "backing_file_depth", 0));
 	}
 	if (!n)
 		fputs("no disks\n", out);

@@ -53,11 +53,15 @@ const struct qmp_type qmp_types[] = {
 	 "id:PciDeviceId irq?:int irq_pin:int qdev_id:str "
 	 "regions:[PciMemoryRegion]"},
 	{"PciInfo", QMP_OBJECT, "bus:int devices:[PciDeviceInfo]"},
-	{"ImageInfo", QMP_OBJECT, "filename:str format:str virtual-size:int"},
+	{"ImageInfo", QMP_OBJECT,
+	 "filename:str format:str virtual-size:int actual-size?:int "
+	 "backing-filename?:str backing-filename-format?:str "
+	 "backing-image?:ImageInfo"},
 	{"BlockdevCacheInfo", QMP_OBJECT,
 	 "writeback:bool direct:bool no-flush:bool"},
 	{"BlockDeviceInfo", QMP_OBJECT,
-	 "file:str node-name?:str ro:bool drv:str backing_file_depth:int "
+	 "file:str node-name?:str ro:bool drv:str backing_file?:str "
+	 "backing_file_depth:int "
 	 "encrypted:bool detect_zeroes:str bps:int bps_rd:int bps_wr:int "
 	 "iops:int iops_rd:int iops_wr:int bps_max?:int bps_rd_max?:int "
 	 "bps_wr_max?:int iops_max?:int iops_rd_max?:int iops_wr_max?:int "

@@ -32,15 +32,19 @@ struct evloop_watch {
 struct evloop {
 	pthread_t thread;
 	pthread_mutex_t lock;
-	pthread_cond_t idle;          /* signalled when calling becomes NULL */
+	pthread_cond_t idle;          /* signalled when a call has ended */
 	struct evloop_watch *list;    /* under lock */
 	struct evloop_watch *calling; /* whose callback runs, under lock */
 	unsigned count;               /* live watches, under lock */
-	int wake;                     /* eventfd */
-	bool stop;                    /* under lock */
+	const struct evloop_source *source; /* under lock */
+	const struct evloop_source *asked;  /* under lock: for this wait */
+	bool in_source;                     /* a call of it, under lock */
+	struct evloop_set set;              /* the thread's */
+	int wake;                           /* eventfd */
+	bool stop;                          /* under lock */
 };
 
-static void evloop_wake(struct evloop *loop)
+void evloop_wake(struct evloop *loop)
 {
 	uint64_t one = 1;
 
@@ -48,9 +52,24 @@ static void evloop_wake(struct evloop *loop)
 		;
 }
 
-/* Drop the dead, fill @set with the living; returns how many. */
-static unsigned collect(struct evloop *loop, struct pollfd *set,
-			struct evloop_watch **who)
+int evloop_want(struct evloop_set *set, int fd, int events)
+{
+	unsigned max = set->max * 2;
+	struct pollfd *more;
+
+	if (set->n == set->max) {
+		more = realloc(set->fd, max * sizeof(*more));
+		if (!more)
+			return -1;
+		set->fd = more;
+		set->max = max;
+	}
+	set->fd[set->n] = (struct pollfd){fd, (short)events, 0};
+	return (int)set->n++;
+}
+
+/* Drop the dead, fill the set with the living; returns how many. */
+static unsigned collect(struct evloop *loop, struct evloop_watch **who)
 {
 	struct evloop_watch **link = &loop->list, *w;
 	unsigned n = 0;
@@ -61,13 +80,43 @@ static unsigned collect(struct evloop *loop, struct pollfd *set,
 			free(w);
 			continue;
 		}
-		if (w->events) {
-			set[n] = (struct pollfd){w->fd, (short)w->events, 0};
+		if (w->events && evloop_want(&loop->set, w->fd, w->events) >= 0)
 			who[n++] = w;
-		}
 		link = &w->next;
 	}
 	return n;
+}
+
+static void call_source(struct evloop *loop, bool ready)
+{
+	const struct evloop_source *s;
+
+	pthread_mutex_lock(&loop->lock);
+	/* One that came during the wait was not asked. */
+	s = !ready || loop->source == loop->asked ? loop->source : NULL;
+	loop->asked = s;
+	loop->in_source = s;
+	pthread_mutex_unlock(&loop->lock);
+	if (!s)
+		return;
+	if (ready)
+		s->ready(s->opaque, &loop->set);
+	else
+		s->prepare(s->opaque, &loop->set);
+	pthread_mutex_lock(&loop->lock);
+	loop->in_source = false;
+	pthread_cond_broadcast(&loop->idle);
+	pthread_mutex_unlock(&loop->lock);
+}
+
+void evloop_set_source(struct evloop *loop, const struct evloop_source *source)
+{
+	pthread_mutex_lock(&loop->lock);
+	loop->source = source;
+	while (loop->in_source && !pthread_equal(pthread_self(), loop->thread))
+		pthread_cond_wait(&loop->idle, &loop->lock);
+	pthread_mutex_unlock(&loop->lock);
+	evloop_wake(loop);
 }
 
 static void call(struct evloop *loop, struct evloop_watch *w, int revents)
@@ -95,24 +144,29 @@ static void drain(int fd)
 static void *evloop_main(void *arg)
 {
 	struct evloop *loop = arg;
-	struct pollfd set[EVLOOP_MAX + 1];
+	struct evloop_set *set = &loop->set;
 	struct evloop_watch *who[EVLOOP_MAX];
 	unsigned n, i;
 
 	for (;;) {
+		set->n = 0;
+		set->ms = -1;
 		pthread_mutex_lock(&loop->lock);
 		if (loop->stop)
 			break;
-		n = collect(loop, set, who);
+		n = collect(loop, who);
 		pthread_mutex_unlock(&loop->lock);
-		set[n] = (struct pollfd){loop->wake, POLLIN, 0};
-		if (poll(set, n + 1, -1) < 0)
+		set->fd[n] = (struct pollfd){loop->wake, POLLIN, 0};
+		set->n = n + 1;
+		call_source(loop, false);
+		if (poll(set->fd, set->n, set->ms) < 0)
 			continue;
-		if (set[n].revents)
+		if (set->fd[n].revents)
 			drain(loop->wake);
+		call_source(loop, true);
 		for (i = 0; i < n; i++)
-			if (set[i].revents)
-				call(loop, who[i], set[i].revents);
+			if (set->fd[i].revents)
+				call(loop, who[i], set->fd[i].revents);
 	}
 	pthread_mutex_unlock(&loop->lock);
 	return NULL;
@@ -146,12 +200,17 @@ struct evloop *evloop_create(const char *name, struct err *e)
 	pthread_mutex_init(&loop->lock, NULL);
 	pthread_cond_init(&loop->idle, NULL);
 	loop->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	ret = loop->wake < 0 ? -errno : start_thread(loop, name);
+	loop->set.max = EVLOOP_MAX + 1; /* that watches have */
+	loop->set.fd = calloc(loop->set.max, sizeof(*loop->set.fd));
+	ret = loop->wake < 0  ? -errno
+	      : !loop->set.fd ? -ENOMEM
+			      : start_thread(loop, name);
 	if (!ret)
 		return loop;
 	err_set(e, ret, "cannot start the event loop: %s", strerror(-ret));
 	if (loop->wake >= 0)
 		close(loop->wake);
+	free(loop->set.fd);
 	free(loop);
 	return NULL;
 }
@@ -174,6 +233,7 @@ void evloop_destroy(struct evloop *loop)
 	close(loop->wake);
 	pthread_cond_destroy(&loop->idle);
 	pthread_mutex_destroy(&loop->lock);
+	free(loop->set.fd);
 	free(loop);
 }
 

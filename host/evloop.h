@@ -6,6 +6,8 @@
 #ifndef HOST_EVLOOP_H
 #define HOST_EVLOOP_H
 
+#include <poll.h>
+
 #include "lib/err.h"
 
 struct evloop;
@@ -38,6 +40,38 @@ void evloop_set(struct evloop_watch *watch, int events);
  * in flight has ended when this returns.
  */
 void evloop_remove(struct evloop_watch *watch);
+
+/* What one wait is for. */
+struct evloop_set {
+	struct pollfd *fd;
+	unsigned n, max;
+	int ms; /* at most so long; -1: for ever */
+};
+
+/*
+ * Somebody whose descriptors change from one wait to the next, and who has
+ * timers. Both functions are called on the loop's thread: prepare() before
+ * each wait, to add descriptors and to lower ms, ready() behind it, before
+ * any watch is called.
+ */
+struct evloop_source {
+	void (*prepare)(void *opaque, struct evloop_set *set);
+	void (*ready)(void *opaque, const struct evloop_set *set);
+	void *opaque;
+};
+
+/*
+ * The loop's only source from now on, which has to stay; NULL: none. When
+ * called outside the loop's thread, no call of the one before is under way on
+ * return.
+ */
+void evloop_set_source(struct evloop *loop, const struct evloop_source *source);
+
+/* For prepare(): @fd's place in the set, or -1 when memory is short. */
+int evloop_want(struct evloop_set *set, int fd, int events);
+
+/* Make the loop's thread look at everything anew; any thread. */
+void evloop_wake(struct evloop *loop);
 
 /* True on the loop's own thread; false for NULL. */
 bool evloop_is_self(const struct evloop *loop);

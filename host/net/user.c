@@ -2,21 +2,19 @@
 /*
  * The network of a process without privilege: libslirp ends the guest's
  * connections here and makes host connections in their place. It is not made
- * for threads, so all calls of it are on one thread of its own; frames from
- * the guest wait for it in a queue. The library knows whole segments with
- * checksums only: what the guest leaves open is done here, what the library
- * cuts is put together again. Left out: SMB.
+ * for threads, so all calls of it are on that of the card, which then need not
+ * wake another one for each frame; frames sent on others wait in a queue. The
+ * library knows whole segments with checksums only: what the guest leaves open
+ * is done here, what the library cuts is put together again. Left out: SMB.
  */
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "host/evloop.h"
 #include "host/net/gro.h"
 #include "host/net/userconf.h"
 
@@ -57,24 +55,22 @@ struct guestfwd {
 struct user {
 	struct net net;
 	Slirp *slirp;
-	pthread_t thread;
-	bool running;
-	int wake; /* eventfd */
-	struct pollfd *poll;
-	unsigned polls, poll_max;
-	struct frames backlog; /* to the guest; this thread's */
-	struct gro gro;        /* the same */
-	unsigned gro_header;   /* the same: the guest's */
+	struct evloop_source source;
+	struct evloop_set *set; /* of the wait at hand */
+	bool free_way;          /* the guest takes what is fetched */
+	struct frames backlog;  /* to the guest; the loop's thread's */
+	struct gro gro;         /* the same */
+	unsigned gro_header;    /* the same: the guest's */
 	struct timer *timers;
 	struct guestfwd *guestfwd;
 	pthread_mutex_t user_lock; /* held while receive() runs */
 	struct net_user user;
 	bool attached;
 	pthread_mutex_t lock; /* everything below */
+	struct evloop *loop;  /* NULL: not attached */
 	struct frames outgoing;
 	unsigned header;
 	struct net_offloads guest;
-	bool stop;
 };
 
 /* ---- queues ---- */
@@ -113,10 +109,10 @@ static void empty(struct frames *q)
 
 static void wake(struct user *u)
 {
-	uint64_t one = 1;
-
-	while (write(u->wake, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
+	pthread_mutex_lock(&u->lock);
+	if (u->loop && !evloop_is_self(u->loop))
+		evloop_wake(u->loop);
+	pthread_mutex_unlock(&u->lock);
 }
 
 /* ---- to the guest ---- */
@@ -261,20 +257,10 @@ static int add_poll(int fd, int events, void *opaque)
 	struct user *u = opaque;
 	short want = 0;
 
-	if (u->polls == u->poll_max) {
-		unsigned max = u->poll_max * 2;
-		struct pollfd *more = realloc(u->poll, max * sizeof(*more));
-
-		if (!more)
-			return -1;
-		u->poll = more;
-		u->poll_max = max;
-	}
 	want |= events & SLIRP_POLL_IN ? POLLIN : 0;
 	want |= events & SLIRP_POLL_OUT ? POLLOUT : 0;
 	want |= events & SLIRP_POLL_PRI ? POLLPRI : 0;
-	u->poll[u->polls] = (struct pollfd){fd, want, 0};
-	return (int)u->polls++;
+	return evloop_want(u->set, fd, want);
 }
 
 static int get_revents(int idx, void *opaque)
@@ -283,9 +269,9 @@ static int get_revents(int idx, void *opaque)
 	short got;
 	int events = 0;
 
-	if (idx < 0 || (unsigned)idx >= u->polls)
+	if (idx < 0 || (unsigned)idx >= u->set->n)
 		return 0;
-	got = u->poll[idx].revents;
+	got = u->set->fd[idx].revents;
 	events |= got & POLLIN ? SLIRP_POLL_IN : 0;
 	events |= got & POLLOUT ? SLIRP_POLL_OUT : 0;
 	events |= got & POLLPRI ? SLIRP_POLL_PRI : 0;
@@ -335,7 +321,7 @@ static void guestfwd_read(struct user *u)
 	ssize_t n;
 
 	for (g = u->guestfwd; g; g = g->next) {
-		if (g->poll < 0 || !u->poll[g->poll].revents)
+		if (g->poll < 0 || !u->set->fd[g->poll].revents)
 			continue;
 		n = recv(g->fd, buf, MIN(sizeof(buf), g->room), MSG_DONTWAIT);
 		if (n > 0)
@@ -402,7 +388,7 @@ static int add_guestfwd(struct user *u, const struct userconf *c,
 		   : 0;
 }
 
-/* ---- the thread ---- */
+/* ---- the loop ---- */
 
 /* Run timers that are due; the ms until the next, at most @ms. */
 static uint32_t run_timers(struct user *u, uint32_t ms)
@@ -422,16 +408,14 @@ static uint32_t run_timers(struct user *u, uint32_t ms)
 	return ms;
 }
 
-static bool take_outgoing(struct user *u)
+static void take_outgoing(struct user *u)
 {
 	struct frames q;
 	struct frame *f;
-	bool stop;
 
 	pthread_mutex_lock(&u->lock);
 	q = u->outgoing;
 	u->outgoing = (struct frames){0};
-	stop = u->stop;
 	u->gro_header = u->header;
 	u->gro.csum = u->guest.csum;
 	u->gro.tso4 = u->guest.tso4;
@@ -442,39 +426,36 @@ static bool take_outgoing(struct user *u)
 			    (int)(f->len - f->header));
 		free(f);
 	}
-	return !stop;
 }
 
-static void *user_main(void *arg)
+static void prepare(void *opaque, struct evloop_set *set)
 {
-	struct user *u = arg;
+	struct user *u = opaque;
 	uint32_t ms;
-	uint64_t n;
-	bool free_way;
-	int ret;
 
-	while (take_outgoing(u)) {
-		free_way = deliver_backlog(u);
-		u->polls = 1;
-		u->poll[0] = (struct pollfd){u->wake, POLLIN, 0};
-		ms = free_way ? UINT32_MAX : 100;
-		/* While the guest takes nothing, nothing is fetched. */
-		if (free_way) {
-			slirp_pollfds_fill(u->slirp, &ms, add_poll, u);
-			guestfwd_poll(u);
-		}
-		ms = run_timers(u, ms);
-		flush(u);
-		ret = poll(u->poll, u->polls,
-			   ms == UINT32_MAX ? -1 : (int)MIN(ms, 60000U));
-		if (u->poll[0].revents)
-			(void)!read(u->wake, &n, sizeof(n));
-		if (free_way) {
-			slirp_pollfds_poll(u->slirp, ret < 0, get_revents, u);
-			guestfwd_read(u);
-		}
+	u->set = set;
+	take_outgoing(u);
+	u->free_way = deliver_backlog(u);
+	ms = u->free_way ? UINT32_MAX : 100;
+	/* While the guest takes nothing, nothing is fetched. */
+	if (u->free_way) {
+		slirp_pollfds_fill(u->slirp, &ms, add_poll, u);
+		guestfwd_poll(u);
 	}
-	return NULL;
+	ms = run_timers(u, ms);
+	flush(u);
+	if (ms != UINT32_MAX)
+		set->ms = (int)MIN(ms, 60000U);
+}
+
+static void ready(void *opaque, const struct evloop_set *set)
+{
+	struct user *u = opaque;
+
+	if (!u->free_way)
+		return;
+	slirp_pollfds_poll(u->slirp, false, get_revents, u);
+	guestfwd_read(u);
 }
 
 /* ---- the backend ---- */
@@ -488,17 +469,27 @@ static int user_attach(struct net *net, struct evloop *const *loop,
 	u->user = *user;
 	u->attached = true;
 	pthread_mutex_unlock(&u->user_lock);
+	pthread_mutex_lock(&u->lock);
+	u->loop = loop[0];
+	pthread_mutex_unlock(&u->lock);
+	evloop_set_source(loop[0], &u->source);
 	return 0;
 }
 
 static void user_detach(struct net *net)
 {
 	struct user *u = (struct user *)net;
+	struct evloop *loop;
 
+	pthread_mutex_lock(&u->lock);
+	loop = u->loop;
+	u->loop = NULL;
+	pthread_mutex_unlock(&u->lock);
+	if (loop)
+		evloop_set_source(loop, NULL);
 	pthread_mutex_lock(&u->user_lock);
 	u->attached = false;
 	pthread_mutex_unlock(&u->user_lock);
-	wake(u);
 }
 
 /* The frame in @iov, its checksums done; NULL: not one, or no memory. */
@@ -537,6 +528,13 @@ static int user_send(struct net *net, unsigned q, const struct iovec *iov,
 	if (!f)
 		return -EINVAL;
 	pthread_mutex_lock(&u->lock);
+	if (evloop_is_self(u->loop)) {
+		pthread_mutex_unlock(&u->lock);
+		slirp_input(u->slirp, f->bytes + f->header,
+			    (int)(f->len - f->header));
+		free(f);
+		return 0;
+	}
 	first = !u->outgoing.head;
 	if (u->outgoing.count < QUEUE_MAX) {
 		push(&u->outgoing, f);
@@ -571,13 +569,6 @@ static void user_close(struct net *net)
 	struct user *u = (struct user *)net;
 	struct guestfwd *g;
 
-	if (u->running) {
-		pthread_mutex_lock(&u->lock);
-		u->stop = true;
-		pthread_mutex_unlock(&u->lock);
-		wake(u);
-		pthread_join(u->thread, NULL);
-	}
 	if (u->slirp)
 		slirp_cleanup(u->slirp);
 	while ((g = u->guestfwd)) {
@@ -588,11 +579,8 @@ static void user_close(struct net *net)
 	}
 	empty(&u->backlog);
 	empty(&u->outgoing);
-	if (u->wake >= 0)
-		close(u->wake);
 	pthread_mutex_destroy(&u->user_lock);
 	pthread_mutex_destroy(&u->lock);
-	free(u->poll);
 	free(u);
 }
 
@@ -604,22 +592,6 @@ static const struct net_ops user_ops = {
 	.set_up = user_set_up,
 	.close = user_close,
 };
-
-static int start(struct user *u, struct err *e)
-{
-	sigset_t all, old;
-	int ret;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	ret = pthread_create(&u->thread, NULL, user_main, u);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (ret)
-		return err_set(e, -ret, "cannot start a thread");
-	pthread_setname_np(u->thread, "slirp");
-	u->running = true;
-	return 0;
-}
 
 static struct user *make(struct err *e)
 {
@@ -635,16 +607,10 @@ static struct user *make(struct err *e)
 		.can = {.csum = true, .tso4 = true, .tso6 = true},
 	};
 	u->header = HEADER;
-	u->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	u->poll_max = 32;
-	u->poll = calloc(u->poll_max, sizeof(*u->poll));
+	u->source = (struct evloop_source){prepare, ready, u};
 	pthread_mutex_init(&u->user_lock, NULL);
 	pthread_mutex_init(&u->lock, NULL);
-	if (u->wake >= 0 && u->poll)
-		return u;
-	err_set(e, -ENOMEM, "out of memory");
-	user_close(&u->net);
-	return NULL;
+	return u;
 }
 
 struct net *net_user_open(const struct net_user_options *o, struct err *e)
@@ -665,8 +631,6 @@ struct net *net_user_open(const struct net_user_options *o, struct err *e)
 		ret = userconf_forward(u->slirp, &c, o->forward[i], e);
 	for (i = 0; !ret && i < o->guestfwds; i++)
 		ret = add_guestfwd(u, &c, o->guestfwd[i], e);
-	if (!ret)
-		ret = start(u, e);
 	if (!ret)
 		return &u->net;
 	user_close(&u->net);

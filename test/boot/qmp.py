@@ -406,7 +406,7 @@ def check_threads(process):
         with open("/proc/%d/task/%s/comm" % (process.pid, task)) as f:
             names.append(f.read().strip())
     check("threads: %s" % sorted(names), "events" in names and
-          "rng" in names and "slirp" in names and
+          "rng" in names and "net" in names and
           [n for n in sorted(names) if n.startswith("vcpu")] ==
           ["vcpu0", "vcpu1"])
 

@@ -436,6 +436,7 @@ static bool pinged(unsigned int cpu, uint32_t n)
 
 static void test_ipi(void)
 {
+	int rounds = 240 / (int)cpus;
 	bool same = true;
 
 	for (unsigned int i = 1; i < cpus; i++) {
@@ -443,15 +444,15 @@ static void test_ipi(void)
 		same &= pinged(i, 1);
 	}
 	check(same && !pings[0], "a fixed IPI to each processor");
-	for (int n = 0; n < 60; n++) {
+	for (int n = 0; n < rounds; n++) {
 		send(0, ICR_OTHERS | ICR_ASSERT | VEC_PING);
 		for (unsigned int i = 1; i < cpus; i++)
 			same &= pinged(i, 2 + n);
 	}
-	check(same && !pings[0], "60 IPIs to all but oneself");
+	check(same && !pings[0], "%d IPIs to all but oneself", rounds);
 	irq_on();
 	send(0, ICR_ALL | ICR_ASSERT | VEC_PING);
-	same &= pinged(0, 1) && pinged(1, 62) && pinged(2, 62);
+	same &= pinged(0, 1) && pinged(1, 2 + rounds) && pinged(2, 2 + rounds);
 	check(same, "an IPI to all");
 	irq_off();
 	for (unsigned int i = 1; i < cpus; i++) {

@@ -260,7 +260,7 @@ static void test_any_text(void **state)
 	char text[512];
 	int i, k;
 
-	for (i = 0; i < 3000; i++) {
+	for (i = 0; i < 400; i++) {
 		struct err e = {0};
 		struct suite s;
 		size_t j;

@@ -6,6 +6,7 @@
 #include "dev/virtio/kick.h"
 
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -15,7 +16,9 @@
 #include "lib/lookout.h"
 
 #define NS_PER_SEC 1000000000ULL
-#define SPINS      32 /* pauses between two looks */
+#define SPINS      32    /* pauses between two looks */
+#define YIELD_NS   4000  /* between looks aside */
+#define GAP_NS     10000 /* such a look took long */
 
 struct kick {
 	struct virtio_device *dev;
@@ -88,10 +91,23 @@ static bool look(struct kick *k, bool *found)
 	return all_empty(dev);
 }
 
+/* Let others have the lock, and the processor at times: now and then. */
+static void look_aside(struct virtio_device *dev, uint64_t now, uint64_t *aside)
+{
+	pthread_mutex_unlock(&dev->lock);
+	for (int i = 0; i < SPINS; i++)
+		__builtin_ia32_pause();
+	if (now - *aside >= YIELD_NS) {
+		sched_yield();
+		*aside = now;
+	}
+	pthread_mutex_lock(&dev->lock);
+}
+
 bool virtio_await(struct virtio_device *dev, unsigned q)
 {
 	struct kick *k = ringing;
-	uint64_t start, ns;
+	uint64_t start, now, aside, before, ns;
 	bool found;
 
 	if (!k || k->dev != dev || k->queue != q || k->alone)
@@ -99,15 +115,16 @@ bool virtio_await(struct virtio_device *dev, unsigned q)
 	ns = lookout_ns(&k->lookout);
 	if (!ns)
 		return false;
-	start = now_ns();
-	while (look(k, &found) && now_ns() - start < ns) {
-		pthread_mutex_unlock(&dev->lock);
-		for (int i = 0; i < SPINS; i++)
-			__builtin_ia32_pause();
-		pthread_mutex_lock(&dev->lock);
+	start = now = aside = before = now_ns();
+	while (look(k, &found) && now - start < ns && now - before < GAP_NS) {
+		look_aside(dev, now, &aside);
+		before = now;
+		now = now_ns();
 	}
 	if (found)
 		lookout_hit(&k->lookout);
+	else if (now - before >= GAP_NS) /* others want the processor */
+		lookout_crowded(&k->lookout);
 	else
 		k->missed = start;
 	return found;

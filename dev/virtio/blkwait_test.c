@@ -122,7 +122,7 @@ static int try_write(struct block *b)
 	return block_try(b, &w);
 }
 
-/* A write that waited sends those of the next moments elsewhere. */
+/* Writes that waited send those of the next moments elsewhere. */
 static void test_asleep(void **state)
 {
 	char path[32];

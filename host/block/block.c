@@ -39,6 +39,7 @@ struct block {
 	pthread_cond_t idle;
 	struct throttle throttle;
 	uint64_t no_write_here; /* atomic: until then, by now_ns() */
+	uint64_t watch_writes;  /* the same */
 	struct block_req *head;
 	struct block_req **tail;
 	unsigned flying; /* submitted and not done */
@@ -261,22 +262,31 @@ static long waits(void)
  * The page cache takes a write for the price of a copy, and few file systems
  * can tell beforehand whether it will. Where it waits after all, because the
  * host has too much to write back, the next ones are left to others. A write
- * that only had to wait for a processor says nothing of the kind.
+ * that only had to wait for a processor says nothing of the kind: after a slow
+ * one it is watched which it is, for that costs a system call each time.
  */
 static ssize_t write_here(struct block *b, const struct block_req *req,
 			  const struct node_extent *x)
 {
-	uint64_t *until = &b->no_write_here, start = now_ns(), end;
-	long before;
+	uint64_t start = now_ns(), end;
+	long before = 0;
+	bool watched;
 	ssize_t n;
 
-	if (!x->local || start < __atomic_load_n(until, __ATOMIC_RELAXED))
+	if (!x->local ||
+	    start < __atomic_load_n(&b->no_write_here, __ATOMIC_RELAXED))
 		return -1;
-	before = waits();
+	watched = start < __atomic_load_n(&b->watch_writes, __ATOMIC_RELAXED);
+	if (watched)
+		before = waits();
 	n = pwritev(x->fd, req->iov, (int)req->iovs, (off_t)x->at);
 	end = now_ns();
-	if (end - start > SLOW_NS && waits() != before)
-		__atomic_store_n(until, end + REST_NS, __ATOMIC_RELAXED);
+	if (end - start <= SLOW_NS)
+		return n;
+	if (watched && waits() != before)
+		__atomic_store_n(&b->no_write_here, end + REST_NS,
+				 __ATOMIC_RELAXED);
+	__atomic_store_n(&b->watch_writes, end + 2 * REST_NS, __ATOMIC_RELAXED);
 	return n;
 }
 

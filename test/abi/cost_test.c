@@ -1,105 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What hot requests cost: system calls, counted by a tracer, which is the
- * same on any machine. A child does the work, between two marks.
+ * What hot requests cost: system calls, which is the same on any machine.
  */
 #include "test/abi/abi.h"
+#include "test/abi/tracer.h"
 
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/ptrace.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <ucontext.h>
 
-#include <linux/ptrace.h>
-
-#define MARK    0x4c4f4447 /* no prctl() there is */
 #define COUNT   0x20000
 #define HANDLER 0x3000u
 #define ROUNDS  200u
-#define CALLS   512u
-
-struct cost {
-	bool on;
-	unsigned int all;
-	unsigned int of[CALLS];
-};
-
-static void count(struct cost *c, pid_t tid)
-{
-	struct ptrace_syscall_info info = {0};
-
-	if (ptrace(PTRACE_GET_SYSCALL_INFO, tid, sizeof(info), &info) <= 0 ||
-	    info.op != PTRACE_SYSCALL_INFO_ENTRY)
-		return;
-	if (info.entry.nr == SYS_prctl && info.entry.args[0] == MARK) {
-		c->on = info.entry.args[1];
-	} else if (c->on) {
-		c->all++;
-		c->of[info.entry.nr % CALLS]++;
-	}
-}
-
-/* Until the child is gone; its exit status. */
-static int follow(struct cost *c, pid_t child)
-{
-	int status, sig;
-	pid_t tid;
-
-	for (;;) {
-		tid = waitpid(-1, &status, __WALL);
-		if (tid < 0)
-			return -1;
-		if (!WIFSTOPPED(status)) {
-			if (tid == child)
-				return status;
-			continue;
-		}
-		sig = WSTOPSIG(status);
-		if (sig == (SIGTRAP | 0x80))
-			count(c, tid);
-		if (sig == (SIGTRAP | 0x80) || status >> 16 || sig == SIGSTOP)
-			sig = 0;
-		ptrace(PTRACE_SYSCALL, tid, 0, sig);
-	}
-}
-
-/* System calls that @scene makes between its marks. */
-static void measure(struct cost *c, void (*scene)(void))
-{
-	const long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE |
-			     PTRACE_O_EXITKILL;
-	int status;
-	pid_t child = fork();
-
-	memset(c, 0, sizeof(*c));
-	if (!child) {
-		if (ptrace(PTRACE_TRACEME, 0, 0, 0))
-			_exit(77);
-		raise(SIGSTOP);
-		scene();
-		_exit(0);
-	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	if (WIFEXITED(status))
-		skip(); /* nobody may trace here */
-	assert_int_equal(ptrace(PTRACE_SETOPTIONS, child, 0, options), 0);
-	ptrace(PTRACE_SYSCALL, child, 0, 0);
-	assert_int_equal(follow(c, child), 0);
-	for (unsigned int i = 0; i < CALLS; i++)
-		if (c->of[i])
-			print_message("system call %u: %u times\n", i,
-				      c->of[i]);
-}
-
-static void mark(bool on)
-{
-	syscall(SYS_prctl, MARK, (unsigned long)on);
-}
 
 /* ---- an interrupt for a processor that sleeps ---- */
 
@@ -177,14 +91,14 @@ static void interrupts(void)
 	uint64_t before;
 
 	start(0);
-	mark(true);
+	tracer_mark(true);
 	for (uint64_t i = 1; i <= ROUNDS; i++) {
 		before = *sleeps;
 		interrupt(i);
 		while (*sleeps == before)
 			__builtin_ia32_pause();
 	}
-	mark(false);
+	tracer_mark(false);
 	if (*tried)
 		_exit(6);
 }
@@ -195,7 +109,7 @@ static void test_interrupt(void **state)
 	struct cost c;
 
 	(void)state;
-	measure(&c, interrupts);
+	tracer_count(&c, interrupts);
 	assert_in_range(c.all, ROUNDS, 3 * ROUNDS);
 }
 
@@ -242,11 +156,11 @@ static void stores(void)
 	abi_open(&machine, 0);
 	w[1] = (uintptr_t)machine.ram;
 	w[2] = 4096;
-	mark(true);
+	tracer_mark(true);
 	for (unsigned int i = 0; i < ROUNDS; i++)
 		if (lodge_ioctl(machine.vm, LODGE_WRITES, (unsigned long)w))
 			_exit(5);
-	mark(false);
+	tracer_mark(false);
 }
 
 static void test_stores(void **state)
@@ -254,7 +168,7 @@ static void test_stores(void **state)
 	struct cost c;
 
 	(void)state;
-	measure(&c, stores);
+	tracer_count(&c, stores);
 	assert_in_range(c.all, 0, ROUNDS / 10);
 }
 

@@ -271,7 +271,8 @@ perf script -i /tmp/perf.data -F ip,sym 2>/dev/null
 def test_cases(opts, folder, cpu):
     how = [("", c) for c in CASES] + [("strace -f -o /dev/null ", SPINS)]
     text = run(opts, folder, cpu, "cd /tmp; %s; true" % "; ".join(
-        'timeout 60 %sperf test "%s" 2>&1 || echo "broken: %s"' % (by, c, c)
+        'timeout 60 %sperf test "%s" >said 2>&1 || echo "broken: %s"; '
+        'cat said' % (by, c, c)     # by lines: the kernel's come in between
         for by, c in how))
     verdicts = re.findall(r"^ *[\d.]+: (.*?) *: (Ok|Skip|FAILED!)", text, re.M)
     passed = [what for what, v in verdicts if v == "Ok"]
@@ -282,7 +283,7 @@ def test_cases(opts, folder, cpu):
     if bad:
         raise Failed("%s: perf test fails: %s" % (cpu, "; ".join(bad)))
     if len(passed) < CASES_OK:
-        raise Failed("%s: only %d cases pass" % (cpu, len(passed)))
+        raise Failed("%s: only %d cases pass:\n%s" % (cpu, len(passed), text))
 
 
 def said(text):

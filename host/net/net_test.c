@@ -173,30 +173,44 @@ static void check_frame(struct card *c, unsigned n, size_t len, unsigned seed)
 /* ---- streams ---- */
 
 /* What monitors are told of. */
-static struct {
-	unsigned came, went; /* atomic */
+static struct peers {
+	unsigned came, went;
 	struct net_addr from;
 } peers;
+static pthread_mutex_t peers_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void count_peer(void *opaque, const struct net_addr *peer)
 {
+	pthread_mutex_lock(&peers_lock);
 	if (peer)
 		peers.from = *peer;
-	__atomic_add_fetch(peer ? &peers.came : &peers.went, 1,
-			   __ATOMIC_SEQ_CST);
+	(*(peer ? &peers.came : &peers.went))++;
+	pthread_mutex_unlock(&peers_lock);
 }
 
-static void check_peers(unsigned came, unsigned went)
+static struct peers peers_now(void)
 {
+	struct peers now;
+
+	pthread_mutex_lock(&peers_lock);
+	now = peers;
+	pthread_mutex_unlock(&peers_lock);
+	return now;
+}
+
+/* The last one's address. */
+static struct net_addr check_peers(unsigned came, unsigned went)
+{
+	struct peers now = peers_now();
 	unsigned i;
 
-	for (i = 0; i < 5000 &&
-		    (__atomic_load_n(&peers.came, __ATOMIC_SEQ_CST) < came ||
-		     __atomic_load_n(&peers.went, __ATOMIC_SEQ_CST) < went);
-	     i++)
+	for (i = 0; i < 5000 && (now.came < came || now.went < went); i++) {
 		usleep(1000);
-	assert_int_equal(peers.came, came);
-	assert_int_equal(peers.went, went);
+		now = peers_now();
+	}
+	assert_int_equal(now.came, came);
+	assert_int_equal(now.went, went);
+	return now.from;
 }
 
 static struct sockaddr_in own_address(int s)
@@ -234,6 +248,7 @@ static void test_stream_peers(void **state)
 	struct sockaddr_in in = free_address();
 	struct net_user user = {card_receive, card_flush, NULL, NULL};
 	struct evloop *loop = evloop_create("test", NULL);
+	struct net_addr from;
 	struct net *net;
 	char port[16];
 	int turn, s;
@@ -247,13 +262,13 @@ static void test_stream_peers(void **state)
 		s = socket(AF_INET, SOCK_STREAM, 0);
 		assert_int_equal(connect(s, (struct sockaddr *)&in, sizeof(in)),
 				 0);
-		check_peers((unsigned)turn, (unsigned)turn - 1);
-		assert_int_equal(peers.from.kind, NET_ADDR_INET);
-		assert_string_equal(peers.from.host, "127.0.0.1");
+		from = check_peers((unsigned)turn, (unsigned)turn - 1);
+		assert_int_equal(from.kind, NET_ADDR_INET);
+		assert_string_equal(from.host, "127.0.0.1");
 		snprintf(port, sizeof(port), "%u",
 			 ntohs(own_address(s).sin_port));
-		assert_string_equal(peers.from.port, port);
-		assert_true(peers.from.only4 && !peers.from.only6);
+		assert_string_equal(from.port, port);
+		assert_true(from.only4 && !from.only6);
 		net_detach(net);
 		assert_int_equal(net_attach(net, &loop, &user), 0);
 		usleep(10000);
@@ -321,6 +336,7 @@ static void test_stream(void **state)
 static void test_stream_reconnect(void **state)
 {
 	struct card *a, *b;
+	struct net_addr from;
 	unsigned i;
 
 	memset(&peers, 0, sizeof(peers));
@@ -334,9 +350,9 @@ static void test_stream_reconnect(void **state)
 		wait_link(a, true);
 		send_frame(b, 100, i);
 		wait_frames(a, i + 1);
-		check_peers(i + 1, i);
-		assert_int_equal(peers.from.kind, NET_ADDR_UNIX);
-		assert_true(peers.from.abstract);
+		from = check_peers(i + 1, i);
+		assert_int_equal(from.kind, NET_ADDR_UNIX);
+		assert_true(from.abstract);
 		unplug(b);
 		wait_link(a, false);
 		check_peers(i + 1, i + 1);

@@ -142,12 +142,17 @@ static void start_connect(struct stream *s)
 	}
 }
 
+/* Peers come and go in the loop's thread only: one after the other. */
 static void stream_timer(void *opaque, int revents)
 {
 	struct stream *s = opaque;
 	uint64_t n;
 
-	if (read(s->timer, &n, sizeof(n)) == sizeof(n) && s->fd < 0)
+	if (read(s->timer, &n, sizeof(n)) != sizeof(n) || s->watch)
+		return;
+	if (s->fd >= 0)
+		take_peer(s, s->fd, s->connecting);
+	else if (s->listener < 0)
 		start_connect(s);
 }
 
@@ -348,23 +353,22 @@ static int stream_attach(struct net *net, struct evloop *const *loop,
 			 const struct net_user *user)
 {
 	struct stream *s = (struct stream *)net;
-	int fd = s->fd;
+	const struct itimerspec now = {.it_value.tv_nsec = 1};
 
 	s->loop = loop[0];
 	s->stalled = s->in_len;
 	s->user = *user;
-	s->timer_watch = evloop_add(s->loop, s->timer, POLLIN, stream_timer, s);
+	s->timer_watch = evloop_add(s->loop, s->timer, 0, stream_timer, s);
 	if (s->listener >= 0)
 		s->listen_watch = evloop_add(s->loop, s->listener, 0,
 					     stream_accept, s);
 	if (!s->timer_watch || (s->listener >= 0 && !s->listen_watch))
 		return -ENOMEM;
-	if (fd >= 0)
-		take_peer(s, fd, s->connecting);
-	else if (s->listener < 0)
-		start_connect(s);
+	if (s->fd >= 0 || s->listener < 0)
+		timerfd_settime(s->timer, 0, &now, NULL);
 	else
 		evloop_set(s->listen_watch, POLLIN);
+	evloop_set(s->timer_watch, POLLIN);
 	return 0;
 }
 
@@ -456,6 +460,7 @@ struct net *net_stream_open(const struct net_stream_options *o, struct err *e)
 	if (s->timer < 0) {
 		err_set(e, -errno, "cannot create a timer");
 	} else if (!open_socket(s, e)) {
+		s->net.down = s->fd < 0;
 		say_peer(s, s->fd >= 0);
 		return &s->net;
 	}

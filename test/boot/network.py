@@ -164,7 +164,9 @@ def try_restricted(vmm, opts, folder, servers):
         shell(vmm, "timeout 3 wget -q -O - http://%s:%d/ | wc -c; "
               "echo fetched%d" % (host, web.port, number),
               "^fetched%d$" % number)
-    check("it reached the name server: %s" % names.asked, not names.asked)
+    # Programs of the host ask for their own names here, too.
+    check("it reached the name server",
+          not any("lodge.test" in name for name in names.asked))
     check("it reached the web server", not web.asked)
     print("  no way out")
     try_forwards(vmm, opts, folder)

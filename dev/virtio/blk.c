@@ -16,6 +16,7 @@
 #include "dev/virtio/type.h"
 #include "host/block/block.h"
 #include "lib/check.h"
+#include "lib/mono.h"
 
 #define F_SEG_MAX      2
 #define F_RO           5
@@ -46,7 +47,6 @@
 #define LAND_BYTES   (256 << 10) /* the guest is told after so many */
 #define RESIZE_WAIT  5           /* seconds for what is in flight */
 
-#define NS_PER_SEC     1000000000ULL
 #define FLUSH_REST     50ULL /* times as long as what held others up */
 #define FLUSH_REST_MIN (NS_PER_SEC / 10)
 #define FLUSH_REST_MAX (5 * NS_PER_SEC)
@@ -86,7 +86,7 @@ struct blk {
 	pthread_cond_t landed;
 	struct request *stalled; /* failed, to be tried again; dev.lock */
 	struct batch batch;      /* dev.lock */
-	uint64_t no_flush_here;  /* dev.lock: until then, by now_ns() */
+	uint64_t no_flush_here;  /* dev.lock: until then, by mono_ns() */
 };
 
 /* One request; its pieces without header and status follow. */
@@ -421,14 +421,6 @@ static bool try_here(struct request *r)
 	return true;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NS_PER_SEC + (uint64_t)ts.tv_nsec;
-}
-
 static uint64_t flush_rest(uint64_t took)
 {
 	return MIN(MAX(FLUSH_REST * took, FLUSH_REST_MIN), FLUSH_REST_MAX);
@@ -443,7 +435,7 @@ static uint64_t flush_rest(uint64_t took)
 static bool flush_here(struct request *r)
 {
 	struct blk *b = r->blk;
-	uint64_t start = now_ns(), end;
+	uint64_t start = mono_ns(), end;
 	bool done;
 	int ret;
 
@@ -452,7 +444,7 @@ static bool flush_here(struct request *r)
 		return false;
 	pthread_mutex_unlock(&b->dev.lock);
 	done = block_flush_here(b->block, &ret);
-	end = now_ns();
+	end = mono_ns();
 	pthread_mutex_lock(&b->dev.lock);
 	if (!done)
 		return false;

@@ -9,16 +9,15 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "host/evloop.h"
 #include "lib/lookout.h"
+#include "lib/mono.h"
 
-#define NS_PER_SEC 1000000000ULL
-#define SPINS      32    /* pauses between two looks */
-#define YIELD_NS   4000  /* between looks aside */
-#define GAP_NS     10000 /* such a look took long */
+#define SPINS    32    /* pauses between two looks */
+#define YIELD_NS 4000  /* between looks aside */
+#define GAP_NS   10000 /* such a look took long */
 
 struct kick {
 	struct virtio_device *dev;
@@ -42,14 +41,6 @@ struct virtio_kicks {
 /* What this thread sees to, if it is a loop's. */
 static __thread struct kick *ringing;
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NS_PER_SEC + (uint64_t)ts.tv_nsec;
-}
-
 static void on_kick(void *opaque, int revents)
 {
 	struct kick *k = opaque;
@@ -58,7 +49,7 @@ static void on_kick(void *opaque, int revents)
 	if (read(k->bell.fd, &n, sizeof(n)) != sizeof(n))
 		return;
 	if (k->missed)
-		lookout_missed(&k->lookout, now_ns() - k->missed);
+		lookout_missed(&k->lookout, mono_ns() - k->missed);
 	k->missed = 0;
 	ringing = k;
 	virtio_notify(k->dev, k->queue);
@@ -115,11 +106,11 @@ bool virtio_await(struct virtio_device *dev, unsigned q)
 	ns = lookout_ns(&k->lookout);
 	if (!ns)
 		return false;
-	start = now = aside = before = now_ns();
+	start = now = aside = before = mono_ns();
 	while (look(k, &found) && now - start < ns && now - before < GAP_NS) {
 		look_aside(dev, now, &aside);
 		before = now;
-		now = now_ns();
+		now = mono_ns();
 	}
 	if (found)
 		lookout_hit(&k->lookout);

@@ -18,11 +18,11 @@
 #include "host/block/qcow2make.h"
 #include "host/block/uring.h"
 #include "lib/check.h"
+#include "lib/mono.h"
 
-#define WORKERS    4
-#define NS_PER_SEC 1000000000ULL
-#define SLOW_NS    1000000ULL   /* of a write here: it was made to wait */
-#define REST_NS    100000000ULL /* others then go to threads for so long */
+#define WORKERS 4
+#define SLOW_NS 1000000ULL   /* of a write here: it was made to wait */
+#define REST_NS 100000000ULL /* others then go to threads for so long */
 
 /* A transfer that io_uring does. */
 struct flight {
@@ -38,7 +38,7 @@ struct block {
 	pthread_cond_t work;
 	pthread_cond_t idle;
 	struct throttle throttle;
-	uint64_t no_write_here; /* atomic: until then, by now_ns() */
+	uint64_t no_write_here; /* atomic: until then, by mono_ns() */
 	uint64_t watch_writes;  /* the same */
 	struct block_req *head;
 	struct block_req **tail;
@@ -88,14 +88,6 @@ static int run(struct block *b, struct block_req *req)
 	return ret || !req->sync ? ret : node_flush(n);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NS_PER_SEC + (uint64_t)ts.tv_nsec;
-}
-
 /* Without the lock: what is not throttled yet need not be. */
 static bool throttled(struct block *b)
 {
@@ -111,7 +103,7 @@ static bool may_go(struct block *b, const struct block_req *req)
 	if (!throttled(b) || b->stop ||
 	    (req->op != BLOCK_READ && req->op != BLOCK_WRITE))
 		return true;
-	now = now_ns();
+	now = mono_ns();
 	wait = throttle_request(&b->throttle, now, req->op == BLOCK_WRITE,
 				req->len);
 	if (!wait)
@@ -268,7 +260,7 @@ static long waits(void)
 static ssize_t write_here(struct block *b, const struct block_req *req,
 			  const struct node_extent *x)
 {
-	uint64_t start = now_ns(), end;
+	uint64_t start = mono_ns(), end;
 	long before = 0;
 	bool watched;
 	ssize_t n;
@@ -280,7 +272,7 @@ static ssize_t write_here(struct block *b, const struct block_req *req,
 	if (watched)
 		before = waits();
 	n = pwritev(x->fd, req->iov, (int)req->iovs, (off_t)x->at);
-	end = now_ns();
+	end = mono_ns();
 	if (end - start <= SLOW_NS)
 		return n;
 	if (watched && waits() != before)
@@ -483,7 +475,7 @@ void block_set_limits(struct block *b, const struct throttle_conf *c)
 	throttle_init(&t, c);
 	pthread_mutex_lock(&b->lock);
 	b->throttle.conf = t.conf;
-	b->throttle.last = now_ns();
+	b->throttle.last = mono_ns();
 	memset(b->throttle.level, 0, sizeof(t.level));
 	memset(b->throttle.burst, 0, sizeof(t.burst));
 	__atomic_store_n(&b->throttle.on, t.on, __ATOMIC_RELAXED);

@@ -17,6 +17,7 @@
 #include "host/evloop.h"
 #include "host/net/gro.h"
 #include "host/net/userconf.h"
+#include "lib/mono.h"
 
 #define HEADER    12   /* until the card says another */
 #define QUEUE_MAX 1024 /* frames waiting, each way */
@@ -196,10 +197,7 @@ static void on_guest_error(const char *msg, void *opaque)
 
 static int64_t now_ns(void *opaque)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
+	return (int64_t)mono_ns();
 }
 
 static void *timer_make(SlirpTimerId id, void *cb_opaque, void *opaque)

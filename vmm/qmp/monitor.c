@@ -15,6 +15,7 @@
 
 #include "host/console.h"
 #include "host/evloop.h"
+#include "lib/mono.h"
 #include "vmm/machine.h"
 #include "vmm/qmp/hmp.h"
 #include "vmm/qmp/evlimit.h"
@@ -143,22 +144,14 @@ static void tell_all(struct monitors *m, struct json_object *event)
 			send(&m->v[i], json_object_get(event));
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
 static void set_timer(struct monitors *m)
 {
 	uint64_t due = evlimit_due(&m->limit);
 	struct itimerspec at = {0};
 
 	if (due != EVLIMIT_NEVER) {
-		at.it_value.tv_sec = (time_t)(due / 1000000000);
-		at.it_value.tv_nsec = (long)(due % 1000000000);
+		at.it_value.tv_sec = (time_t)(due / NS_PER_SEC);
+		at.it_value.tv_nsec = (long)(due % NS_PER_SEC);
 	}
 	timerfd_settime(m->timer, TFD_TIMER_ABSTIME, &at, NULL);
 }
@@ -169,7 +162,7 @@ static void on_event(void *ctx, const char *name, struct json_object *data)
 	struct json_object *event = qmp_event_text(name, data);
 
 	pthread_mutex_lock(&m->lock);
-	if (evlimit_pass(&m->limit, event, now_ns()))
+	if (evlimit_pass(&m->limit, event, mono_ns()))
 		tell_all(m, event);
 	set_timer(m);
 	pthread_mutex_unlock(&m->lock);
@@ -185,7 +178,7 @@ static void on_timer(void *opaque, int revents)
 	if (read(m->timer, &n, sizeof(n)) < 0)
 		return;
 	pthread_mutex_lock(&m->lock);
-	while ((event = evlimit_next(&m->limit, now_ns()))) {
+	while ((event = evlimit_next(&m->limit, mono_ns()))) {
 		tell_all(m, event);
 		json_object_put(event);
 	}

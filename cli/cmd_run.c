@@ -189,7 +189,8 @@ static const struct option options[] = {
 	 set_cpu},
 	{"accel", "KVM",
 	 "lodge: our own; kvm: the kernel's, if it runs 64-bit guests;\n"
-	 "auto: the kernel's if it does, else ours (auto)",
+	 "auto: the kernel's if it does, else ours; of several, here or as\n"
+	 "kvm:lodge, the first that opens (auto)",
 	 config_accel},
 	{"enable-kvm", NULL, "-accel kvm", set_kvm},
 	{"machine", "TYPE",

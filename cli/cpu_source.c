@@ -127,20 +127,20 @@ int cpu_source_parse(struct cpu_source_options *o, const char *line, char *buf,
 
 static int open_kvm(struct cpu_source *s, const char *name, struct err *e)
 {
-	enum config_accel accel = ACCEL_LODGE;
+	struct config_accels accels = {{ACCEL_LODGE}, 1};
 	char why[600];
 	int ret;
 
 	if (!strcmp(name, "kvm"))
-		accel = ACCEL_KVM;
+		accels.list[0] = ACCEL_KVM;
 	else if (!strcmp(name, "auto"))
-		accel = ACCEL_AUTO;
+		accels.n = 0;
 	else if (strcmp(name, "lodge"))
 		return err_set(e, -EINVAL,
 			       "-accel: '%s' is not one of none, tcg, lodge, "
 			       "kvm, auto",
 			       name);
-	ret = accel_open(&s->hv, accel, why, sizeof(why), e);
+	ret = accel_open(&s->hv, &accels, why, sizeof(why), e);
 	return ret ? err_wrap(e, "-accel") : table_ask(&s->accel, &s->hv, e);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Auto takes the kernel's KVM when it is there and proven, as hardware is
- * faster, and ours in every other case.
+ * Unless told otherwise, the kernel's KVM when it is there and proven, as
+ * hardware is faster, and ours in every other case.
  */
 #include "vmm/accel.h"
 
@@ -31,24 +31,29 @@ static int open_lodge(struct hv *hv, struct err *e)
 	return hv_open(hv, &hv_lodge, NULL, e);
 }
 
-int accel_open(struct hv *hv, enum config_accel accel, char *why,
+static int open_one(struct hv *hv, enum config_accel accel, struct err *e)
+{
+	return accel == ACCEL_LODGE ? open_lodge(hv, e) : open_kernel(hv, e);
+}
+
+int accel_open(struct hv *hv, const struct config_accels *accels, char *why,
 	       size_t why_size, struct err *e)
 {
+	static const struct config_accels automatic = {{ACCEL_KVM, ACCEL_LODGE},
+						       2};
+	const struct config_accels *a = accels->n ? accels : &automatic;
 	struct err no = {0};
-	int ret;
+	unsigned i = 0;
 
 	why[0] = '\0';
-	if (accel == ACCEL_LODGE)
-		return open_lodge(hv, e);
-	if (accel == ACCEL_KVM)
-		return open_kernel(hv, e);
-	if (!open_kernel(hv, &no)) {
-		snprintf(why, why_size, "%s serves this guest", hv->ops->what);
-		return 0;
-	}
-	ret = open_lodge(hv, e);
-	if (!ret)
-		snprintf(why, why_size, "%s serves this guest (%s)",
-			 hv->ops->what, no.msg);
-	return ret;
+	while (i + 1 < a->n && open_one(hv, a->list[i], &no))
+		i++;
+	/* Of those that do not open the last one's reason counts. */
+	if (i + 1 == a->n && open_one(hv, a->list[i], e))
+		return e->code;
+	if (a->n > 1)
+		snprintf(why, why_size, "%s serves this guest%s%s%s",
+			 hv->ops->what, i ? " (" : "", i ? no.msg : "",
+			 i ? ")" : "");
+	return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which KVM serves the guest: -accel lodge, kvm or auto.
+ * Which KVM serves the guest: those of -accel, in their order.
  */
 #ifndef VMM_ACCEL_H
 #define VMM_ACCEL_H
@@ -10,11 +10,12 @@
 #include "vmm/hv.h"
 
 /*
- * Open the KVM that @accel asks for. The kernel's is taken only when a probe
- * has shown that it runs 64-bit code. With ACCEL_AUTO, @why gets a sentence
- * that says which KVM was chosen.
+ * Open the first of @accels that does; where there are none, the kernel's or
+ * ours. The kernel's is taken only when a probe has shown that it runs 64-bit
+ * code. With a choice, @why gets a sentence that says which was taken, and why
+ * not the one before; without, it gets "".
  */
-int accel_open(struct hv *hv, enum config_accel accel, char *why,
+int accel_open(struct hv *hv, const struct config_accels *accels, char *why,
 	       size_t why_size, struct err *e) __must_check;
 
 #endif

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/check.h"
 #include "lib/keyval.h"
 #include "vmm/net/conf.h"
 #include "vmm/root/root.h"
@@ -81,22 +82,45 @@ int config_smp(struct config *c, const char *arg, struct err *e)
 	return request_smp(&c->cpu, arg, e);
 }
 
+/* @accel behind those there are, unless it is one of them. */
+static int add_accel(struct config_accels *a, enum config_accel accel)
+{
+	unsigned i;
+
+	for (i = 0; i < a->n; i++)
+		if (a->list[i] == accel)
+			return 0;
+	ASSERT(a->n < CONFIG_MAX_ACCELS);
+	a->list[a->n++] = accel;
+	return 0;
+}
+
+static int accel_by_name(struct config_accels *a, const char *name, size_t len,
+			 struct err *e)
+{
+	if (len == 5 && !memcmp(name, "lodge", len))
+		return add_accel(a, ACCEL_LODGE);
+	if (len == 3 && !memcmp(name, "kvm", len))
+		return add_accel(a, ACCEL_KVM);
+	if (len != 4 || memcmp(name, "auto", len))
+		return err_set(e, -EINVAL,
+			       "'%.*s' is not one of lodge, kvm, auto",
+			       (int)len, name);
+	add_accel(a, ACCEL_KVM);
+	return add_accel(a, ACCEL_LODGE);
+}
+
 int config_accel(struct config *c, const char *arg, struct err *e)
 {
-	static const char *const names[] = {
-		[ACCEL_AUTO] = "auto",
-		[ACCEL_LODGE] = "lodge",
-		[ACCEL_KVM] = "kvm",
-	};
-	size_t i;
+	size_t len;
+	int ret;
 
-	for (i = 0; i < ARRAY_SIZE(names); i++) {
-		if (strcmp(arg, names[i]))
-			continue;
-		c->accel = (enum config_accel)i;
-		return 0;
+	for (;; arg += len + 1) {
+		len = strcspn(arg, ":");
+		ret = accel_by_name(&c->accels, arg, len, e);
+		if (ret || !arg[len])
+			return ret;
 	}
-	return err_set(e, -EINVAL, "'%s' is not one of lodge, kvm, auto", arg);
 }
 
 int config_cpu(struct config *c, const char *arg, struct err *e)

@@ -15,9 +15,16 @@
 #include "vmm/run/charconf.h"
 #include "vmm/run/control.h"
 
-#define CONFIG_MAX_CPUS 255
+#define CONFIG_MAX_CPUS   255
+#define CONFIG_MAX_ACCELS 8
 
-enum config_accel { ACCEL_AUTO, ACCEL_LODGE, ACCEL_KVM };
+enum config_accel { ACCEL_LODGE, ACCEL_KVM };
+
+/* The KVMs to try, the first that opens serves; none: as auto says. */
+struct config_accels {
+	enum config_accel list[CONFIG_MAX_ACCELS];
+	unsigned n;
+};
 
 enum config_char {
 	CHAR_MON_STDIO, /* raw terminal with Ctrl-A commands */
@@ -46,7 +53,7 @@ struct config {
 	bool prealloc; /* have all of it before the guest starts */
 	const struct progress *progress; /* of that; may be NULL */
 	struct request cpu; /* the processors, and the machine's type */
-	enum config_accel accel;
+	struct config_accels accels;
 	bool pci;
 	bool pit;            /* the 8254 and what hangs on it */
 	const char *pidfile; /* may be NULL */

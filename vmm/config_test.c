@@ -179,13 +179,32 @@ static void test_smp(void **state)
 	no(whole_smp, "cores=1024,threads=1024,sockets=4096", "");
 }
 
+/* Several are tried in their order, as QEMU does. */
+static void test_accel(void **state)
+{
+	struct config c = {0};
+
+	c = ok(config_accel, "auto");
+	assert_int_equal(c.accels.n, 2);
+	assert_int_equal(c.accels.list[0], ACCEL_KVM);
+	assert_int_equal(c.accels.list[1], ACCEL_LODGE);
+	c = ok(config_accel, "lodge");
+	assert_int_equal(c.accels.n, 1);
+	assert_int_equal(c.accels.list[0], ACCEL_LODGE);
+	c = ok(config_machine, "pc,accel=lodge:kvm:lodge");
+	assert_int_equal(c.accels.n, 2);
+	assert_int_equal(c.accels.list[0], ACCEL_LODGE);
+	assert_int_equal(c.accels.list[1], ACCEL_KVM);
+	assert_int_equal(config_accel(&c, "auto", NULL), 0);
+	assert_int_equal(c.accels.n, 2);
+	no(config_accel, "tcg", "'tcg' is not one of lodge, kvm, auto");
+	no(config_accel, "kvm:tcg", "'tcg' is not one of lodge, kvm, auto");
+	no(config_accel, "kvm:", "lodge, kvm, auto");
+	no(config_accel, "", "lodge, kvm, auto");
+}
+
 static void test_names(void **state)
 {
-	assert_int_equal(ok(config_accel, "auto").accel, ACCEL_AUTO);
-	assert_int_equal(ok(config_accel, "lodge").accel, ACCEL_LODGE);
-	assert_int_equal(ok(config_accel, "kvm").accel, ACCEL_KVM);
-	no(config_accel, "tcg", "lodge, kvm, auto");
-	no(config_accel, "", "lodge, kvm, auto");
 	ok(config_cpu, "host");
 	ok(config_cpu, "max");
 	no(config_cpu, "Z80", "'Z80' is no CPU model");
@@ -201,8 +220,7 @@ static void test_names(void **state)
 	assert_false(ok(config_machine, "pc,pci=off").pci);
 	assert_false(ok(config_machine, "pci=off").pci);
 	assert_true(ok(config_machine, "type=microvm,pci=on").pci);
-	assert_int_equal(ok(config_machine, "pc,accel=lodge").accel,
-			 ACCEL_LODGE);
+	assert_int_equal(ok(config_machine, "pc,accel=lodge").accels.n, 1);
 	assert_true(ok(config_machine, "pc-q35-9.2").pci);
 	ok(config_machine, "q35,smp-cache.0.cache=l2,"
 			   "smp-cache.0.topology=die");
@@ -502,6 +520,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_smp),
+		cmocka_unit_test(test_accel),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_devices),
 		cmocka_unit_test(test_ports),

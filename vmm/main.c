@@ -184,7 +184,7 @@ static int session_open(struct session *s, struct err *e)
 	const struct config *c = s->config;
 	int ret;
 
-	ret = accel_open(&s->hv, c->accel, why, sizeof(why), e);
+	ret = accel_open(&s->hv, &c->accels, why, sizeof(why), e);
 	if (ret)
 		return err_wrap(e, "-accel");
 	if (why[0])

@@ -218,25 +218,21 @@ static void test_save(void **state)
 	teardown(f);
 }
 
-/* Restore a random image twice and compare all of the registers. */
-static void restore_once(struct fake *f, bool compact, unsigned int off,
-			 uint64_t mask)
+/*
+ * The image restored by the host to @want and by us to @got, out of state @old.
+ * AMD's processors keep the x87 pointers of a thread that the host preempts
+ * only where an exception is pending: then the two differ, for this once.
+ */
+static bool restore_both(struct fake *f, const uint8_t *img, uint64_t old,
+			 gva_t gva, uint64_t mask)
 {
-	uint64_t bv = fake_rand(f) & NATIVE, old = fake_rand(f) & NATIVE;
-	static uint8_t img[8192] __attribute__((aligned(64)));
-	struct xsave_area *x = (struct xsave_area *)img;
-	gva_t gva = GVA + off;
 	int res;
 
-	random_image(f, img, bv);
-	if (compact)
-		x->hdr.xcomp_bv = XSAVE_COMPACT | bv | (fake_rand(f) & NATIVE);
-	guest_put(f, gva, img, 4096);
 	set_state(f, old);
 	memset(want, 0, sizeof(want));
 	memset(got, 0, sizeof(got));
 	xstate_load(&f->cpu);
-	host("xrstor", img, mask & NATIVE);
+	host("xrstor", (uint8_t *)(uintptr_t)img, mask & NATIVE);
 	host("xsave", want, NATIVE);
 	/* back to the same old state */
 	((struct xsave_area *)init)->fx.mxcsr_mask = 0;
@@ -248,6 +244,25 @@ static void restore_once(struct fake *f, bool compact, unsigned int off,
 	/* XINUSE may say more than is in use; values are what counts */
 	memset(want + 512, 0, 8);
 	memset(got + 512, 0, 8);
+	return !memcmp(want, got, 4096);
+}
+
+/* Restore a random image twice and compare all of the registers. */
+static void restore_once(struct fake *f, bool compact, unsigned int off,
+			 uint64_t mask)
+{
+	uint64_t bv = fake_rand(f) & NATIVE, old = fake_rand(f) & NATIVE;
+	static uint8_t img[8192] __attribute__((aligned(64)));
+	struct xsave_area *x = (struct xsave_area *)img;
+	gva_t gva = GVA + off;
+	unsigned int tries = 0;
+
+	random_image(f, img, bv);
+	if (compact)
+		x->hdr.xcomp_bv = XSAVE_COMPACT | bv | (fake_rand(f) & NATIVE);
+	guest_put(f, gva, img, 4096);
+	while (!restore_both(f, img, old, gva, mask) && tries++ < 20)
+		;
 	compare(compact ? "xrstor compact" : "xrstor", bv, mask, gva, 4096);
 }
 

@@ -105,7 +105,7 @@ static void drop_peer(struct stream *s)
 /* @fd is the peer, or will be. */
 static void take_peer(struct stream *s, int fd, bool connecting)
 {
-	int one = 1;
+	int events, one = 1;
 
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (s->listen_watch)
@@ -113,8 +113,8 @@ static void take_peer(struct stream *s, int fd, bool connecting)
 	pthread_mutex_lock(&s->lock);
 	s->fd = fd;
 	s->connecting = connecting;
-	s->watch = evloop_add(s->loop, fd, connecting ? POLLOUT : POLLIN,
-			      stream_event, s);
+	events = connecting ? POLLOUT : s->out_len ? POLLIN | POLLOUT : POLLIN;
+	s->watch = evloop_add(s->loop, fd, events, stream_event, s);
 	pthread_mutex_unlock(&s->lock);
 	if (!s->watch)
 		drop_peer(s);
@@ -317,7 +317,9 @@ static void keep(struct stream *s, const struct iovec *iov, unsigned n,
 		       iov[i].iov_len - part);
 		s->out_len += iov[i].iov_len - part;
 	}
-	evloop_set(s->watch, s->stalled ? POLLOUT : POLLIN | POLLOUT);
+	/* None yet: take_peer() looks at what there is. */
+	if (s->watch)
+		evloop_set(s->watch, s->stalled ? POLLOUT : POLLIN | POLLOUT);
 }
 
 static int stream_send(struct net *net, unsigned q, const struct iovec *iov,
@@ -335,7 +337,7 @@ static int stream_send(struct net *net, unsigned q, const struct iovec *iov,
 	all[0] = (struct iovec){&head, 4};
 	memcpy(all + 1, iov, n * sizeof(*iov));
 	pthread_mutex_lock(&s->lock);
-	if (s->fd >= 0 && s->watch && !s->connecting) {
+	if (s->fd >= 0 && !s->connecting) {
 		if (!s->out_len)
 			done = sendmsg(s->fd, &msg, MSG_NOSIGNAL);
 		done = MAX(done, (ssize_t)0);

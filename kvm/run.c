@@ -36,8 +36,6 @@
 
 #define SIGNAL_POLL_NS  1000000ull
 #define COUNTER_POLL_NS 10000ull
-#define POLL_YIELD_NS   4000u /* see poll() */
-#define POLL_GAP_NS     10000u
 #define SLACK_MARGIN    4u /* slacks; see sleep_until() */
 #define WAKE_BYTE       3  /* of kvm_run, padding */
 #define IMMEDIATE_EXIT  0x0000ff00u
@@ -277,7 +275,7 @@ static bool poll(struct vcpu *vcpu, uint64_t now, uint64_t ns)
 			lookout_hit(&vcpu->lookout);
 			return true;
 		}
-		if (now >= end || now - before >= POLL_GAP_NS ||
+		if (now >= end || now - before >= LOOKOUT_GAP_NS ||
 		    __atomic_load_n(&vcpu->kicked, __ATOMIC_SEQ_CST) ||
 		    __atomic_load_n(&vcpu->run->immediate_exit,
 				    __ATOMIC_SEQ_CST))
@@ -286,12 +284,12 @@ static bool poll(struct vcpu *vcpu, uint64_t now, uint64_t ns)
 			__builtin_ia32_pause();
 		before = now;
 		now = clock_now();
-		if (now - aside >= POLL_YIELD_NS) {
+		if (now - aside >= LOOKOUT_YIELD_NS) {
 			sched_yield();
 			aside = now = clock_now();
 		}
 	}
-	if (now - before >= POLL_GAP_NS)
+	if (now - before >= LOOKOUT_GAP_NS)
 		lookout_crowded(&vcpu->lookout);
 	return false;
 }

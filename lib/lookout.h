@@ -18,6 +18,10 @@
 #define LOOKOUT_MAX_NS 200000ULL
 #define LOOKOUT_SKIP   64u
 
+/* How often to look aside, and what that took when others wanted to run. */
+#define LOOKOUT_YIELD_NS 4000ULL
+#define LOOKOUT_GAP_NS   10000ULL
+
 struct lookout {
 	uint64_t ns;
 	uint64_t max;  /* 0: LOOKOUT_MAX_NS */

@@ -44,13 +44,15 @@ int accel_open(struct hv *hv, const struct config_accels *accels, char *why,
 	const struct config_accels *a = accels->n ? accels : &automatic;
 	struct err no = {0};
 	unsigned i = 0;
+	int ret;
 
 	why[0] = '\0';
 	while (i + 1 < a->n && open_one(hv, a->list[i], &no))
 		i++;
 	/* Of those that do not open the last one's reason counts. */
-	if (i + 1 == a->n && open_one(hv, a->list[i], e))
-		return e->code;
+	ret = i + 1 == a->n ? open_one(hv, a->list[i], e) : 0;
+	if (ret)
+		return ret;
 	if (a->n > 1)
 		snprintf(why, why_size, "%s serves this guest%s%s%s",
 			 hv->ops->what, i ? " (" : "", i ? no.msg : "",

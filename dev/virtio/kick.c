@@ -15,9 +15,7 @@
 #include "lib/lookout.h"
 #include "lib/mono.h"
 
-#define SPINS    32    /* pauses between two looks */
-#define YIELD_NS 4000  /* between looks aside */
-#define GAP_NS   10000 /* such a look took long */
+#define SPINS 32 /* pauses between two looks */
 
 struct kick {
 	struct virtio_device *dev;
@@ -88,7 +86,7 @@ static void look_aside(struct virtio_device *dev, uint64_t now, uint64_t *aside)
 	pthread_mutex_unlock(&dev->lock);
 	for (int i = 0; i < SPINS; i++)
 		__builtin_ia32_pause();
-	if (now - *aside >= YIELD_NS) {
+	if (now - *aside >= LOOKOUT_YIELD_NS) {
 		sched_yield();
 		*aside = now;
 	}
@@ -107,14 +105,15 @@ bool virtio_await(struct virtio_device *dev, unsigned q)
 	if (!ns)
 		return false;
 	start = now = aside = before = mono_ns();
-	while (look(k, &found) && now - start < ns && now - before < GAP_NS) {
+	while (look(k, &found) && now - start < ns &&
+	       now - before < LOOKOUT_GAP_NS) {
 		look_aside(dev, now, &aside);
 		before = now;
 		now = mono_ns();
 	}
 	if (found)
 		lookout_hit(&k->lookout);
-	else if (now - before >= GAP_NS) /* others want the processor */
+	else if (now - before >= LOOKOUT_GAP_NS) /* others want the processor */
 		lookout_crowded(&k->lookout);
 	else
 		k->missed = start;

@@ -222,7 +222,7 @@ static struct sockaddr_in own_address(int s)
 	return in;
 }
 
-/* Nobody has it for now. */
+/* A port that no one listens at. */
 static struct sockaddr_in free_address(void)
 {
 	struct sockaddr_in in = {

@@ -54,6 +54,14 @@ class Backend(threading.Thread):
         self.join()
 
 
+def uncard(qmp):
+    """The card goes, as a reset has the guest let go of it."""
+    qmp.ask("device_del", id="card")
+    qmp.ask("system_reset")
+    qmp.wait("DEVICE_DELETED")
+    qmp.wait("RESET")
+
+
 def card(qmp, netdev):
     qmp.ask("device_add", driver="virtio-net-pci", id="card", netdev=netdev)
 
@@ -88,10 +96,7 @@ def server(qmp, folder):
     qmp.ask("system_reset")
     qmp.wait("RESET")
     quiet(qmp)
-    qmp.ask("device_del", id="card")
-    qmp.ask("system_reset")
-    qmp.wait("DEVICE_DELETED")
-    qmp.wait("RESET")
+    uncard(qmp)
     qmp.ask("netdev_del", id="serves")
     quiet(qmp)
 
@@ -112,10 +117,7 @@ def client(qmp, how):
             peer.close()
             expect(qmp, WENT, netdev_id="asks")
     quiet(qmp)
-    qmp.ask("device_del", id="card")
-    qmp.ask("system_reset")
-    qmp.wait("DEVICE_DELETED")
-    qmp.wait("RESET")
+    uncard(qmp)
     qmp.ask("netdev_del", id="asks")
 
 

@@ -190,12 +190,22 @@ const struct netconf_kind netconf_dgram = {
 
 /* ---- socket ---- */
 
-static int socket_stream(struct netconf *n, const char *key, const char *value,
-			 struct err *e)
+/* A socket leads to one place. */
+static int only_place(const struct netconf *n, struct err *e)
 {
 	if (n->stream.addr.kind || n->dgram.remote.kind)
 		return err_set(e, -EINVAL,
 			       "one of listen, connect, mcast, udp, fd");
+	return 0;
+}
+
+static int socket_stream(struct netconf *n, const char *key, const char *value,
+			 struct err *e)
+{
+	int ret = only_place(n, e);
+
+	if (ret)
+		return ret;
 	n->stream.server = key[0] == 'l';
 	return set_pair(&n->stream.addr, value, e);
 }
@@ -203,18 +213,20 @@ static int socket_stream(struct netconf *n, const char *key, const char *value,
 static int socket_dgram(struct netconf *n, const char *key, const char *value,
 			struct err *e)
 {
-	if (n->stream.addr.kind || n->dgram.remote.kind)
-		return err_set(e, -EINVAL,
-			       "one of listen, connect, mcast, udp, fd");
+	int ret = only_place(n, e);
+
+	if (ret)
+		return ret;
 	return set_pair(&n->dgram.remote, value, e);
 }
 
 static int socket_fd(struct netconf *n, const char *key, const char *value,
 		     struct err *e)
 {
-	if (n->stream.addr.kind || n->dgram.remote.kind)
-		return err_set(e, -EINVAL,
-			       "one of listen, connect, mcast, udp, fd");
+	int ret = only_place(n, e);
+
+	if (ret)
+		return ret;
 	n->stream.addr.kind = NET_ADDR_FD;
 	return netconf_fd(value, &n->stream.addr.fd, e);
 }

@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "vmm/config.h"
 #include "vmm/main.h"
+#include "vmm/run/fdconf.h"
 
 struct option {
 	const char *name;
@@ -149,6 +150,11 @@ static int set_qmp_pretty(struct config *c, const char *arg, struct err *e)
 	return charconf_monitor(&c->chars, arg, true, true, e);
 }
 
+static int add_fd(struct config *c, const char *arg, struct err *e)
+{
+	return fdconf_add(arg, e);
+}
+
 static int set_pidfile(struct config *c, const char *arg, struct err *e)
 {
 	c->pidfile = arg;
@@ -273,6 +279,10 @@ static const struct option options[] = {
 	 "KIND,id=ID: a port for -serial, -mon and the others; kinds are\n"
 	 "stdio, null, file, pty, socket; help lists their keys",
 	 set_chardev},
+	{"add-fd", "FD",
+	 "fd=N,set=M[,opaque=TEXT]: descriptor N, open already, is what\n"
+	 "/dev/fdset/M opens, where images and files of ports are named",
+	 add_fd},
 	{"mon", "ID", "chardev=ID,mode=control|readline[,pretty=on]", set_mon},
 	{"S", NULL, "wait for a monitor's cont before the first instruction",
 	 set_stopped},

@@ -46,6 +46,100 @@ void consock_again(struct console *c)
 	evloop_set(c->listen_watch, POLLIN);
 }
 
+/* ---- descriptors ---- */
+
+void consock_begin(struct console *c, int fd)
+{
+	int domain = 0;
+	socklen_t len = sizeof(domain);
+
+	c->passes = !getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) &&
+		    domain == AF_UNIX;
+}
+
+static void keep_passed(struct console *c, int fd)
+{
+	struct console_passed *p = &c->passed;
+
+	if (p->n == CONSOLE_PASSED) {
+		close(fd);
+		return;
+	}
+	p->fd[p->n] = fd;
+	p->message[p->n++] = p->messages;
+}
+
+static void take_passed(struct console *c, struct msghdr *m)
+{
+	struct cmsghdr *h;
+	size_t i, n;
+	int fd;
+
+	for (h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h)) {
+		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
+			continue;
+		/* What is not read yet may still ask for the others. */
+		if (!c->input[0].used && !c->input[1].used)
+			consock_drop_passed(c);
+		c->passed.messages++;
+		n = (h->cmsg_len - CMSG_LEN(0)) / sizeof(fd);
+		for (i = 0; i < n; i++) {
+			memcpy(&fd, CMSG_DATA(h) + i * sizeof(fd), sizeof(fd));
+			keep_passed(c, fd);
+		}
+	}
+}
+
+ssize_t consock_read(struct console *c, void *buf, size_t n)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(CONSOLE_PASSED * sizeof(int))];
+	} control;
+	struct iovec iov = {buf, n};
+	struct msghdr m = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	ssize_t got;
+
+	if (!c->passes)
+		return read(c->in, buf, n);
+	got = recvmsg(c->in, &m, MSG_CMSG_CLOEXEC);
+	if (got >= 0)
+		take_passed(c, &m);
+	return got;
+}
+
+void consock_drop_passed(struct console *c)
+{
+	while (c->passed.n)
+		close(c->passed.fd[--c->passed.n]);
+}
+
+int console_take_fd(struct console *c)
+{
+	struct console_passed *p = &c->passed;
+	unsigned used = 1, i;
+	int fd;
+
+	if (!p->n)
+		return -1;
+	fd = p->fd[0];
+	for (; used < p->n && p->message[used] == p->message[0]; used++)
+		close(p->fd[used]);
+	for (i = used; i < p->n; i++) {
+		p->fd[i - used] = p->fd[i];
+		p->message[i - used] = p->message[i];
+	}
+	p->n -= used;
+	return fd;
+}
+
+/* ---- addresses ---- */
+
 static int set_path(struct sockaddr_un *sun, const char *path, struct err *e)
 {
 	*sun = (struct sockaddr_un){.sun_family = AF_UNIX};
@@ -143,6 +237,28 @@ static int open_tcp(struct console *c, const struct console_address *a,
 	return fd;
 }
 
+/* A descriptor that somebody else opened. */
+static int take_given(struct console *c, const struct console_address *a,
+		      struct err *e)
+{
+	int type = 0, listens = 0;
+	socklen_t len = sizeof(type);
+
+	if (getsockopt(a->fd, SOL_SOCKET, SO_TYPE, &type, &len) ||
+	    type != SOCK_STREAM ||
+	    getsockopt(a->fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len))
+		return err_set(e, -EINVAL, "fd %d is not a stream socket",
+			       a->fd);
+	if (a->server != !!listens)
+		return err_set(e, -EINVAL, "fd %d %s", a->fd,
+			       listens ? "listens: server=on is missing"
+				       : "does not listen (server=on)");
+	fcntl(a->fd, F_SETFD, FD_CLOEXEC);
+	set_nonblocking(a->fd);
+	snprintf(c->peer, sizeof(c->peer), "fd:%d", a->fd);
+	return a->fd;
+}
+
 static int start(struct console *c, int fd, bool server)
 {
 	int ret;
@@ -174,9 +290,14 @@ struct console *console_open_socket(struct evloop *loop,
 	if (!c)
 		return NULL;
 	c->mux = mux;
-	c->nodelay = a->nodelay && !a->path;
+	c->nodelay = a->nodelay && !a->path && a->fd < 0;
 	ret = console_init_input(c, loop);
-	fd = ret ? ret : a->path ? open_unix(c, a, e) : open_tcp(c, a, e);
+	if (ret)
+		fd = ret;
+	else if (a->fd >= 0)
+		fd = take_given(c, a, e);
+	else
+		fd = a->path ? open_unix(c, a, e) : open_tcp(c, a, e);
 	ret = fd < 0 ? fd : start(c, fd, a->server);
 	if (!ret)
 		return c;

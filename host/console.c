@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "host/consolepriv.h"
+#include "host/fdset.h"
 
 #define QUEUE_SIZE (1U << 20) /* bytes held back for a slow machine */
 #define CTRL_A     1
@@ -223,6 +224,7 @@ static void lose_input(struct console *c)
 	if (c->listener < 0)
 		return;
 	set_connected(c, false);
+	consock_drop_passed(c);
 	conout_close(c);
 	close(c->in);
 	c->in = -1;
@@ -236,7 +238,7 @@ static void console_readable(void *opaque, int revents)
 	uint8_t buf[4096];
 	ssize_t n;
 
-	n = read(c->in, buf, MIN(sizeof(buf), space(c)));
+	n = consock_read(c, buf, MIN(sizeof(buf), space(c)));
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
 	if (n <= 0) {
@@ -300,6 +302,7 @@ static int watch_input(struct console *c, int fd)
 	evloop_remove(c->in_watch);
 	c->in = fd;
 	c->eof = false;
+	consock_begin(c, fd);
 	c->in_watch = evloop_add(c->loop, fd, 0, console_readable, c);
 	return c->in_watch ? 0 : -ENOMEM;
 }
@@ -388,21 +391,17 @@ struct console *console_open_pty(struct evloop *loop, bool mux, struct err *e)
 
 struct console *console_open_file(const char *path, bool append, struct err *e)
 {
-	int fd = open(path,
-		      O_WRONLY | O_CREAT | O_CLOEXEC |
-			      (append ? O_APPEND : O_TRUNC),
-		      0666);
+	int fd = fdset_open(path, O_WRONLY | O_CREAT | O_CLOEXEC |
+					  (append ? O_APPEND : O_TRUNC));
 	struct console *c;
 
 	if (fd < 0) {
-		int code = -errno;
-
-		err_set(e, code, "cannot create %s: %s", path, strerror(-code));
+		err_set(e, fd, "cannot create %s: %s", path, strerror(-fd));
 		return NULL;
 	}
 	c = console_new(fd, true, e);
 	if (!c)
-		close(fd);
+		fdset_close(fd);
 	else
 		c->connected = true;
 	return c;
@@ -475,7 +474,7 @@ void console_room(struct console *c)
 static void close_fd(int fd)
 {
 	if (fd >= 0)
-		close(fd);
+		fdset_close(fd);
 }
 
 void console_close(struct console *c)
@@ -491,6 +490,7 @@ void console_close(struct console *c)
 	evloop_remove(c->room_watch);
 	evloop_remove(c->in_watch);
 	conout_close(c);
+	consock_drop_passed(c);
 	close_fd(c->room);
 	close_fd(c->listener);
 	close_fd(c->slave);

@@ -42,6 +42,7 @@ struct console_address {
 	const char *path; /* AF_UNIX, NULL: TCP */
 	const char *host; /* "" when listening: any */
 	const char *port;
+	int fd; /* instead of those: one that listens or is connected, or -1 */
 	bool server;
 	bool nodelay;
 };
@@ -90,6 +91,17 @@ bool console_await(struct console *c, unsigned ms);
  */
 void console_attach(struct console *c, enum console_role role,
 		    const struct console_user *user);
+
+/* Descriptors kept for console_take_fd(); more of one message are closed. */
+#define CONSOLE_PASSED 16
+
+/*
+ * The first descriptor of the oldest message that had any, which is then the
+ * caller's; the others of that message are closed. -1: there is none. Those
+ * that nobody took by the time the next come, all bytes before which are
+ * taken, or the connection ends, are closed. Within receive() only.
+ */
+int console_take_fd(struct console *c);
 
 /* The user can take input again; any thread, any lock held. */
 void console_room(struct console *c);

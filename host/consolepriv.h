@@ -6,6 +6,7 @@
 #define HOST_CONSOLEPRIV_H
 
 #include <pthread.h>
+#include <sys/types.h>
 
 #include "host/console.h"
 #include "host/evloop.h"
@@ -19,17 +20,27 @@ struct console_input {
 	size_t used;
 };
 
+/* Descriptors that came with bytes, until somebody asks for them. */
+struct console_passed {
+	int fd[CONSOLE_PASSED];
+	unsigned message[CONSOLE_PASSED]; /* each one's */
+	unsigned n;
+	unsigned messages; /* so far */
+};
+
 struct console {
 	struct evloop *loop; /* NULL: no input */
 	bool own_fds;        /* to be closed */
 	bool mux;
-	bool escaped;         /* Ctrl-A was the last byte */
-	bool hung_up;         /* atomic; see console_hangup() */
-	enum console_role to; /* whose input it is: the loop's thread */
-	unsigned commands;    /* bits of enum console_command */
-	int room;             /* eventfd, -1 without input */
-	int in;               /* -1: no input now; the loop's thread */
-	bool eof;             /* nothing more comes from it */
+	bool escaped;                 /* Ctrl-A was the last byte */
+	bool hung_up;                 /* atomic; see console_hangup() */
+	enum console_role to;         /* whose input it is: the loop's thread */
+	unsigned commands;            /* bits of enum console_command */
+	int room;                     /* eventfd, -1 without input */
+	int in;                       /* -1: no input now; the loop's thread */
+	bool eof;                     /* nothing more comes from it */
+	bool passes;                  /* ... and descriptors may */
+	struct console_passed passed; /* the loop's thread */
 	struct evloop_watch *in_watch;
 	struct evloop_watch *room_watch;
 	struct console_input input[CONSOLE_ROLES];
@@ -62,6 +73,12 @@ int console_connect(struct console *c, int fd) __must_check;
 /* ---- consock.c ---- */
 /* The connection is gone: be ready for the next. */
 void consock_again(struct console *c);
+/* @fd is read from now on: can descriptors be passed on it? */
+void consock_begin(struct console *c, int fd);
+/* read(2), for descriptors as well. */
+ssize_t consock_read(struct console *c, void *buf, size_t n);
+/* Close those that nobody asked for. */
+void consock_drop_passed(struct console *c);
 
 /* ---- conout.c ---- */
 /* Output goes to @fd; @loop may be NULL: nobody queues. 0 or -ENOMEM. */

@@ -19,6 +19,7 @@
 
 #include "host/block/lock.h"
 #include "host/block/node.h"
+#include "host/fdset.h"
 #include "lib/keyval.h"
 
 #define MAX_ALIGN 4096U
@@ -348,8 +349,8 @@ static int open_path(struct node *n, struct node_open *o, const char *path,
 
 	if (o->direct)
 		flags |= O_DIRECT;
-	f->fd = open(path, flags);
-	code = -errno;
+	f->fd = fdset_open(path, flags);
+	code = f->fd;
 	if (f->fd < 0 && o->auto_read_only && !o->read_only &&
 	    (code == -EACCES || code == -EROFS || code == -EPERM)) {
 		o->read_only = n->read_only = true;
@@ -374,7 +375,7 @@ static void file_close(struct node *n)
 	if (!f)
 		return;
 	if (f->fd >= 0)
-		close(f->fd);
+		fdset_close(f->fd);
 	pthread_rwlock_destroy(&f->blocks);
 	free(f);
 }

@@ -247,10 +247,11 @@ static int open_socket(struct dgram *d, struct err *e)
 	int ret;
 
 	if (d->o.local.kind == NET_ADDR_FD) {
-		d->fd = d->o.local.fd;
-		return sockaddr_adopt(d->fd)
-			       ? err_set(e, -EBADF, "fd %d is not open", d->fd)
-			       : 0;
+		if (!sockaddr_adopt(d->o.local.fd))
+			d->fd = d->o.local.fd;
+		return d->fd < 0 ? err_set(e, -EBADF, "fd %d is not open",
+					   d->o.local.fd)
+				 : 0;
 	}
 	if (d->o.remote.kind == NET_ADDR_NONE)
 		return err_set(e, -EINVAL, "the remote address is missing");

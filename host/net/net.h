@@ -109,8 +109,10 @@ struct net_dgram_options {
 struct net_tap_options {
 	char ifname[16]; /* "" or a pattern with %d: a new one */
 	unsigned queues; /* to open, when no descriptors are given */
-	unsigned fds;    /* given ones, which are then ours */
+	unsigned fds;    /* given ones: ours once it is open */
 	int fd[NET_QUEUES];
+	unsigned vhost_fds; /* the same of /dev/vhost-net, one for each */
+	int vhost_fd[NET_QUEUES];
 	bool no_header; /* as if the interface had none */
 	bool vhost;     /* the host's kernel works on the card's rings */
 };

@@ -310,11 +310,14 @@ static const struct net_ops tap_vhost_ops = {
 	.vhost = &tap_vhost,
 };
 
-static int take_vhost(struct tap *t, struct err *e)
+static int take_vhost(struct tap *t, const struct net_tap_options *o,
+		      struct err *e)
 {
 	uint64_t has[2];
 
-	t->vhost = vhost_net_open(&vhost_sys_kernel, net_queues(&t->net), e);
+	t->vhost = vhost_net_open(&vhost_sys_kernel,
+				  o->vhost_fds ? o->vhost_fd : NULL,
+				  net_queues(&t->net), e);
 	if (!t->vhost)
 		return -ENOTSUP;
 	vhost_net_features(t->vhost, has);
@@ -391,6 +394,16 @@ static int take_all(struct tap *t, const struct net_tap_options *o,
 	return ret;
 }
 
+/* It came to nothing: given ones stay whose they were. */
+static void give_up(struct tap *t, const struct net_tap_options *o)
+{
+	unsigned i;
+
+	for (i = 0; i < o->fds; i++)
+		t->queue[i].fd = -1;
+	tap_close(&t->net);
+}
+
 static bool make_queues(struct tap *t, unsigned n)
 {
 	unsigned i;
@@ -418,8 +431,8 @@ struct net *net_tap_open(const struct net_tap_options *o, struct err *e)
 	}
 	t->net.ops = &tap_ops;
 	if ((o->fds ? take_all(t, o, e) : open_new(t, o, e)) ||
-	    (o->vhost && take_vhost(t, e))) {
-		tap_close(&t->net);
+	    (o->vhost && take_vhost(t, o, e))) {
+		give_up(t, o);
 		return NULL;
 	}
 	t->net.has_header = !ioctl(t->queue[0].fd, TUNGETIFF, &ifr) &&

@@ -74,9 +74,12 @@ struct vhost_net;
 /* /dev/vhost-net. */
 extern const struct vhost_sys vhost_sys_kernel;
 
-/* @pairs of queues; NULL with a sentence. */
-struct vhost_net *vhost_net_open(const struct vhost_sys *sys, unsigned pairs,
-				 struct err *e) __must_check;
+/*
+ * @pairs of queues, each with one of @given, which on success are then its
+ * own; NULL: it opens them. NULL with a sentence.
+ */
+struct vhost_net *vhost_net_open(const struct vhost_sys *sys, const int *given,
+				 unsigned pairs, struct err *e) __must_check;
 void vhost_net_close(struct vhost_net *v);
 
 /* Bits it offers itself; others it knows nothing of. */

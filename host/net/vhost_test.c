@@ -147,7 +147,28 @@ static struct vhost_net *open_net(struct kernel *k)
 {
 	const struct vhost_sys sys = {fake_open, fake_ioctl, fake_close, k};
 
-	return vhost_net_open(&sys, PAIRS, NULL);
+	return vhost_net_open(&sys, NULL, PAIRS, NULL);
+}
+
+/* Given ones are used as they are, and not closed for nothing. */
+static void test_net_given(void **state)
+{
+	struct kernel k = {.wide = true};
+	const struct vhost_sys sys = {fake_open, fake_ioctl, fake_close, &k};
+	int fd[PAIRS] = {eventfd(0, 0), eventfd(0, 0)};
+	struct vhost_net *v = vhost_net_open(&sys, fd, PAIRS, NULL);
+
+	assert_non_null(v);
+	assert_non_null(find_call(&k, fd[1], VHOST_SET_OWNER, 0));
+	vhost_net_close(v);
+	assert_true(!k.opened && k.closed == PAIRS);
+	k.refuse = VHOST_SET_OWNER;
+	assert_null(vhost_net_open(&sys, fd, PAIRS, NULL));
+	close(fd[0]);
+	k.refuse = 0;
+	assert_null(vhost_net_open(&sys, fd, PAIRS, NULL));
+	assert_int_equal(k.closed, PAIRS);
+	close(fd[1]);
 }
 
 static void test_net(void **state)
@@ -624,6 +645,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_net),
+		cmocka_unit_test(test_net_given),
 		cmocka_unit_test(test_net_old),
 		cmocka_unit_test(test_net_refused),
 		cmocka_unit_test(test_user),

@@ -89,8 +89,18 @@ static int set_features(struct vhost_net *v, unsigned pair,
 	return call(v, pair, VHOST_SET_FEATURES, &f.word[0]);
 }
 
-struct vhost_net *vhost_net_open(const struct vhost_sys *sys, unsigned pairs,
-				 struct err *e)
+/* Descriptor @pair, of our own or @given. */
+static int take_fd(struct vhost_net *v, const int *given, unsigned pair)
+{
+	if (!given)
+		return v->sys.open(v->sys.ctx);
+	if (fcntl(given[pair], F_SETFD, FD_CLOEXEC))
+		return -errno;
+	return given[pair];
+}
+
+struct vhost_net *vhost_net_open(const struct vhost_sys *sys, const int *given,
+				 unsigned pairs, struct err *e)
 {
 	struct vhost_net *v = calloc(1, sizeof(*v));
 	int ret = 0;
@@ -101,7 +111,7 @@ struct vhost_net *vhost_net_open(const struct vhost_sys *sys, unsigned pairs,
 	}
 	v->sys = *sys;
 	while (!ret && v->pairs < pairs) {
-		ret = sys->open(sys->ctx);
+		ret = take_fd(v, given, v->pairs);
 		if (ret < 0)
 			break;
 		v->fd[v->pairs++] = ret;
@@ -111,8 +121,10 @@ struct vhost_net *vhost_net_open(const struct vhost_sys *sys, unsigned pairs,
 		ret = get_features(v);
 	if (!ret)
 		return v;
-	err_set(e, ret, "vhost=on: cannot use /dev/vhost-net: %s",
-		strerror(-ret));
+	err_set(e, ret, "vhost=on: cannot use %s: %s",
+		given ? "vhostfd=" : "/dev/vhost-net", strerror(-ret));
+	if (given)
+		v->pairs = 0;
 	vhost_net_close(v);
 	return NULL;
 }

@@ -81,6 +81,17 @@ class Qmp:
         check("%s: %s" % (name, answer), "return" in answer)
         return answer["return"]
 
+    def pass_fds(self, fds, name, /, **arguments):
+        text = json.dumps({"execute": name, "arguments": arguments})
+        socket.send_fds(self.socket, [text.encode()], fds)
+        return self.answer()
+
+    def give(self, fd, name, /, **arguments):
+        """@fd with a request that must do."""
+        answer = self.pass_fds([fd], name, **arguments)
+        check("%s: %s" % (name, answer), "return" in answer)
+        return answer["return"]
+
     def refused(self, name, kind="GenericError", /, **arguments):
         self.send(json.dumps({"execute": name, "arguments": arguments}))
         answer = self.answer()
@@ -385,8 +396,12 @@ def plug_all(qmp, shell, folder, packed=False):
     qmp.refused("device_add", driver="virtio-rng-pci", id="card")
     shell.until("ls -d /sys/class/net/eth* | wc -l", str(cards + 1))
     shell.until("cat /sys/class/net/eth*/address | grep -c 00:99", "1")
+    name = image
+    if packed:
+        with open(image, "rb+") as f:
+            name = "/dev/fdset/%d" % qmp.give(f.fileno(), "add-fd")["fdset-id"]
     qmp.ask("blockdev-add", driver="raw", node_name="hotdisk",
-            file={"driver": "file", "filename": image})
+            file={"driver": "file", "filename": name})
     qmp.ask("device_add", driver="virtio-blk-pci", id="disk",
             drive="hotdisk", addr="1d", packed=packed)
     shell.until("head -c 19 /dev/vda", "hello from the host")
@@ -436,6 +451,8 @@ def unplug_all(qmp, shell):
     qmp.ask("netdev_del", id="hotnet")
     qmp.ask("object-del", id="bytes")
     qmp.ask("blockdev-del", **{"node-name": "hotdisk"})
+    for passed in qmp.ask("query-fdsets"):
+        qmp.ask("remove-fd", **{"fdset-id": passed["fdset-id"]})
     shell.until("ls -d /sys/bus/virtio/devices/* 2>/dev/null | wc -l", "0")
     shell.until("ls /sys/bus/pci/devices | wc -l", "1")
 

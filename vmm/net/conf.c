@@ -131,20 +131,31 @@ const struct netconf_kind netconf_user = {
 
 /* ---- tap ---- */
 
-static int tap_fds(struct netconf *n, const char *key, const char *value,
-		   struct err *e)
+static int take_fds(const char *value, int *fd, unsigned *fds, struct err *e)
 {
 	char text[KEYVAL_MAX], *at = text, *one;
 	int ret = 0;
 
 	strcpy(text, value);
 	while (!ret && (one = strsep(&at, ":"))) {
-		if (n->tap.fds == NET_QUEUES)
+		if (*fds == NET_QUEUES)
 			return err_set(e, -ENOSPC, "more than %d descriptors",
 				       NET_QUEUES);
-		ret = netconf_fd(one, &n->tap.fd[n->tap.fds++], e);
+		ret = netconf_fd(one, &fd[(*fds)++], e);
 	}
 	return ret;
+}
+
+static int tap_fds(struct netconf *n, const char *key, const char *value,
+		   struct err *e)
+{
+	return take_fds(value, n->tap.fd, &n->tap.fds, e);
+}
+
+static int tap_vhost_fds(struct netconf *n, const char *key, const char *value,
+			 struct err *e)
+{
+	return take_fds(value, n->tap.vhost_fd, &n->tap.vhost_fds, e);
 }
 
 /* A tap without scripts needs nobody's help; asking for one is refused. */
@@ -173,10 +184,20 @@ static int tap_vhost(struct netconf *n, const char *key, const char *value,
 
 static int tap_check(struct netconf *n, struct err *e)
 {
+	unsigned queues = n->tap.fds ? n->tap.fds
+				     : MAX((unsigned)n->tap_queues, 1U);
+
 	if (n->tap.fds && (n->tap.ifname[0] || n->tap_queues))
 		return err_set(e, -EINVAL,
 			       "fd= and fds= leave no choice for ifname= and "
 			       "queues=");
+	if (n->tap.vhost_fds && !n->tap.vhost)
+		return err_set(e, -EINVAL, "vhostfd= goes with vhost=on");
+	if (n->tap.vhost_fds && n->tap.vhost_fds != queues)
+		return err_set(e, -EINVAL,
+			       "%u descriptors by vhostfds= for %u pairs of "
+			       "queues",
+			       n->tap.vhost_fds, queues);
 	n->tap.queues = (unsigned)n->tap_queues;
 	n->tap.no_header = !n->vnet_hdr;
 	return 0;
@@ -203,6 +224,8 @@ static const struct netconf_key tap_keys[] = {
 	{"downscript", tap_script, "none is run", "no", "no"},
 	{"vhost", tap_vhost, "the host's kernel does the work", "on|off",
 	 "off"},
+	{"vhostfd", tap_vhost_fds, "an open /dev/vhost-net for it", "number"},
+	{"vhostfds", tap_vhost_fds, "N:N:...: one for each pair of queues"},
 	{"helper", tap_helper, NULL},
 	{"br", tap_helper, NULL},
 	{0},

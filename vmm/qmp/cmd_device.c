@@ -12,6 +12,7 @@
 #include "dev/virtio/nic.h"
 #include "vmm/machine.h"
 #include "vmm/qmp/command.h"
+#include "vmm/qmp/lent/passed.h"
 #include "vmm/run/hotplug.h"
 #include "vmm/virtio.h"
 
@@ -249,11 +250,16 @@ static int netdev_add(struct qmp *q, struct json_object *args,
 	snprintf(id, sizeof(id), "%s", json_get_str(args, "id"));
 	if (strpbrk(type, ",="))
 		return err_set(e, -EINVAL, "'%s' is no kind of netdev", type);
-	text = option(type, "type", args, e);
+	text = passed_number(q->passed, args, e)
+		       ? NULL
+		       : option(type, "type", args, e);
+	if (!text)
+		passed_settle(q->passed, false);
 	if (!text)
 		return e->code;
 	code = backend_add_one(q, LINK_NET, id, devconf_netdev, text, e);
 	free(text);
+	passed_settle(q->passed, !code);
 	return code;
 }
 

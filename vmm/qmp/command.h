@@ -15,6 +15,7 @@ struct cpu_accel;
 struct machine_host;
 struct devconf_device;
 struct monitors;
+struct passed;
 struct virtio_device;
 
 /* What commands act upon; the control's lock is held while one runs. */
@@ -24,6 +25,7 @@ struct qmp {
 	const struct config *config;
 	const struct machine_host *host;
 	const struct cpu_accel *accel;
+	struct passed *passed; /* to the monitor that asks; may be NULL */
 };
 
 struct qmp_command {
@@ -54,6 +56,7 @@ extern const struct qmp_command qmp_bus_commands[];
 extern const struct qmp_command qmp_block_commands[];
 extern const struct qmp_command qmp_balloon_commands[];
 extern const struct qmp_command qmp_qom_commands[];
+extern const struct qmp_command qmp_fd_commands[];
 
 /* Row @i of them all, or NULL. */
 const struct qmp_command *qmp_command_at(unsigned i);

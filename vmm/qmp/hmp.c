@@ -51,6 +51,9 @@ static const struct hmp_command {
 	 "device:str bps:int bps_rd:int bps_wr:int iops:int iops_rd:int "
 	 "iops_wr:int",
 	 "limits of a disk, 0: none"},
+	{"getfd", "", "getfd", "fdname:str",
+	 "name a descriptor that came over the monitor's socket"},
+	{"closefd", "", "closefd", "fdname:str", "close one of those"},
 	{"screendump", "", "screendump", "filename:str",
 	 "refused: there is no display"},
 	{"quit", "q", "quit", "", "end the run"},

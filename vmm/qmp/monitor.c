@@ -19,6 +19,7 @@
 #include "vmm/machine.h"
 #include "vmm/qmp/hmp.h"
 #include "vmm/qmp/evlimit.h"
+#include "vmm/qmp/lent/passed.h"
 
 #define BACKLOG (1U << 20) /* bytes unread before requests wait */
 
@@ -29,6 +30,7 @@ struct monitor {
 	bool control;
 	bool pretty;
 	bool negotiated; /* under all->lock */
+	struct passed passed;
 	/* ---- the loop's thread ---- */
 	struct json_stream stream;
 	struct hmp_line line;
@@ -66,6 +68,7 @@ static void answer(struct monitor *mon, struct json_object *request)
 
 	if (locks)
 		pthread_mutex_lock(&all->qmp.control->lock);
+	all->qmp.passed = &mon->passed;
 	send(mon, qmp_answer(&all->qmp, request, &negotiated));
 	if (locks)
 		pthread_mutex_unlock(&all->qmp.control->lock);
@@ -113,6 +116,7 @@ static size_t people_receive(void *opaque, const uint8_t *buf, size_t n)
 	struct monitor *mon = opaque;
 	size_t i;
 
+	mon->all->qmp.passed = &mon->passed;
 	for (i = 0; i < n && console_backlog(mon->console) < BACKLOG; i++)
 		hmp_type(&mon->line, &mon->all->qmp, mon->console,
 			 (char)buf[i]);
@@ -207,6 +211,7 @@ static void attach(struct monitors *m, const struct charconf_monitor *conf)
 			 no_command,
 			 conf->control ? control_event_of : people_event, mon},
 	};
+	mon->passed.console = mon->console;
 	mon->line.shared =
 		m->ports->conf
 			->port[charconf_find(m->ports->conf, conf->chardev)]
@@ -249,6 +254,7 @@ void monitors_close(struct monitors *m)
 	for (i = 0; i < m->n; i++) {
 		console_attach(m->v[i].console, CONSOLE_MONITOR, NULL);
 		json_stream_free(&m->v[i].stream);
+		passed_close(&m->v[i].passed);
 	}
 	m->qmp.control->event = NULL;
 	evloop_remove(m->watch);

@@ -119,6 +119,9 @@ const struct qmp_type qmp_types[] = {
 	{"VirtioQueueElement", QMP_OBJECT,
 	 "name:str index:int descs:[VirtioRingDesc] avail:VirtioRingAvail "
 	 "used:VirtioRingUsed"},
+	{"AddfdInfo", QMP_OBJECT, "fdset-id:int fd:int"},
+	{"FdsetFdInfo", QMP_OBJECT, "fd:int opaque?:str"},
+	{"FdsetInfo", QMP_OBJECT, "fdset-id:int fds:[FdsetFdInfo]"},
 	{"IOThreadInfo", QMP_OBJECT, "id:str thread-id:int"},
 	{"SocketAddressType", QMP_ENUM, "inet unix"},
 	{"SocketAddress", QMP_OBJECT,

@@ -32,6 +32,7 @@ static const struct {
 	{"path", OF(FILE) | OF(SOCKET), TXT(path)},
 	{"host", OF(SOCKET), TXT(host)},
 	{"port", OF(SOCKET), TXT(port)},
+	{"fd", OF(SOCKET), TXT(fd)},
 	{"server", OF(SOCKET), AT(server), 0},
 	{"wait", OF(SOCKET), AT(wait), 0},
 	{"nodelay", OF(SOCKET), AT(nodelay), 0},
@@ -123,20 +124,32 @@ static struct charconf_port *begin(struct charconf *c, enum charconf_kind kind,
 	return p;
 }
 
+static int check_socket(const struct charconf_port *p, struct err *e)
+{
+	unsigned places = !!p->path[0] + !!p->port[0] + !!p->fd[0];
+	uint64_t n;
+
+	if (!places)
+		return err_set(e, -EINVAL, "path=, port= or fd= is missing");
+	if (places > 1)
+		return err_set(e, -EINVAL,
+			       "path=, port= and fd= exclude another");
+	return p->fd[0] ? keyval_number(p->fd, 0, INT32_MAX, &n, e) : 0;
+}
+
 static int finish(struct charconf *c, struct charconf_port *p, struct err *e)
 {
+	int ret;
+
 	if (!p->id[0])
 		return err_set(e, -EINVAL, "id= is missing");
 	if (charconf_find(c, p->id) >= 0)
 		return err_set(e, -EINVAL, "a second '%s'", p->id);
 	if (p->kind == CHARCONF_FILE && !p->path[0])
 		return err_set(e, -EINVAL, "path= is missing");
-	if (p->kind == CHARCONF_SOCKET && !p->path[0] && !p->port[0])
-		return err_set(e, -EINVAL, "path= or port= is missing");
-	if (p->kind == CHARCONF_SOCKET && p->path[0] && p->port[0])
-		return err_set(e, -EINVAL, "path= and port= exclude another");
-	c->ports++;
-	return 0;
+	ret = p->kind == CHARCONF_SOCKET ? check_socket(p, e) : 0;
+	c->ports += !ret;
+	return ret;
 }
 
 int charconf_find(const struct charconf *c, const char *id)

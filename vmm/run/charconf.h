@@ -27,6 +27,7 @@ struct charconf_port {
 	char path[CHARCONF_PATH]; /* file, AF_UNIX; "": TCP */
 	char host[CHARCONF_NAME];
 	char port[32];
+	char fd[12]; /* of a socket that is open already, "": none */
 	bool server;
 	bool wait; /* a server: no machine before somebody came */
 	bool nodelay;

@@ -5,6 +5,7 @@
 #include "vmm/run/chardev.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "host/console.h"
@@ -19,6 +20,7 @@ static struct console *open_socket(const struct charconf_port *p,
 		.path = p->path[0] ? p->path : NULL,
 		.host = p->host,
 		.port = p->port,
+		.fd = p->fd[0] ? atoi(p->fd) : -1,
 		.server = p->server,
 		.nodelay = p->nodelay,
 	};

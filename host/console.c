@@ -471,6 +471,22 @@ void console_room(struct console *c)
 		;
 }
 
+void console_break(struct console *c)
+{
+	const struct console_user *user;
+
+	command(c, CONSOLE_BREAK);
+	if (c->room >= 0) {
+		console_room(c);
+		return;
+	}
+	user = begin_call(c, CONSOLE_PORT);
+	if (user)
+		give_commands(c, user);
+	c->commands = 0;
+	end_call(c);
+}
+
 static void close_fd(int fd)
 {
 	if (fd >= 0)
@@ -507,4 +523,11 @@ void console_close(struct console *c)
 	free(c->input[0].queue);
 	free(c->input[1].queue);
 	free(c);
+}
+
+void console_abandon(struct console *c)
+{
+	if (c && c->in >= 0)
+		conout_close(c);
+	console_close(c);
 }

@@ -123,10 +123,18 @@ size_t console_backlog(struct console *c);
 /* Wait for them, but no longer than @ms; the loop may be gone. */
 void console_drain(struct console *c, unsigned ms);
 
+/*
+ * Tell the port's user of CONSOLE_BREAK, as if somebody had typed it. The
+ * loop's thread, outside of the port's own callbacks.
+ */
+void console_break(struct console *c);
+
 /* While @on, writers that wait for a slow reader give up when interrupted. */
 void console_hangup(struct console *c, bool on);
 
 /* Drains, ends callbacks and frees; the terminal stays raw until tty_restore(). */
 void console_close(struct console *c);
+/* The same without draining. */
+void console_abandon(struct console *c);
 
 #endif

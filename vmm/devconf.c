@@ -173,7 +173,7 @@ static int connect_link(struct devconf *c, struct devconf_device *d,
 		return err_set(e, -EINVAL, "there is no %s '%s'", kind,
 			       link->id);
 	if (b->user && b->user != d)
-		return err_set(e, -EBUSY, "%s '%s' has a device already", kind,
+		return err_set(e, -EBUSY, "%s '%s' has a user already", kind,
 			       link->id);
 	b->user = d;
 	return 0;

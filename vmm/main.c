@@ -197,7 +197,7 @@ static int session_open(struct session *s, struct err *e)
 		return e->code;
 	ret = catch_signals(s, e);
 	if (!ret)
-		ret = chardevs_open(&s->chardevs, &c->chars, s->loop, &main_tty,
+		ret = chardevs_open(&s->chardevs, &s->config->chars, s->loop, &main_tty,
 				    e);
 	charports_connect(&s->config->dev.backends, &s->chardevs);
 	if (!ret)

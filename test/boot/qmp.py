@@ -705,7 +705,7 @@ def check_statistics(qmp):
           stats["stat-total-memory"] < 256 << 20)
 
 
-def check_ports(qmp, shell):
+def check_ports(qmp, shell, folder):
     """Whether the guest listens at a port, as its agent's host must know."""
     qmp.ask("device_add", driver="virtio-serial-pci", id="ports")
     qmp.ask("device_add", driver="virtserialport", id="agent",
@@ -721,7 +721,49 @@ def check_ports(qmp, shell):
                                                   "open": False})
     qmp.ask("device_del", id="agent")
     qmp.wait("DEVICE_DELETED")
+    check_hot_port(qmp, shell, folder)
     remove(qmp, "ports")
+
+
+def check_hot_port(qmp, shell, folder):
+    """A port on a chardev that came later; bytes go both ways."""
+    path = os.path.join(folder, "hot-port")
+    qmp.ask("chardev-add", id="hot", backend={
+        "type": "socket", "data": {"wait": False, "addr": {
+            "type": "unix", "data": {"path": path}}}})
+    for turn in ("one", "two"):
+        qmp.ask("device_add", driver="virtserialport", id="line", chardev="hot",
+                name="org.example." + turn)
+        shell.until("cat /sys/class/virtio-ports/*/name", "org.example." + turn)
+        qmp.refused("chardev-remove", id="hot")
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(30)
+            peer.connect(path)
+            # Who is not there when bytes come has missed them.
+            shell.run("exec 8<>/dev/$(ls /sys/class/virtio-ports)")
+            while qmp.wait("VSERPORT_CHANGE") != {"id": "line", "open": True}:
+                pass
+            peer.sendall(b"down %s\n" % turn.encode())
+            shell.until("head -n 1 <&8", "down " + turn)
+            shell.run("echo up %s >&8; exec 8>&-" % turn)
+            check("nothing is heard of the guest",
+                  peer.makefile().readline() == "up %s\n" % turn)
+        qmp.ask("device_del", id="line")
+        qmp.wait("DEVICE_DELETED")
+        qmp.events = [e for e in qmp.events if e["event"] != "VSERPORT_CHANGE"]
+    qmp.ask("chardev-remove", id="hot")
+    check("its socket stays", not os.path.exists(path))
+
+
+def check_break(qmp, shell):
+    """The serial line's; what follows it is a key for the kernel."""
+    count = "grep -o 'brk:[0-9]*' /proc/tty/driver/serial || echo none"
+    check("a break before", shell.run(count) == "none")
+    qmp.refused("chardev-send-break", id="none")
+    qmp.ask("chardev-send-break", id="serial0")
+    time.sleep(0.2)
+    shell.socket.sendall(b"\n")
+    shell.until(count, "brk:1")
 
 
 def check_reset(qmp, shell):
@@ -801,7 +843,8 @@ def session(opts, folder):
                 check_rates(opts, process, shell)
             unplug_all(qmp, shell)
         check_balloon(qmp, shell)
-        check_ports(qmp, shell)
+        check_ports(qmp, shell, folder)
+        check_break(qmp, shell)
         plug_all(qmp, shell, folder)
         check_reset(qmp, shell)
         status = press_power(process, qmp)

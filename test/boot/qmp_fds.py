@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Descriptors that a client hands over: by SCM_RIGHTS to the monitor, under a
-name or in a set, and by being left open. The guest never runs; what became of
-each descriptor is looked up in /proc.
+"""What a client lends while a guest is there: descriptors, by SCM_RIGHTS to the
+monitor, under a name or in a set, or by being left open, and character ports
+that come and go. The guest never runs; what became of each descriptor is
+looked up in /proc.
 """
 import fcntl
 import json
@@ -205,6 +206,87 @@ def check_nets(qmp):
     os.close(null)
 
 
+def unix(path, **more):
+    return {"type": "socket", "data": dict(more, addr={
+        "type": "unix", "data": {"path": path}})}
+
+
+def ports(qmp):
+    return {p["label"]: (p["filename"], p["frontend-open"])
+            for p in qmp.ask("query-chardev")}
+
+
+def check_ports(qmp, folder):
+    """chardev-add and its like; a monitor's port is nobody else's."""
+    kinds = {b["name"] for b in qmp.ask("query-chardev-backends")}
+    check("kinds: %s" % kinds, kinds == {"null", "file", "pty", "socket",
+                                         "stdio"})
+    path, log = os.path.join(folder, "port"), os.path.join(folder, "a,b")
+    qmp.ask("chardev-add", id="sock", backend=unix(path, server=True,
+                                                   wait=False))
+    qmp.ask("chardev-add", id="log", backend={"type": "file", "data": {
+        "out": log}})
+    check("no file", os.path.exists(log))
+    pty = qmp.ask("chardev-add", id="pty", backend={"type": "pty",
+                                                    "data": {}})["pty"]
+    check("no terminal: " + pty, os.path.exists(pty))
+    tcp = {"type": "inet", "data": {"host": "127.0.0.1", "port": "0"}}
+    qmp.ask("chardev-add", id="tcp", backend={"type": "socket", "data": {
+        "addr": tcp, "telnet": False, "nodelay": True}})
+    ours, theirs = socket.socketpair()
+    qmp.give(theirs.fileno(), "getfd", fdname="line")
+    theirs.close()
+    qmp.ask("chardev-add", id="fd", backend={"type": "socket", "data": {
+        "server": False, "addr": {"type": "fd", "data": {"str": "line"}}}})
+    text = qmp.ask("human-monitor-command",
+                   command_line="chardev-add null,id=person")
+    check(text, not text)
+    now = ports(qmp)
+    check("ports: %s" % now, now["sock"] == (
+        "disconnected:unix:%s,server=on" % path, False) and
+        now["person"] == ("null", False) and now["log"][0] == "file" and
+        now["tcp"][0].startswith("disconnected:tcp:127.0.0.1:") and
+        now["mon"][1] and now["serial0"][1] and now["fd"][0][:3] == "fd:")
+    for name in ("mon", "serial0"):
+        check("a monitor's port", "is busy" in
+              qmp.refused("chardev-remove", id=name))
+        text = qmp.refused("device_add", driver="virtserialport", chardev=name)
+        check("a device on it: " + text, "has a user already" in text)
+        check("another place for it", "hotswap" in qmp.refused(
+            "chardev-change", id=name, backend={"type": "null"}))
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.connect(path)
+        qmp.ask("chardev-change", id="sock", backend=unix(path + "2"))
+        check("still there", peer.recv(1) == b"" and
+              not os.path.exists(path) and os.path.exists(path + "2"))
+    qmp.refused("chardev-change", id="sock", backend=unix("/none/port"))
+    check("a change that fails", os.path.exists(path + "2"))
+    for words, arguments in (
+            ("already exists", {"id": "sock", "backend": {"type": "null"}}),
+            ("is no id", {"id": "1x", "backend": {"type": "null"}}),
+            ("terminal", {"id": "x", "backend": {"type": "stdio"}}),
+            ("cannot listen", {"id": "x", "backend": unix("/none/port")}),
+            ("wait", {"id": "x", "backend": unix(path, wait=True)}),
+            ("out", {"id": "x", "backend": unix(path, out="x")}),
+            ("missing", {"id": "x", "backend": {"type": "file"}}),
+            ("addr", {"id": "x", "backend": {"type": "socket"}})):
+        text = qmp.refused("chardev-add", **arguments)
+        check("%s: %s" % (words, text), words in text)
+    check("more than are there", ports(qmp).keys() == now.keys())
+    for name in ("sock", "log", "pty", "tcp", "fd", "person"):
+        qmp.ask("chardev-remove", id=name)
+    check("a line that stays", ours.recv(1) == b"")
+    check("it was removed before", "not found" in
+          qmp.refused("chardev-remove", id="sock"))
+    check("sockets stay", not os.path.exists(path + "2"))
+    for i in range(14):
+        qmp.ask("chardev-add", id="c%d" % i, backend={"type": "null"})
+    check("more than there can be", "more than 16" in qmp.refused(
+        "chardev-add", id="x", backend={"type": "null"}))
+    for i in range(14):
+        qmp.ask("chardev-remove", id="c%d" % i)
+
+
 def check_left(qmp, left):
     """-add-fd; and people have names as well."""
     check("what was left open", qmp.ask("query-fdsets") == [
@@ -267,7 +349,7 @@ def session(opts, folder):
             "-add-fd", "fd=%d,set=7,opaque=left,,open" % image,
             "-add-fd", "fd=%d,set=8" % log,
             "-drive", "file=/dev/fdset/7,format=raw,if=virtio",
-            "-serial", "file:/dev/fdset/8",
+            "-serial", "file:/dev/fdset/8", "-device", "virtio-serial-pci",
             "-chardev", "socket,id=mon,fd=%d,server=on,wait=off" %
             listener.fileno(), "-mon", "chardev=mon,mode=control"]
     process = subprocess.Popen(argv, pass_fds=[image, log, listener.fileno()])
@@ -282,6 +364,7 @@ def session(opts, folder):
             d["inserted"]["image"]["virtual-size"] for d in disks] == [8192])
         check_names(qmp, folder)
         check_sets(qmp, folder)
+        check_ports(qmp, folder)
         check_nets(qmp)
         try:
             os.close(make_tap("lodgefd%d"))

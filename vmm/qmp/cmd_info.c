@@ -8,7 +8,6 @@
 #include "vmm/cpu/machtype.h"
 #include "vmm/machine.h"
 #include "vmm/qmp/command.h"
-#include "vmm/qmp/monitor.h"
 
 #define INFO(name)                                               \
 	static int name(struct qmp *q, struct json_object *args, \
@@ -77,27 +76,6 @@ INFO(info_memory)
 	return 0;
 }
 
-INFO(info_chardev)
-{
-	const struct chardevs *d = monitors_ports(q->monitors);
-	const struct charconf_port *p;
-	struct json_object *o;
-	char text[200];
-	unsigned i;
-
-	*ret = json_object_new_array();
-	for (i = 0; i < d->conf->ports; i++) {
-		p = &d->conf->port[i];
-		o = json_add_object(*ret);
-		chardevs_describe(d, i, text, sizeof(text));
-		json_put_str(o, "label", p->id);
-		json_put_str(o, "filename", text);
-		json_put_bool(o, "frontend-open",
-			      p->has_port || p->has_monitor);
-	}
-	return 0;
-}
-
 /* There are none: devices have threads of their own. */
 INFO(info_iothreads)
 {
@@ -145,8 +123,6 @@ const struct qmp_command qmp_info_commands[] = {
 	{"query-kvm", "", false, "KvmInfo", "that there is a KVM", info_kvm},
 	{"query-memory-size-summary", "", false, "MemoryInfo", "-m",
 	 info_memory},
-	{"query-chardev", "", false, "[ChardevInfo]", "character ports",
-	 info_chardev},
 	{"query-iothreads", "", false, "[IOThreadInfo]", "none",
 	 info_iothreads},
 	{"query-machines", "", false, "[MachineInfo]", "machine types",

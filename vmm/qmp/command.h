@@ -57,6 +57,7 @@ extern const struct qmp_command qmp_block_commands[];
 extern const struct qmp_command qmp_balloon_commands[];
 extern const struct qmp_command qmp_qom_commands[];
 extern const struct qmp_command qmp_fd_commands[];
+extern const struct qmp_command qmp_chardev_commands[];
 
 /* Row @i of them all, or NULL. */
 const struct qmp_command *qmp_command_at(unsigned i);

@@ -17,6 +17,7 @@ static const struct qmp_command *const tables[] = {
 	qmp_bus_commands,     qmp_device_commands, qmp_virtio_commands,
 	qmp_net_commands,     qmp_ring_commands,   qmp_block_commands,
 	qmp_balloon_commands, qmp_qom_commands,    qmp_fd_commands,
+	qmp_chardev_commands,
 };
 
 const struct qmp_command *qmp_command_at(unsigned i)

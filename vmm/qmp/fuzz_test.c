@@ -326,6 +326,7 @@ static void begin(void)
 	control_init(&f->control, &f->config.action, &f->stop, true);
 	f->control.machine = f->machine;
 	f->ports.conf = &f->config.chars;
+	f->ports.loop = f->host.loop;
 	f->qmp = (struct qmp){.control = &f->control,
 			      .config = &f->config,
 			      .host = &f->host,

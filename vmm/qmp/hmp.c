@@ -10,6 +10,7 @@
 
 #include "host/console.h"
 #include "lib/keyval.h"
+#include "vmm/qmp/lent/chardev.h"
 #include "vmm/qmp/type.h"
 
 #define PROMPT "(lodge) "
@@ -26,6 +27,8 @@ static const struct hmp_command {
 	 */
 	const char *args;
 	const char *help;
+	/* Instead of @qmp: an option's value. */
+	int (*option)(struct qmp *q, const char *text, struct err *e);
 } commands[] = {
 	{"stop", "s", "stop", "", "stop the guest"},
 	{"cont", "c", "cont", "", "let it go on"},
@@ -51,6 +54,12 @@ static const struct hmp_command {
 	 "device:str bps:int bps_rd:int bps_wr:int iops:int iops_rd:int "
 	 "iops_wr:int",
 	 "limits of a disk, 0: none"},
+	{"chardev-add", "", NULL, "args:str",
+	 "one more port, as -chardev has it", lent_chardev_add},
+	{"chardev-remove", "", "chardev-remove", "id:str",
+	 "close a port that nobody uses"},
+	{"chardev-send-break", "", "chardev-send-break", "id:str",
+	 "a break, as Ctrl-A b sends it"},
 	{"getfd", "", "getfd", "fdname:str",
 	 "name a descriptor that came over the monitor's socket"},
 	{"closefd", "", "closefd", "fdname:str", "close one of those"},
@@ -187,6 +196,15 @@ static void run_qmp(struct qmp *q, const struct hmp_command *c, char *line,
 	json_object_put(ret);
 }
 
+static void run_option(struct qmp *q, const struct hmp_command *c,
+		       const char *text, FILE *out)
+{
+	struct err e = {0};
+
+	if (c->option(q, text, &e))
+		fprintf(out, "Error: %s\n", e.msg);
+}
+
 void hmp_run(struct qmp *q, const char *line, FILE *out)
 {
 	char copy[HMP_LINE], *rest = copy, *name;
@@ -197,6 +215,8 @@ void hmp_run(struct qmp *q, const char *line, FILE *out)
 	c = find(name);
 	if (!q->control->machine)
 		fputs("the machine has ended\n", out);
+	else if (c && c->option)
+		run_option(q, c, word(&rest), out);
 	else if (c)
 		run_qmp(q, c, rest, out);
 	else if (!strcmp(name, "info"))

@@ -38,7 +38,7 @@ struct monitor {
 
 struct monitors {
 	struct qmp qmp;
-	const struct chardevs *ports;
+	struct chardevs *ports;
 	int timer; /* of limited events */
 	struct evloop_watch *watch;
 	pthread_mutex_t lock; /* events and who gets them */
@@ -219,9 +219,8 @@ static void attach(struct monitors *m, const struct charconf_monitor *conf)
 	console_attach(mon->console, CONSOLE_MONITOR, &mon->user);
 }
 
-struct monitors *monitors_open(const struct charconf *c,
-			       const struct chardevs *d, const struct qmp *qmp,
-			       struct err *e)
+struct monitors *monitors_open(const struct charconf *c, struct chardevs *d,
+			       const struct qmp *qmp, struct err *e)
 {
 	struct monitors *m = calloc(1, sizeof(*m));
 	unsigned i;
@@ -265,7 +264,7 @@ void monitors_close(struct monitors *m)
 	free(m);
 }
 
-const struct chardevs *monitors_ports(const struct monitors *m)
+struct chardevs *monitors_ports(const struct monitors *m)
 {
 	return m->ports;
 }

@@ -16,14 +16,14 @@ struct monitors;
  * Attach what @c names to @d's ports. @qmp is copied; its control's events
  * come here from now on. NULL with a sentence on failure.
  */
-struct monitors *monitors_open(const struct charconf *c,
-			       const struct chardevs *d, const struct qmp *qmp,
+struct monitors *monitors_open(const struct charconf *c, struct chardevs *d,
+			       const struct qmp *qmp,
 			       struct err *e) __must_check;
 
 /* Detach; what was not sent yet is sent by chardevs_close(). */
 void monitors_close(struct monitors *m);
 
-/* The ports, for query-chardev. */
-const struct chardevs *monitors_ports(const struct monitors *m);
+/* The ports, for who lists and changes them. */
+struct chardevs *monitors_ports(const struct monitors *m);
 
 #endif

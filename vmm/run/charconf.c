@@ -152,6 +152,11 @@ static int finish(struct charconf *c, struct charconf_port *p, struct err *e)
 	return ret;
 }
 
+const char *charconf_kind_name(unsigned kind)
+{
+	return kind < ARRAY_SIZE(kinds) ? kinds[kind] : NULL;
+}
+
 int charconf_find(const struct charconf *c, const char *id)
 {
 	unsigned i;

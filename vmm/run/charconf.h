@@ -68,6 +68,9 @@ int charconf_monitor(struct charconf *c, const char *arg, bool control,
 int charconf_short(struct charconf *c, const char *arg, const char *id,
 		   char *name, struct err *e);
 
+/* What a kind is called; NULL behind the last. */
+const char *charconf_kind_name(unsigned kind);
+
 /* The number of the port of that name, or -ENOENT. */
 int charconf_find(const struct charconf *c, const char *id);
 

@@ -4,6 +4,7 @@
  */
 #include "vmm/run/chardev.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -54,12 +55,13 @@ static void announce(const struct charconf_port *p, const struct console *c)
 			console_peer(c), p->id);
 }
 
-int chardevs_open(struct chardevs *d, const struct charconf *c,
-		  struct evloop *loop, struct tty *tty, struct err *e)
+int chardevs_open(struct chardevs *d, struct charconf *c, struct evloop *loop,
+		  struct tty *tty, struct err *e)
 {
 	unsigned i;
 
 	d->conf = c;
+	d->loop = loop;
 	for (i = 0; i < c->ports; i++) {
 		if (c->port[i].lent)
 			continue;
@@ -96,6 +98,40 @@ void chardevs_close(struct chardevs *d)
 		console_close(d->port[i]);
 		d->port[i] = NULL;
 	}
+}
+
+int chardevs_put(struct chardevs *d, unsigned at, const struct charconf_port *p,
+		 struct err *e)
+{
+	struct charconf *c = d->conf;
+	struct console *port;
+
+	if (at == CHARCONF_MAX)
+		return err_set(e, -ENOSPC, "more than %d ports", CHARCONF_MAX);
+	if (p->kind == CHARCONF_STDIO)
+		return err_set(e, -ENOTSUP,
+			       "this terminal can only be given by -chardev");
+	port = open_port(p, d->loop, NULL, e);
+	if (!port)
+		return err_wrap(e, "chardev %s", p->id);
+	if (at == c->ports)
+		d->port[c->ports++] = NULL;
+	console_abandon(d->port[at]);
+	d->port[at] = port;
+	c->port[at] = *p;
+	return 0;
+}
+
+void chardevs_drop(struct chardevs *d, unsigned at)
+{
+	struct charconf *c = d->conf;
+
+	console_abandon(d->port[at]);
+	for (c->ports--; at < c->ports; at++) {
+		c->port[at] = c->port[at + 1];
+		d->port[at] = d->port[at + 1];
+	}
+	d->port[at] = NULL;
 }
 
 struct console *chardevs_find(const struct chardevs *d, const char *id)

@@ -135,24 +135,48 @@ int charports_declare(struct backends *list, const struct charconf *c,
 	return ret ? err_wrap(e, "-chardev") : 0;
 }
 
+/* What COM1 or a monitor has is no device's. */
+static bool is_taken(const struct charconf *c, const char *id)
+{
+	int n = charconf_find(c, id);
+
+	return n >= 0 && (c->port[n].has_port ||
+			  (c->port[n].has_monitor && !c->port[n].mux));
+}
+
 int charports_use(const struct backends *list, struct charconf *c,
 		  struct err *e)
 {
-	const struct backend *b;
+	struct backend *b;
 	int ret = 0;
 
-	for (b = list->first; !ret && b; b = b->next)
-		if (b->class == &charport_class && b->user)
+	for (b = list->first; !ret && b; b = b->next) {
+		if (b->class != &charport_class)
+			continue;
+		if (b->user && b->user != c)
 			ret = charconf_use(c, "device", b->id, e);
+		else
+			b->user = is_taken(c, b->id) ? c : NULL;
+	}
 	return ret;
+}
+
+bool charports_busy(const struct backends *list, const struct charconf_port *p)
+{
+	const struct backend *b = backend_find(list, LINK_CHARDEV, p->id);
+
+	return p->lent || p->has_monitor || (b && b->user);
 }
 
 void charports_connect(struct backends *list, const struct chardevs *d)
 {
 	struct backend *b;
+	struct charport *p;
 
-	for (b = list->first; b; b = b->next)
-		if (b->class == &charport_class)
-			((struct charport *)b)->console = chardevs_find(d,
-									b->id);
+	for (b = list->first; b; b = b->next) {
+		p = (struct charport *)b;
+		/* Who has one reads it. */
+		if (b->class == &charport_class && (!p->console || !b->user))
+			p->console = chardevs_find(d, b->id);
+	}
 }

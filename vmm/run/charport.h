@@ -15,9 +15,12 @@ struct chardevs;
 int charports_declare(struct backends *list, const struct charconf *c,
 		      struct err *e) __must_check;
 
-/* Those that devices have are nobody else's. */
+/* Those that devices have are nobody else's, and the other way round. */
 int charports_use(const struct backends *list, struct charconf *c,
 		  struct err *e) __must_check;
+
+/* Whether a device, COM1, a monitor or a network has @p. */
+bool charports_busy(const struct backends *list, const struct charconf_port *p);
 
 /* They lead to @d's ports, which stay open as long as they do. */
 void charports_connect(struct backends *list, const struct chardevs *d);

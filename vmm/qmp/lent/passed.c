@@ -135,18 +135,22 @@ static int number_member(struct passed *p, struct json_object *o,
 	return ret;
 }
 
-/* {"type": "fd", "str": NAME}, or the same as "KEY.type" and "KEY.str". */
+/*
+ * {"type": "fd", "str": NAME}, or the same as "KEY.type" and "KEY.str", or
+ * {"type": "fd", "data": {"str": NAME}}.
+ */
 static int number_address(struct passed *p, struct json_object *o,
 			  const char *key, struct err *e)
 {
-	struct json_object *in = json_object_object_get(o, key);
+	struct json_object *in = json_object_object_get(o, key), *data;
 	const char *type;
 	char flat[32];
 
 	if (json_object_is_type(in, json_type_object)) {
 		type = json_get_str(in, "type");
+		data = json_object_object_get(in, "data");
 		return type && !strcmp(type, "fd")
-			       ? number_member(p, in, "str", e)
+			       ? number_member(p, data ? data : in, "str", e)
 			       : 0;
 	}
 	snprintf(flat, sizeof(flat), "%s.type", key);

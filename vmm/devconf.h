@@ -13,6 +13,7 @@
 #include "host/block/block.h"
 #include "vmm/backend.h"
 
+struct evloop;
 struct net_addr;
 struct netconf;
 
@@ -38,6 +39,7 @@ struct devconf {
 	void (*net_peer)(void *ctx, const struct netconf *n,
 			 const struct net_addr *peer);
 	void *io_ctx;          /* of both */
+	struct evloop *loop;   /* for what happens without devices; or NULL */
 	struct virtio_env env; /* the machine's, since devconf_check() */
 };
 

@@ -197,8 +197,9 @@ static int session_open(struct session *s, struct err *e)
 		return e->code;
 	ret = catch_signals(s, e);
 	if (!ret)
-		ret = chardevs_open(&s->chardevs, &s->config->chars, s->loop, &main_tty,
-				    e);
+		ret = chardevs_open(&s->chardevs, &s->config->chars, s->loop,
+				    &main_tty, e);
+	s->config->dev.loop = s->loop;
 	charports_connect(&s->config->dev.backends, &s->chardevs);
 	if (!ret)
 		ret = backends_open(&s->config->dev.backends, e);

@@ -99,6 +99,8 @@ struct net_stream_options {
 	bool server;
 	unsigned reconnect_ms; /* of a client; 0: it does not */
 	struct net_watcher watcher;
+	/* Peers come and go there while no card is attached; NULL: nowhere. */
+	struct evloop *loop;
 };
 
 struct net_dgram_options {

@@ -4,7 +4,7 @@
  * each frame behind its length, 4 bytes, the highest first. One peer at a
  * time. While there is none the link is down; a server waits for the next, a
  * client tries again when it is told to. What the peer does not take in time
- * is dropped once a buffer is full.
+ * is dropped once a buffer is full
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -102,6 +102,12 @@ static void drop_peer(struct stream *s)
 	retry_later(s);
 }
 
+/* What is waited for when nothing is to be written; @s->lock held. */
+static int in_events(const struct stream *s)
+{
+	return s->user.receive ? POLLIN : POLLRDHUP;
+}
+
 /* @fd is the peer, or will be. */
 static void take_peer(struct stream *s, int fd, bool connecting)
 {
@@ -113,7 +119,8 @@ static void take_peer(struct stream *s, int fd, bool connecting)
 	pthread_mutex_lock(&s->lock);
 	s->fd = fd;
 	s->connecting = connecting;
-	events = connecting ? POLLOUT : s->out_len ? POLLIN | POLLOUT : POLLIN;
+	events = connecting ? POLLOUT
+			    : in_events(s) | (s->out_len ? POLLOUT : 0);
 	s->watch = evloop_add(s->loop, fd, events, stream_event, s);
 	pthread_mutex_unlock(&s->lock);
 	if (!s->watch)
@@ -180,7 +187,7 @@ static void finish_connect(struct stream *s)
 	}
 	pthread_mutex_lock(&s->lock);
 	s->connecting = false;
-	evloop_set(s->watch, POLLIN);
+	evloop_set(s->watch, in_events(s));
 	pthread_mutex_unlock(&s->lock);
 	say_link(s, true);
 }
@@ -292,12 +299,12 @@ static void stream_event(void *opaque, int revents)
 	s->stalled = false;
 	if (revents & POLLOUT) {
 		alive = flush_out(s);
-		evloop_set(s->watch, s->out_len ? POLLIN | POLLOUT : POLLIN);
+		evloop_set(s->watch, in_events(s) | (s->out_len ? POLLOUT : 0));
 	}
 	pthread_mutex_unlock(&s->lock);
-	if (!alive)
+	if (!alive || (!s->user.receive && revents & ~POLLOUT))
 		drop_peer(s);
-	else if (stalled || revents & ~POLLOUT)
+	else if (s->user.receive && (stalled || revents & ~POLLOUT))
 		read_peer(s);
 }
 
@@ -351,13 +358,20 @@ static int stream_send(struct net *net, unsigned q, const struct iovec *iov,
 
 /* ---- the backend ---- */
 
-static int stream_attach(struct net *net, struct evloop *const *loop,
-			 const struct net_user *user)
+static void forget_loop(struct stream *s)
 {
-	struct stream *s = (struct stream *)net;
+	evloop_remove(s->timer_watch);
+	evloop_remove(s->listen_watch);
+	evloop_remove(s->watch);
+	s->timer_watch = s->listen_watch = s->watch = NULL;
+}
+
+static int join_loop(struct stream *s, struct evloop *loop,
+		     const struct net_user *user)
+{
 	const struct itimerspec now = {.it_value.tv_nsec = 1};
 
-	s->loop = loop[0];
+	s->loop = loop;
 	s->stalled = s->in_len;
 	s->user = *user;
 	s->timer_watch = evloop_add(s->loop, s->timer, 0, stream_timer, s);
@@ -374,21 +388,39 @@ static int stream_attach(struct net *net, struct evloop *const *loop,
 	return 0;
 }
 
+static int stream_attach(struct net *net, struct evloop *const *loop,
+			 const struct net_user *user)
+{
+	struct stream *s = (struct stream *)net;
+
+	forget_loop(s);
+	return join_loop(s, loop[0], user);
+}
+
+/* A peer can come while there is no card, and go; what he says waits. */
+static int idle(struct stream *s)
+{
+	static const struct net_user nobody;
+
+	return s->o.loop ? join_loop(s, s->o.loop, &nobody) : 0;
+}
+
 /* The peer stays: the next machine goes on with it. */
 static void stream_detach(struct net *net)
 {
 	struct stream *s = (struct stream *)net;
 
-	evloop_remove(s->timer_watch);
-	evloop_remove(s->listen_watch);
-	evloop_remove(s->watch);
-	s->timer_watch = s->listen_watch = s->watch = NULL;
+	forget_loop(s);
+	/* Without memory for it, peers wait for the next card. */
+	if (idle(s))
+		forget_loop(s);
 }
 
 static void stream_close(struct net *net)
 {
 	struct stream *s = (struct stream *)net;
 
+	forget_loop(s);
 	if (s->fd >= 0)
 		close(s->fd);
 	if (s->listener >= 0) {
@@ -464,7 +496,11 @@ struct net *net_stream_open(const struct net_stream_options *o, struct err *e)
 	} else if (!open_socket(s, e)) {
 		s->net.down = s->fd < 0;
 		say_peer(s, s->fd >= 0);
-		return &s->net;
+		if (!idle(s))
+			return &s->net;
+		err_set(e, -ENOMEM, "out of memory");
+		if (o->addr.kind == NET_ADDR_FD)
+			s->fd = -1;
 	}
 	stream_close(&s->net);
 	return NULL;

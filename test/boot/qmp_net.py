@@ -101,6 +101,42 @@ def server(qmp, folder):
     quiet(qmp)
 
 
+def without_card(qmp, folder):
+    """Peers come and go before there is a card, and one waits for it."""
+    path = folder + "/early"
+    qmp.ask("netdev_add", type="stream", id="early", server=True,
+            addr={"type": "unix", "path": path})
+    for _ in range(2):
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.connect(path)
+            expect(qmp, CAME, netdev_id="early",
+                   addr={"type": "unix", "path": ""})
+            peer.sendall(bytes([0, 0, 0, 60]) + bytes(60))
+            quiet(qmp)
+        expect(qmp, WENT, netdev_id="early")
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.connect(path)
+        expect(qmp, CAME, netdev_id="early", addr={"type": "unix", "path": ""})
+        card(qmp, "early")
+        quiet(qmp)
+        uncard(qmp)
+        quiet(qmp)
+        qmp.ask("netdev_del", id="early")
+        check("it stays", peer.recv(1) == b"")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        qmp.ask("netdev_add", type="stream", id="early",
+                addr={"type": "inet", "host": "127.0.0.1", "port": str(port)},
+                **{"reconnect-ms": RETRY_MS})
+        for _ in range(2):
+            listener.accept()[0].close()
+            qmp.wait(CAME)
+            expect(qmp, WENT, netdev_id="early")
+        qmp.ask("netdev_del", id="early")
+    qmp.ask("query-status")
+    qmp.events.clear()
+
+
 def client(qmp, how):
     """Finds its peer again; a reset of the guest changes nothing."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -155,6 +191,7 @@ def session(opts, folder):
         schema(qmp)
         vhost_user(qmp, vhost, backend)
         server(qmp, folder)
+        without_card(qmp, folder)
         for how in ({}, {"reconnect-ms": RETRY_MS}, {"reconnect": 1}):
             client(qmp, how)
         qmp.ask("quit")

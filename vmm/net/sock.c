@@ -121,7 +121,10 @@ static int stream_check(struct netconf *n, struct err *e)
 
 static struct net *stream_open(const struct netconf *n, struct err *e)
 {
-	return net_stream_open(&n->stream, e);
+	struct net_stream_options o = n->stream;
+
+	o.loop = n->conf->loop;
+	return net_stream_open(&o, e);
 }
 
 static const struct prop stream_props[] = {
@@ -257,7 +260,7 @@ static int socket_check(struct netconf *n, struct err *e)
 
 static struct net *socket_open(const struct netconf *n, struct err *e)
 {
-	return n->stream.addr.kind ? net_stream_open(&n->stream, e)
+	return n->stream.addr.kind ? stream_open(n, e)
 				   : net_dgram_open(&n->dgram, e);
 }
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs commands by `lodge run --root /`: their words, input, outputs, working
-directory, exit status and signals are as if they ran here, and what they
-write is gone afterwards. Once as an ordinary user, when we are root; and with
-devices whose drivers the command loads.
+"""Runs commands by `lodge run --root /`: their words, environment, input,
+outputs, working directory, exit status and signals are as if they ran here,
+and what they write is gone afterwards. Once as an ordinary user, when we are
+root; and with devices whose drivers the command loads.
 """
 import hashlib
 import os
@@ -24,7 +24,7 @@ WAIT = 180      # seconds, on a busy machine
 SCRIPT = """
 pwd
 wc -c
-echo "$1|$2"
+echo "$1|$2|$LODGE_ROOT_TEST"
 echo to stderr >&2
 sha256sum data
 echo changed >data && cat data
@@ -55,11 +55,11 @@ def test_streams(opts, folder):
     with open(os.path.join(folder, "data"), "wb") as f:
         f.write(data)
     proc = start(opts, ["sh", "-c", SCRIPT, "sh", "a  b", "c,d'\""],
-                 cwd=folder)
+                 cwd=folder, env=dict(os.environ, LODGE_ROOT_TEST="x  y"))
     out, err = proc.communicate(b"x" * 1234567, WAIT)
     expect("stderr", err, b"to stderr\n")
     expect("stdout", out.decode(), "\n".join([
-        folder, "1234567", "a  b|c,d'\"",
+        folder, "1234567", "a  b|c,d'\"|x  y",
         hashlib.sha256(data).hexdigest() + "  data", "changed", "new",
         hashlib.sha256(bytes(3000000)).hexdigest() + "  -", ""]))
     expect("status", proc.returncode, 42)

@@ -75,9 +75,9 @@ static void net_config_read(struct virtio_device *dev, void *buf)
 	memcpy(buf, &c, sizeof(c));
 }
 
-void netdev_offloads(const struct virtio_features *f, struct net_offloads *o)
+void netdev_offloads(struct netdev *n, const struct virtio_features *f)
 {
-	*o = (struct net_offloads){
+	const struct net_offloads o = {
 		.csum = features_has(f, NET_F_GUEST_CSUM),
 		.tso4 = features_has(f, NET_F_GUEST_TSO4),
 		.tso6 = features_has(f, NET_F_GUEST_TSO6),
@@ -88,18 +88,19 @@ void netdev_offloads(const struct virtio_features *f, struct net_offloads *o)
 		.tnl = features_has(f, NET_F_GUEST_TUNNEL),
 		.tnl_csum = features_has(f, NET_F_GUEST_TUNNEL_SUM),
 	};
+
+	n->checks = o.csum;
+	net_set_up(n->net, n->header, &o);
 }
 
 static void net_features_ok(struct virtio_device *dev)
 {
 	struct netdev *n = (struct netdev *)dev;
-	struct net_offloads o;
 
 	n->header = nethdr_size(&dev->agreed);
 	netfilter_reset(&n->filter, n->mac, virtio_has(dev, NET_F_CTRL_RX),
 			virtio_has(dev, NET_F_CTRL_VLAN));
-	netdev_offloads(&dev->agreed, &o);
-	net_set_up(n->net, n->header, &o);
+	netdev_offloads(n, &dev->agreed);
 }
 
 /* ---- the device ---- */
@@ -189,7 +190,6 @@ static void net_quiesce(struct virtio_device *dev, unsigned q)
 static void net_reset(struct virtio_device *dev)
 {
 	struct netdev *n = (struct netdev *)dev;
-	const struct net_offloads none = {0};
 
 	n->header = HEADER_RESET;
 	n->active = 1;
@@ -198,7 +198,7 @@ static void net_reset(struct virtio_device *dev)
 		n->net->ops->vhost->reset(n->net);
 	netfilter_reset(&n->filter, n->mac, false, false);
 	nethash_reset(&n->hash);
-	net_set_up(n->net, n->header, &none);
+	netdev_offloads(n, &dev->agreed);
 	net_set_queues(n->net, 1);
 	wake_all(n);
 }

@@ -500,6 +500,48 @@ static void test_control(void **state)
 	card_free(c);
 }
 
+/* More addresses than a table has, of however many the driver tells. */
+static void test_many_addresses(void **state)
+{
+	struct card *c = new_card(ALL_LOW, ALL_HIGH, true);
+	const uint32_t uni = 0, multi = 1000;
+	static uint8_t cmd[2 + 8 + 6 * 1000] = {1, 0};
+
+	memcpy(cmd + 2, &uni, 4);
+	memcpy(cmd + 6, &multi, 4);
+	assert_int_equal(card_control(c, cmd, sizeof(cmd)), 0);
+	assert_true(takes(&card_net(c)->filter, TO_MULTI));
+	assert_false(takes(&card_net(c)->filter, TO_OTHER));
+	assert_int_equal(card_control(c, cmd, sizeof(cmd) - 1), 1);
+	card_free(c);
+}
+
+/* Whoever did not ask for sums, or no longer does, has zeroes for flags. */
+static void test_receive_flags(void **state)
+{
+	struct card *c = new_card(ALL_LOW & ~BIT64(20), 0, true);
+	struct fakering *r = &c->ring[NET_RX];
+	const uint8_t *got = fake_ptr(r, FAKE_DATA);
+	struct iovec p = card_piece(FAKE_DATA, 2048);
+	uint8_t frame[12 + 60] = {2 /* DATA_VALID */};
+	uint16_t id;
+	uint32_t len;
+	unsigned i;
+
+	memcpy(frame + 12, TO_OWN, 14);
+	for (i = 0; i < 3; i++) {
+		if (i == 1)
+			assert_int_equal(offloads(c, 0), 0);
+		if (i == 2)
+			assert_int_equal(offloads(c, BIT64(1)), 0);
+		fake_add(r, 0, &p, 1, 0, false);
+		assert_true(receive(c, frame, sizeof(frame), 12));
+		assert_true(fake_get(r, &id, &len));
+		assert_int_equal(got[0], i == 1 ? 0 : 2);
+	}
+	card_free(c);
+}
+
 /* A backend that can less makes a card that offers less. */
 static void test_offer(void **state)
 {
@@ -539,6 +581,8 @@ int main(void)
 		cmocka_unit_test(test_receive_single),
 		cmocka_unit_test(test_want_more),
 		cmocka_unit_test(test_control),
+		cmocka_unit_test(test_many_addresses),
+		cmocka_unit_test(test_receive_flags),
 		cmocka_unit_test(test_offer),
 	};
 

@@ -26,7 +26,9 @@
 #define ACK_OK  0
 #define ACK_ERR 1
 
-#define COMMAND_MAX 4096 /* bytes of the longest command */
+#define COMMAND_SHORT 512
+/* Bytes of the longest one: more addresses than a table of any driver has. */
+#define COMMAND_MAX   (1U << 20)
 
 /*
  * Offload bits of the command: those of the features, but for two that do
@@ -139,7 +141,6 @@ static bool command_offloads(struct netdev *n, unsigned cmd, const uint8_t *p,
 			     size_t len)
 {
 	struct virtio_features f = {{0}};
-	struct net_offloads o;
 	uint64_t bits;
 	unsigned bit;
 	int feature;
@@ -155,8 +156,7 @@ static bool command_offloads(struct netdev *n, unsigned cmd, const uint8_t *p,
 			return false;
 		features_put(&f, (unsigned)feature, true);
 	}
-	netdev_offloads(&f, &o);
-	net_set_up(n->net, n->header, &o);
+	netdev_offloads(n, &f);
 	return true;
 }
 
@@ -195,13 +195,32 @@ static bool command(struct netdev *n, const uint8_t *p, size_t len)
 	}
 }
 
+/* An address table may have thousands, of which it is told all. */
+static bool long_command(struct netdev *n, const struct vq_elem *e)
+{
+	uint8_t *buf = e->out_len > COMMAND_MAX ? NULL : malloc(e->out_len);
+	bool ok = buf &&
+		  command(n, buf,
+			  iov_read(e->iov, e->out_n, 0, buf, e->out_len));
+
+	free(buf);
+	return ok;
+}
+
+static bool run(struct netdev *n, const struct vq_elem *e)
+{
+	uint8_t buf[COMMAND_SHORT];
+
+	if (e->out_len > sizeof(buf))
+		return long_command(n, e);
+	return command(n, buf, iov_read(e->iov, e->out_n, 0, buf, sizeof(buf)));
+}
+
 static void answer(struct netdev *n, struct vq *vq, struct vq_elem *e)
 {
-	uint8_t buf[COMMAND_MAX], ack = ACK_ERR;
-	size_t len = iov_read(e->iov, e->out_n, 0, buf, sizeof(buf));
+	uint8_t ack = run(n, e) ? ACK_OK : ACK_ERR;
+	size_t len;
 
-	if (len == e->out_len && command(n, buf, len))
-		ack = ACK_OK;
 	len = iov_write(e->iov + e->out_n, e->in_n, 0, &ack, 1);
 	vq_push(vq, e, (uint32_t)len);
 	free(e);

@@ -81,6 +81,7 @@ struct netdev {
 	bool filter_changed; /* since somebody asked for it */
 	struct nethash hash;
 	unsigned header;     /* bytes, as agreed on */
+	bool checks;         /* the driver hears of checksums */
 	unsigned active;     /* pairs in use */
 	bool vhost_on;       /* the backend works on the rings */
 	bool unplugged;      /* the operator pulled the cable */
@@ -100,8 +101,8 @@ struct netdev {
 /* Answer everything in the control queue. */
 void netctrl_run(struct netdev *n);
 
-/* What the guest can receive by these features. */
-void netdev_offloads(const struct virtio_features *f, struct net_offloads *o);
+/* What the guest receives from now on, by these features. */
+void netdev_offloads(struct netdev *n, const struct virtio_features *f);
 
 /* Whether frames pass. */
 bool netdev_link(const struct netdev *n);

@@ -20,8 +20,12 @@ struct rx {
 	unsigned pair;
 };
 
-/* The header the guest gets for the @given bytes of the backend's. */
-static void make_header(struct nethdr *h, const uint8_t *from, unsigned given)
+/*
+ * The header the guest gets for the @given bytes of the backend's. A tap tells
+ * of checked sums whether anybody wants to hear of them or not.
+ */
+static void make_header(struct nethdr *h, const uint8_t *from, unsigned given,
+			bool checks)
 {
 	*h = (struct nethdr){0};
 	memcpy(h, from, MIN(given, (unsigned)sizeof(*h)));
@@ -29,6 +33,8 @@ static void make_header(struct nethdr *h, const uint8_t *from, unsigned given)
 	nethdr_clean(h);
 	if (h->gso_type & NETHDR_TUNNEL)
 		h->flags &= (uint8_t)~NETHDR_DATA_VALID;
+	if (!checks)
+		h->flags = 0;
 }
 
 /* The frame's hash, for its header and for the choice of its queue. */
@@ -158,8 +164,8 @@ bool netrx_receive(void *opaque, unsigned q, const uint8_t *frame, size_t len,
 	if (len <= given)
 		return true;
 	rx = (struct rx){.frame = frame + given, .len = len - given};
-	make_header(&rx.header, frame, given);
 	pthread_mutex_lock(&n->dev.lock);
+	make_header(&rx.header, frame, given, n->checks);
 	why = refuse(n, &rx, given);
 	if (why >= 0) {
 		virtio_count(&n->dev, why, 1);

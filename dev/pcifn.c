@@ -115,6 +115,11 @@ uint64_t pcifn_bar_address(const struct pcifn *fn, unsigned n)
 	return get32(fn, REG_BAR0 + 4 * n) & (fn->bar[n].io ? ~3U : ~15U);
 }
 
+bool pcifn_is_master(const struct pcifn *fn)
+{
+	return get16(fn, REG_COMMAND) & COMMAND_MASTER;
+}
+
 static bool decoding(const struct pcifn *fn, bool io)
 {
 	return get16(fn, REG_COMMAND) & (io ? COMMAND_IO : COMMAND_MEMORY);
@@ -198,7 +203,8 @@ static void send_pending(struct pcifn *fn)
 	struct msix_entry *entry;
 	unsigned i;
 
-	if (!fn->pci || !(control & MSIX_ENABLE) || control & MSIX_ALL_MASKED)
+	if (!fn->pci || !(control & MSIX_ENABLE) || control & MSIX_ALL_MASKED ||
+	    !pcifn_is_master(fn))
 		return;
 	board = &fn->pci->board;
 	for (i = 0; i < fn->vectors; i++) {

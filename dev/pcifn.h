@@ -2,8 +2,7 @@
 /*
  * One PCI function: header, base address registers, capabilities, INTx and
  * MSI-X. Documents: PCI Local Bus 3.0 "Configuration Space Header Type 0"
- * (6.1) and "MSI-X Capability" (6.8.2). Left out: expansion ROMs, MSI, bus
- * mastering being switched off.
+ * (6.1) and "MSI-X Capability" (6.8.2). Left out: expansion ROMs, MSI.
  */
 #ifndef DEV_PCIFN_H
 #define DEV_PCIFN_H
@@ -97,6 +96,9 @@ void pcifn_set_multifunction(struct pcifn *fn);
 /* Where BAR @n is, decoded or not. */
 uint64_t pcifn_bar_address(const struct pcifn *fn, unsigned n);
 
+/* Whether the guest lets it reach memory: data and messages of MSI-X. */
+bool pcifn_is_master(const struct pcifn *fn);
+
 /* Take all BARs off the bus. */
 void pcifn_unmap(struct pcifn *fn);
 
@@ -106,7 +108,7 @@ void pcifn_unmap(struct pcifn *fn);
 /* The level of the interrupt pin; not seen while MSI-X is on. */
 void pcifn_set_pin(struct pcifn *fn, bool level);
 bool pcifn_msix_enabled(struct pcifn *fn);
-/* Send vector @vec, or remember it while it is masked. */
+/* Send vector @vec, or remember it while it is masked or no bus master. */
 void pcifn_msix_send(struct pcifn *fn, unsigned vec);
 
 #endif

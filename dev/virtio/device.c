@@ -234,7 +234,8 @@ bool virtio_running(const struct virtio_device *dev)
 {
 	return (dev->status &
 		(VIRTIO_STATUS_DRIVER_OK | VIRTIO_STATUS_NEEDS_RESET)) ==
-	       VIRTIO_STATUS_DRIVER_OK;
+		       VIRTIO_STATUS_DRIVER_OK &&
+	       !dev->cut_off;
 }
 
 void virtio_flush(struct virtio_device *dev, unsigned q)
@@ -262,6 +263,36 @@ void virtio_resume(struct virtio_device *dev)
 	pthread_mutex_lock(&dev->lock);
 	if (dev->class->resume)
 		dev->class->resume(dev);
+	pthread_mutex_unlock(&dev->lock);
+}
+
+/*
+ * A kernel that starts another one turns bus masters off and asks nobody:
+ * from here on the memory is no longer ours. No interrupt, it would be the
+ * next kernel's.
+ */
+static void stop_for_good(struct virtio_device *dev)
+{
+	unsigned i;
+
+	dev->status |= VIRTIO_STATUS_NEEDS_RESET;
+	for (i = 0; i < dev->queues; i++)
+		dev->vq[i].broken = dev->vq[i].ending = true;
+	if (dev->class->quiesce)
+		dev->class->quiesce(dev, VIRTIO_MAX_QUEUES);
+}
+
+void virtio_set_master(struct virtio_device *dev, bool on)
+{
+	pthread_mutex_lock(&dev->lock);
+	if (!on && virtio_running(dev))
+		stop_for_good(dev);
+	if (on && dev->cut_off) {
+		dev->cut_off = false;
+		if (virtio_running(dev) && dev->class->start)
+			dev->class->start(dev);
+	}
+	dev->cut_off = !on;
 	pthread_mutex_unlock(&dev->lock);
 }
 

@@ -97,6 +97,7 @@ struct virtio_device {
 	struct virtio_features driver; /* as the driver writes them */
 	struct virtio_features agreed; /* driver's, since FEATURES_OK */
 	uint8_t status;
+	bool cut_off;        /* its bus does not let it reach memory */
 	uint32_t generation; /* of the configuration space */
 	unsigned config_size;
 	unsigned queues;
@@ -141,11 +142,16 @@ void virtio_queue_reset(struct virtio_device *dev, unsigned q);
 void virtio_notify(struct virtio_device *dev, unsigned q);
 /* The machine goes on after a stop. */
 void virtio_resume(struct virtio_device *dev);
+/*
+ * Whether the bus lets the device reach memory. A driver that takes that away
+ * while the device runs has to reset it: what was on its way is lost.
+ */
+void virtio_set_master(struct virtio_device *dev, bool on);
 
 /*
  * ---- for classes; dev->lock held ----
  */
-/* True while the driver runs the device and it is not broken. */
+/* True while the driver runs the device, and lets it, and it is not broken. */
 bool virtio_running(const struct virtio_device *dev);
 /* Tell the driver of used buffers if it wants to hear; looks for breakage. */
 void virtio_flush(struct virtio_device *dev, unsigned q);

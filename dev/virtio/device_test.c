@@ -426,6 +426,46 @@ static void test_msix(void **state)
 	free_board(b);
 }
 
+/*
+ * No bus master: it leaves memory alone and sends nothing. One that ran needs
+ * a reset, one that was set up before begins when it may.
+ */
+static void test_master(void **state)
+{
+	struct board *b = pci_board();
+	uint64_t command = ECAM + (3 << 15) + 4, table = WINDOW + 0x4000;
+	unsigned at;
+
+	for (at = config(b, 0x34, 1); config(b, at, 1) != 0x11;)
+		at = config(b, at + 1, 1);
+	bus_write(&b->mmio, ECAM + (3 << 15) + at + 2, 2, 0x8000);
+	bus_write(&b->mmio, table + 28, 4, 0);
+	bring_up(b, FAKE_DESC);
+	ask(b);
+	assert_true(answered(b));
+	assert_int_equal(b->messages, 1);
+	bus_write(&b->mmio, command, 1, 2);
+	assert_int_equal(get(b, 0x14, 1), 0x4f);
+	ask(b);
+	assert_false(answered(b));
+	bus_write(&b->mmio, command, 2, 6);
+	set(b, 0x3000, 2, 0);
+	assert_false(answered(b));
+	assert_int_equal(b->messages, 1);
+	/* What the driver before it left behind is gone. */
+	bus_write(&b->mmio, command, 4, 2);
+	bring_up(b, FAKE_DESC);
+	assert_int_equal(get(b, 0x14, 1), 0xf);
+	ask(b);
+	assert_false(answered(b));
+	bus_write(&b->mmio, command, 2, 6);
+	assert_int_equal(get(b, 0x14, 1), 0xf);
+	set(b, 0x3000, 2, 0);
+	assert_true(answered(b));
+	assert_int_equal(b->messages, 2);
+	free_board(b);
+}
+
 /* A ring that cannot be: the status says so, a reset mends it. */
 static void test_needs_reset(void **state)
 {
@@ -680,6 +720,7 @@ int main(void)
 		cmocka_unit_test(test_negotiation),
 		cmocka_unit_test(test_intx),
 		cmocka_unit_test(test_msix),
+		cmocka_unit_test(test_master),
 		cmocka_unit_test(test_needs_reset),
 		cmocka_unit_test(test_queue_reset),
 		cmocka_unit_test(test_window),

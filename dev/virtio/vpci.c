@@ -20,6 +20,7 @@
 enum { PAGE_COMMON, PAGE_ISR, PAGE_DEVICE, PAGE_NOTIFY };
 enum { CFG_COMMON = 1, CFG_NOTIFY, CFG_ISR, CFG_DEVICE, CFG_WINDOW };
 
+#define PCI_COMMAND       0x04
 #define CAP_VENDOR        0x09
 #define CAP_SIZE          16
 #define NOTIFY_MULTIPLIER 4
@@ -285,12 +286,14 @@ static uint32_t window_read(struct pcifn *fn, unsigned reg, unsigned size,
 	return (uint32_t)vpci_read(v, at, n);
 }
 
-static void window_written(struct pcifn *fn, unsigned reg, unsigned size)
+static void config_written(struct pcifn *fn, unsigned reg, unsigned size)
 {
 	struct vpci *v = container_of(fn, struct vpci, fn);
 	uint32_t at, val = 0;
 	unsigned n;
 
+	if (reg <= PCI_COMMAND && reg + size > PCI_COMMAND)
+		virtio_set_master(v->dev, pcifn_is_master(fn));
 	if (reg != v->window + CAP_SIZE || !window_target(v, &at, &n))
 		return;
 	memcpy(&val, fn->config + reg, n);
@@ -349,7 +352,7 @@ static void add_capabilities(struct vpci *v)
 	mask[4] = 0xff;
 	memset(mask + 8, 0xff, 12);
 	v->fn.read = window_read;
-	v->fn.written = window_written;
+	v->fn.written = config_written;
 	v->fn.moved = vpci_moved;
 }
 
@@ -373,6 +376,7 @@ void vpci_init(struct vpci *v, struct virtio_device *dev, unsigned vectors)
 	add_capabilities(v);
 	dev->transport = &transport;
 	dev->transport_ctx = v;
+	dev->cut_off = true; /* until the guest makes it a bus master */
 	reset_vectors(v);
 }
 

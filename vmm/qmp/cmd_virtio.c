@@ -148,7 +148,7 @@ static void put_state(struct qmp *q, struct json_object *o,
 	put_status(o, dev->status);
 	json_put_bool(o, "vm-running", q->control->state == RUN_RUNNING);
 	json_put_bool(o, "broken", broken);
-	json_put_bool(o, "disabled", broken);
+	json_put_bool(o, "disabled", broken || dev->cut_off);
 	json_put_bool(o, "started", started);
 	json_put_bool(o, "use-started", true);
 	json_put_bool(o, "start-on-kick", false);

@@ -75,24 +75,6 @@ static void net_config_read(struct virtio_device *dev, void *buf)
 	memcpy(buf, &c, sizeof(c));
 }
 
-void netdev_offloads(struct netdev *n, const struct virtio_features *f)
-{
-	const struct net_offloads o = {
-		.csum = features_has(f, NET_F_GUEST_CSUM),
-		.tso4 = features_has(f, NET_F_GUEST_TSO4),
-		.tso6 = features_has(f, NET_F_GUEST_TSO6),
-		.ecn = features_has(f, NET_F_GUEST_ECN),
-		.ufo = features_has(f, NET_F_GUEST_UFO),
-		.uso4 = features_has(f, NET_F_GUEST_USO4),
-		.uso6 = features_has(f, NET_F_GUEST_USO6),
-		.tnl = features_has(f, NET_F_GUEST_TUNNEL),
-		.tnl_csum = features_has(f, NET_F_GUEST_TUNNEL_SUM),
-	};
-
-	n->checks = o.csum;
-	net_set_up(n->net, n->header, &o);
-}
-
 static void net_features_ok(struct virtio_device *dev)
 {
 	struct netdev *n = (struct netdev *)dev;
@@ -251,33 +233,6 @@ static const struct virtio_class net_class = {
 	.destroy = net_destroy,
 };
 
-/* Bits that need an ability of the backend. */
-static void clear_unable(struct virtio_features *f,
-			 const struct net_offloads *can)
-{
-	const struct {
-		bool can;
-		uint8_t bit[3]; /* 0 ends, but for the first */
-	} rows[] = {
-		{can->csum, {NET_F_CSUM, NET_F_GUEST_CSUM}},
-		{can->tso4, {NET_F_HOST_TSO4, NET_F_GUEST_TSO4}},
-		{can->tso6, {NET_F_HOST_TSO6, NET_F_GUEST_TSO6}},
-		{can->ecn, {NET_F_HOST_ECN, NET_F_GUEST_ECN}},
-		{can->ufo, {NET_F_HOST_UFO, NET_F_GUEST_UFO}},
-		{can->uso4 && can->uso6,
-		 {NET_F_HOST_USO, NET_F_GUEST_USO4, NET_F_GUEST_USO6}},
-		{can->tnl, {NET_F_HOST_TUNNEL, NET_F_GUEST_TUNNEL}},
-		{can->tnl_csum,
-		 {NET_F_HOST_TUNNEL_SUM, NET_F_GUEST_TUNNEL_SUM}},
-	};
-	size_t i, k;
-
-	for (i = 0; i < ARRAY_SIZE(rows); i++)
-		for (k = 0; !rows[i].can && k < 3; k++)
-			if (!k || rows[i].bit[k])
-				features_put(f, rows[i].bit[k], false);
-}
-
 static void offer(struct netdev *n, const struct virtio_features *want)
 {
 	struct virtio_features *f = &n->dev.offered;
@@ -289,7 +244,7 @@ static void offer(struct netdev *n, const struct virtio_features *want)
 		     n->speed != SPEED_UNKNOWN || n->duplex != DUPLEX_UNKNOWN);
 	if (n->pairs == 1)
 		features_put(f, NET_F_MQ, false);
-	clear_unable(f, &n->net->can);
+	netdev_limit(f, &n->net->can);
 	f->w[0] &= ~n->net->deny[0];
 	f->w[1] &= ~n->net->deny[1];
 	virtio_settle(&n->dev);

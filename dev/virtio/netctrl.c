@@ -30,13 +30,6 @@
 /* Bytes of the longest one: more addresses than a table of any driver has. */
 #define COMMAND_MAX   (1U << 20)
 
-/*
- * Offload bits of the command: those of the features, but for two that do
- * not fit into its 64 bits and are moved down.
- */
-#define OFFLOAD_TUNNEL     46
-#define OFFLOAD_TUNNEL_SUM 47
-
 static bool command_rx(struct netdev *n, unsigned cmd, const uint8_t *p,
 		       size_t len)
 {
@@ -120,44 +113,15 @@ static bool command_mq(struct netdev *n, unsigned cmd, const uint8_t *p,
 	}
 }
 
-/* The feature an offload bit stands for, or -1. */
-static int offload_feature(unsigned bit)
-{
-	switch (bit) {
-	case NET_F_GUEST_CSUM:
-	case NET_F_GUEST_TSO4:
-	case NET_F_GUEST_TSO6:
-	case NET_F_GUEST_ECN:
-	case NET_F_GUEST_UFO:
-	case NET_F_GUEST_USO4:
-	case NET_F_GUEST_USO6: return (int)bit;
-	case OFFLOAD_TUNNEL: return NET_F_GUEST_TUNNEL;
-	case OFFLOAD_TUNNEL_SUM: return NET_F_GUEST_TUNNEL_SUM;
-	default: return -1;
-	}
-}
-
 static bool command_offloads(struct netdev *n, unsigned cmd, const uint8_t *p,
 			     size_t len)
 {
-	struct virtio_features f = {{0}};
 	uint64_t bits;
-	unsigned bit;
-	int feature;
 
 	if (cmd || len != 8 || !virtio_has(&n->dev, NET_F_GUEST_OFFLOADS))
 		return false;
 	memcpy(&bits, p, 8);
-	for (bit = 0; bit < 64; bit++) {
-		if (!(bits >> bit & 1))
-			continue;
-		feature = offload_feature(bit);
-		if (feature < 0 || !virtio_has(&n->dev, (unsigned)feature))
-			return false;
-		features_put(&f, (unsigned)feature, true);
-	}
-	netdev_offloads(n, &f);
-	return true;
+	return netdev_command(n, bits);
 }
 
 /* Who asks hears of the first change only, however many a driver makes. */

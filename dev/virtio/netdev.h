@@ -104,6 +104,9 @@ void netctrl_run(struct netdev *n);
 /* What the guest receives from now on, by these features. */
 void netdev_offloads(struct netdev *n, const struct virtio_features *f);
 
+/* The same by the bits of a command; false if one was not agreed on. */
+bool netdev_command(struct netdev *n, uint64_t bits);
+
 /* Whether frames pass. */
 bool netdev_link(const struct netdev *n);
 
@@ -133,6 +136,9 @@ bool netvhost_queue(struct virtio_device *dev, unsigned q,
 /*
  * ---- without it ----
  */
+/* Clear features for which the backend can not do enough. */
+void netdev_limit(struct virtio_features *f, const struct net_offloads *can);
+
 /* Eventfds for a pair's rings and a watch for what they say. */
 bool netvhost_open(struct netpair *p);
 void netvhost_close(struct netpair *p);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -485,6 +486,27 @@ void console_break(struct console *c)
 		give_commands(c, user);
 	c->commands = 0;
 	end_call(c);
+}
+
+bool console_size(struct console *c, unsigned *cols, unsigned *rows)
+{
+	struct winsize w = {0};
+	int ret;
+
+	pthread_mutex_lock(&c->out_lock);
+	ret = ioctl(c->out, TIOCGWINSZ, &w);
+	pthread_mutex_unlock(&c->out_lock);
+	*cols = w.ws_col;
+	*rows = w.ws_row;
+	return !ret && w.ws_col && w.ws_row;
+}
+
+void console_resized(struct console *c)
+{
+	unsigned role;
+
+	for (role = 0; role < CONSOLE_ROLES; role++)
+		tell(c, role, CONSOLE_RESIZED);
 }
 
 static void close_fd(int fd)

@@ -22,7 +22,8 @@ enum console_command {
 enum console_event {
 	CONSOLE_OPENED, /* somebody is there: a new connection */
 	CONSOLE_CLOSED,
-	CONSOLE_FOCUS, /* Ctrl-A c: input goes to this user now */
+	CONSOLE_FOCUS,   /* Ctrl-A c: input goes to this user now */
+	CONSOLE_RESIZED, /* console_size() is another one */
 };
 
 /* The port's user. All run on the event loop's thread. */
@@ -128,6 +129,11 @@ void console_drain(struct console *c, unsigned ms);
  * loop's thread, outside of the port's own callbacks.
  */
 void console_break(struct console *c);
+
+/* The size of the terminal it is; false when it is none that has one. */
+bool console_size(struct console *c, unsigned *cols, unsigned *rows);
+/* SIGWINCH came: tells the users. The loop's thread. */
+void console_resized(struct console *c);
 
 /* While @on, writers that wait for a slow reader give up when interrupted. */
 void console_hangup(struct console *c, bool on);

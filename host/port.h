@@ -16,6 +16,8 @@ struct port_user {
 	size_t (*receive)(void *opaque, const uint8_t *buf, size_t n);
 	/* Somebody is there, or not any more. */
 	void (*connected)(void *opaque, bool on);
+	/* A terminal is there, of this size; may be NULL. */
+	void (*resized)(void *opaque, unsigned cols, unsigned rows);
 	void *opaque;
 };
 

@@ -93,8 +93,11 @@ static void on_signal(void *opaque, int revents)
 		return;
 	if (info.ssi_signo == SIGCONT)
 		tty_resume(&main_tty);
-	else if (!root_signal(s->config->root, (int)info.ssi_signo) &&
-		 info.ssi_signo != SIGWINCH)
+	else if (root_signal(s->config->root, (int)info.ssi_signo))
+		;
+	else if (info.ssi_signo == SIGWINCH)
+		chardevs_resized(&s->chardevs);
+	else
 		stop_request(&s->stop, STOP_SIGNAL, (int)info.ssi_signo);
 }
 

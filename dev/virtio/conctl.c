@@ -39,7 +39,7 @@ static size_t phrase(const struct con_port *p, enum con_news news, uint8_t *buf)
 		.event = events[news],
 		.value = news == CON_OPEN ? p->host_open : 1,
 	};
-	const uint16_t size[2] = {p->vcon->cols, p->vcon->rows};
+	const uint16_t size[2] = {p->cols, p->rows};
 	size_t len = sizeof(m);
 
 	memcpy(buf, &m, len);
@@ -101,13 +101,18 @@ void conctl_news(struct con_port *p, enum con_news news)
 		p->news |= BIT(news);
 }
 
+void conctl_resized(struct con_port *p)
+{
+	if (p->console && p->cols && virtio_has(&p->vcon->dev, CON_F_SIZE))
+		conctl_news(p, CON_RESIZE);
+}
+
 static void port_ready(struct con_port *p)
 {
 	p->known = true;
 	if (p->console)
 		conctl_news(p, CON_IS_CONSOLE);
-	if (p->console && virtio_has(&p->vcon->dev, CON_F_SIZE))
-		conctl_news(p, CON_RESIZE);
+	conctl_resized(p);
 	if (p->name[0])
 		conctl_news(p, CON_NAME);
 	if (p->host_open)

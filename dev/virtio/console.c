@@ -157,6 +157,22 @@ static void port_connected(void *opaque, bool on)
 	pthread_mutex_unlock(&p->vcon->dev.lock);
 }
 
+/* Of a driver that knows no ports, the first one's is configuration. */
+static void port_resized(void *opaque, unsigned cols, unsigned rows)
+{
+	struct con_port *p = opaque;
+	struct vcon *v = p->vcon;
+
+	pthread_mutex_lock(&v->dev.lock);
+	p->cols = (uint16_t)cols;
+	p->rows = (uint16_t)rows;
+	conctl_resized(p);
+	conctl_tell(v);
+	if (!p->nr && !con_multi(v))
+		virtio_config_changed(&v->dev);
+	pthread_mutex_unlock(&v->dev.lock);
+}
+
 /* ---- the device ---- */
 
 static struct con_port *port_of(struct vcon *v, unsigned q)
@@ -194,8 +210,8 @@ static void con_config_read(struct virtio_device *dev, void *buf)
 	struct vcon *v = (struct vcon *)dev;
 	uint32_t ports = v->ports;
 
-	memcpy(buf, &v->cols, 2);
-	memcpy((uint8_t *)buf + 2, &v->rows, 2);
+	memcpy(buf, &v->port[0].cols, 2);
+	memcpy((uint8_t *)buf + 2, &v->port[0].rows, 2);
 	memcpy((uint8_t *)buf + 4, &ports, 4);
 }
 
@@ -261,12 +277,10 @@ static struct virtio_device *con_create(const struct virtio_conf *base,
 		return NULL;
 	}
 	v->ports = ports;
-	v->cols = 80;
-	v->rows = 25;
 	v->dev.config_size = CONFIG_SIZE;
 	v->dev.offered.w[0] = base->want.w[0] &
 			      (VIRTIO_COMMON_FEATURES | VIRTIO_EXTRA_FEATURES |
-			       BIT64(CON_F_EMERGENCY));
+			       BIT64(CON_F_SIZE) | BIT64(CON_F_EMERGENCY));
 	features_put(&v->dev.offered, CON_F_MULTIPORT, true);
 	virtio_settle(&v->dev);
 	return &v->dev;
@@ -310,7 +324,12 @@ static bool name_taken(const struct vcon *v, const char *name)
 
 static int start_port(struct con_port *p, struct err *e)
 {
-	p->user = (struct port_user){port_receive, port_connected, p};
+	p->user = (struct port_user){
+		.receive = port_receive,
+		.connected = port_connected,
+		.resized = port_resized,
+		.opaque = p,
+	};
 	p->buf = malloc(CON_CHUNK);
 	if (!p->buf)
 		return err_set(e, -ENOMEM, "out of memory");
@@ -404,6 +423,7 @@ static void port_remove(struct virtio_device *dev, const struct virtio_conf *c)
 static const struct prop con_props[] = {
 	{"max_ports", PROP_NUMBER, FIELD(max_ports), 1, CON_PORTS, "31",
 	 "ports it can have"},
+	PROP_FEATURE_ROW("console-size", CON_F_SIZE, true),
 	PROP_FEATURE_ROW("emergency-write", CON_F_EMERGENCY, true),
 	{0},
 };

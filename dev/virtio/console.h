@@ -49,12 +49,12 @@ struct con_port {
 	bool known;     /* the driver has taken it up */
 	bool guest_open;
 	bool host_open;
+	uint16_t cols, rows; /* of the terminal it leads to, 0: none known */
 };
 
 struct vcon {
 	struct virtio_device dev;
 	unsigned ports;
-	uint16_t cols, rows;
 	struct con_port port[CON_PORTS];
 };
 
@@ -74,6 +74,8 @@ static inline bool con_multi(const struct vcon *v)
 void conctl_tell(struct vcon *v);
 /* @news of @p are to be told. */
 void conctl_news(struct con_port *p, enum con_news news);
+/* The driver is to be told the size of @p's terminal, if it wants to hear. */
+void conctl_resized(struct con_port *p);
 /* Hear what the driver says. */
 void conctl_run(struct vcon *v);
 /* A driver begins anew. */

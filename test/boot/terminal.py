@@ -4,20 +4,24 @@
 
 A command is typed and answered, an interrupt character reaches the guest and
 not the VMM, Ctrl-A x leaves, and after every way out (Ctrl-A x, power-off,
-SIGTERM, SIGINT) the terminal's settings are what they were before.
+SIGTERM, SIGINT) the terminal's settings are what they were before. With
+--resize a virtual console that leads to the terminal has its size instead.
 """
+import fcntl
 import os
 import pty
 import re
 import select
 import shlex
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import termios
 import time
 
-from boot import Failed, guest_file, script_options
+from boot import Failed, guest_file, in_folder, script_options, verdict
 
 PROMPT = r"guest:/root# (\x1b\[6n)?$"
 
@@ -113,10 +117,72 @@ def leave_by_sigint(t):
     leave_by(t, signal.SIGINT)
 
 
+def with_modules(path):
+    with open(path, "wb") as out:
+        for part in ("--print-initrd", "shell"), ("--print-modules", "cloud"):
+            with open(guest_file(*part), "rb") as f:
+                out.write(f.read())
+    return path
+
+
+class Serial:
+    """The guest's shell at the other end of a socket."""
+    def __init__(self, listener):
+        self.conn = listener.accept()[0]
+        self.conn.settimeout(120)
+        self.seen = ""
+
+    def wait_for(self, pattern):
+        while not (m := re.search(pattern, self.seen)):
+            more = self.conn.recv(4096).decode(errors="replace")
+            if not more:
+                raise Failed("'%s' was not seen, but: %s" %
+                             (pattern, self.seen[-600:]))
+            self.seen += more
+        self.seen = self.seen[m.end():]
+
+    def type(self, text):
+        self.conn.sendall(text.encode())
+
+
+def resize(opts, folder):
+    path = os.path.join(folder, "serial")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        listener.settimeout(120)
+        t = Terminal([
+            opts.lodge, "run", "-accel", "lodge", "-m", "256", "-display",
+            "none", "-kernel", guest_file("--print-kernel", "cloud"),
+            "-initrd", with_modules(os.path.join(folder, "initrd")),
+            "-append", "console=ttyS0 quiet", "-serial", "unix:" + path,
+            "-chardev", "stdio,id=c", "-device", "virtio-serial-pci",
+            "-device", "virtconsole,chardev=c"])
+        try:
+            serial = Serial(listener)
+            serial.wait_for("root# ")
+            # A terminal that nobody has open takes no size.
+            serial.type("exec 3<>/dev/hvc0; echo op''en\r")
+            serial.wait_for("open")
+            fcntl.ioctl(t.master, termios.TIOCSWINSZ,
+                        struct.pack("HHHH", 33, 101, 0, 0))
+            os.kill(t.proc.pid, signal.SIGWINCH)
+            serial.type("until stty size <&3 | grep '33 101'; do sleep 1; "
+                        "done; echo do''ne\r")
+            serial.wait_for("done")
+        except TimeoutError as e:
+            raise Failed("the guest says nothing more") from e
+        finally:
+            t.close()
+
+
 def main():
     ap = script_options(__doc__)
     ap.add_argument("--vmm", help="another VMM, with its first options")
+    ap.add_argument("--resize", action="store_true")
     opts = ap.parse_args()
+    if opts.resize:
+        return verdict(in_folder, resize, opts)
     vmm = shlex.split(opts.vmm) if opts.vmm else \
         [opts.lodge, "run", "-accel", "lodge"]
     argv = vmm + [

@@ -90,6 +90,15 @@ void chardevs_wait(struct chardevs *d, struct stop *stop)
 	}
 }
 
+void chardevs_resized(struct chardevs *d)
+{
+	unsigned i;
+
+	for (i = 0; i < CHARCONF_MAX; i++)
+		if (d->port[i])
+			console_resized(d->port[i]);
+}
+
 void chardevs_close(struct chardevs *d)
 {
 	unsigned i;

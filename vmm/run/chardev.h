@@ -24,6 +24,8 @@ int chardevs_open(struct chardevs *d, struct charconf *c, struct evloop *loop,
 		  struct tty *tty, struct err *e) __must_check;
 /* Sleep until those who are to be waited for came, or @stop is asked. */
 void chardevs_wait(struct chardevs *d, struct stop *stop);
+/* SIGWINCH came; on the loop's thread. */
+void chardevs_resized(struct chardevs *d);
 void chardevs_close(struct chardevs *d);
 
 /*

@@ -32,10 +32,20 @@ static void charport_command(void *opaque, enum console_command cmd)
 {
 }
 
+static void tell_size(struct charport *p)
+{
+	unsigned cols, rows;
+
+	if (p->user->resized && console_size(p->console, &cols, &rows))
+		p->user->resized(p->user->opaque, cols, rows);
+}
+
 static void charport_event(void *opaque, enum console_event ev)
 {
 	struct charport *p = opaque;
 
+	if (ev == CONSOLE_RESIZED)
+		tell_size(p);
 	if (ev == CONSOLE_OPENED || ev == CONSOLE_CLOSED)
 		p->user->connected(p->user->opaque, ev == CONSOLE_OPENED);
 }
@@ -55,6 +65,7 @@ static void charport_attach(struct port_end *end, const struct port_user *user)
 		.event = charport_event,
 		.opaque = p,
 	};
+	tell_size(p);
 	/* What has no way in never says that it is there. */
 	if (console_await(p->console, 0))
 		user->connected(user->opaque, true);

@@ -46,6 +46,8 @@
 #define TRY_HERE_MAX (1 << 20)   /* bytes */
 #define LAND_BYTES   (256 << 10) /* the guest is told after so many */
 #define RESIZE_WAIT  5           /* seconds for what is in flight */
+#define RESET_WAIT   1           /* and before a reset takes its time */
+#define MAX_QUEUES   16
 
 #define FLUSH_REST     50ULL /* times as long as what held others up */
 #define FLUSH_REST_MIN (NS_PER_SEC / 10)
@@ -82,11 +84,12 @@ struct blk {
 	struct block *block;
 	struct drive drive;
 	bool write_cache;
-	unsigned flying; /* at the workers, under dev.lock */
-	pthread_cond_t landed;
-	struct request *stalled; /* failed, to be tried again; dev.lock */
-	struct batch batch;      /* dev.lock */
-	uint64_t no_flush_here;  /* dev.lock: until then, by mono_ns() */
+	unsigned flying;               /* at the workers, under dev.lock */
+	unsigned of_queue[MAX_QUEUES]; /* the same, of each */
+	pthread_cond_t landed;         /* all of a queue did */
+	struct request *stalled;       /* failed, to be tried again; dev.lock */
+	struct batch batch;            /* dev.lock */
+	uint64_t no_flush_here;        /* dev.lock: until then, by mono_ns() */
 };
 
 /* One request; its pieces without header and status follow. */
@@ -235,7 +238,8 @@ static enum block_on_error fail(struct request *r, enum block_on_error policy,
 	enum block_on_error action = policy == BLOCK_IGNORE ? BLOCK_IGNORE
 							    : BLOCK_REPORT;
 
-	if (stop && b->drive.failed && virtio_running(&b->dev)) {
+	if (stop && b->drive.failed && virtio_running(&b->dev) &&
+	    !b->dev.vq[r->queue].ending) {
 		action = BLOCK_STOP;
 		r->next = b->stalled;
 		b->stalled = r;
@@ -262,10 +266,23 @@ static void complete(struct request *r, int ret)
 }
 
 /* dev.lock held. */
-static void leave(struct blk *b)
+static void enter(const struct request *r)
 {
-	if (!--b->flying)
-		pthread_cond_broadcast(&b->landed);
+	r->blk->flying++;
+	r->blk->of_queue[r->queue]++;
+}
+
+/* A request of queue @q is over; dev.lock held. */
+static void leave(struct blk *b, unsigned q)
+{
+	b->flying--;
+	if (--b->of_queue[q])
+		return;
+	pthread_cond_broadcast(&b->landed);
+	if (b->dev.vq[q].ending) {
+		land(b);
+		virtio_ended(&b->dev);
+	}
 }
 
 static void blk_done(struct block_req *req, int ret)
@@ -274,13 +291,14 @@ static void blk_done(struct block_req *req, int ret)
 	struct blk *b = r->blk;
 	bool here = kicking == b; /* it was done at once */
 	bool more = here || req->more;
+	unsigned q = r->queue;
 
 	if (!here)
 		pthread_mutex_lock(&b->dev.lock);
 	complete(r, ret);
 	if (!more)
 		land(b);
-	leave(b);
+	leave(b, q);
 	if (!here)
 		pthread_mutex_unlock(&b->dev.lock);
 }
@@ -404,6 +422,7 @@ static bool try_here(struct request *r)
 {
 	struct blk *b = r->blk;
 	size_t len = r->block.len;
+	unsigned q = r->queue;
 	int ret;
 
 	if (len > TRY_HERE_MAX)
@@ -415,7 +434,7 @@ static bool try_here(struct request *r)
 		return false;
 	b->batch.bytes += len;
 	complete(r, ret);
-	leave(b);
+	leave(b, q);
 	if (b->batch.bytes >= LAND_BYTES)
 		land(b);
 	return true;
@@ -436,6 +455,7 @@ static bool flush_here(struct request *r)
 {
 	struct blk *b = r->blk;
 	uint64_t start = mono_ns(), end;
+	unsigned q = r->queue;
 	bool done;
 	int ret;
 
@@ -451,7 +471,7 @@ static bool flush_here(struct request *r)
 	if (!virtio_alone(&b->dev))
 		b->no_flush_here = end + flush_rest(end - start);
 	complete(r, ret);
-	leave(b);
+	leave(b, q);
 	land(b);
 	return true;
 }
@@ -477,7 +497,7 @@ static void dispatch(struct request *r)
 		finish(r, status, 0);
 		return;
 	}
-	b->flying++;
+	enter(r);
 	if (!try_here(r) && !flush_here(r))
 		block_submit(b->block, &r->block);
 }
@@ -535,7 +555,7 @@ static void blk_resume(struct virtio_device *dev)
 	kicking = b;
 	while ((r = list)) {
 		list = r->next;
-		b->flying++;
+		enter(r);
 		block_submit(b->block, &r->block);
 	}
 	block_kick(b->block);
@@ -543,31 +563,50 @@ static void blk_resume(struct virtio_device *dev)
 	land(b);
 }
 
-static void blk_quiesce(struct virtio_device *dev, unsigned q)
+/* Of queue @q, or of all when that is VIRTIO_MAX_QUEUES. */
+static bool blk_busy(struct virtio_device *dev, unsigned q)
 {
-	struct blk *b = (struct blk *)dev;
-	struct request *r;
+	const struct blk *b = (const struct blk *)dev;
 
-	while (b->flying)
-		pthread_cond_wait(&b->landed, &dev->lock);
-	while ((r = b->stalled)) {
-		b->stalled = r->next;
-		finish(r, S_IOERR, 0);
-	}
-	land(b);
+	return q == VIRTIO_MAX_QUEUES ? b->flying : b->of_queue[q];
 }
 
-/* Monitors wait here, and so not for ever. dev.lock held. */
-static bool all_landed(struct blk *b)
+/*
+ * Guests and monitors wait here, and so not for ever: a disk may be behind a
+ * server that is gone. dev.lock held.
+ */
+static bool all_landed(struct blk *b, unsigned q, unsigned seconds)
 {
 	struct timespec until;
 	int ret = 0;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += RESIZE_WAIT;
-	while (b->flying && !ret)
+	until.tv_sec += seconds;
+	while (blk_busy(&b->dev, q) && !ret)
 		ret = pthread_cond_timedwait(&b->landed, &b->dev.lock, &until);
-	return !b->flying;
+	return !blk_busy(&b->dev, q);
+}
+
+/*
+ * Buffers of what is in flight may be written until it ends, which then ends
+ * the reset: drivers wait for that. Those who do not look are spared it where
+ * the disk is as fast as disks are.
+ */
+static void blk_quiesce(struct virtio_device *dev, unsigned q)
+{
+	struct blk *b = (struct blk *)dev;
+	struct request **at = &b->stalled, *r;
+
+	all_landed(b, q, RESET_WAIT);
+	while ((r = *at)) {
+		if (q != VIRTIO_MAX_QUEUES && r->queue != q) {
+			at = &r->next;
+			continue;
+		}
+		*at = r->next;
+		finish(r, S_IOERR, 0);
+	}
+	land(b);
 }
 
 int virtio_blk_resize(struct virtio_device *dev, uint64_t size, struct err *e)
@@ -578,7 +617,7 @@ int virtio_blk_resize(struct virtio_device *dev, uint64_t size, struct err *e)
 	ASSERT(dev->class->id == VIRTIO_ID_BLK);
 	pthread_mutex_lock(&dev->lock);
 	/* Those that wait for the machine were checked against the old one. */
-	if (!all_landed(b))
+	if (!all_landed(b, VIRTIO_MAX_QUEUES, RESIZE_WAIT))
 		ret = err_set(e, -EBUSY, "requests do not end");
 	else if (b->stalled)
 		ret = err_set(e, -EBUSY, "requests wait to be repeated");
@@ -615,6 +654,7 @@ static const struct virtio_class blk_class = {
 	.config_read = blk_config_read,
 	.config_write = blk_config_write,
 	.quiesce = blk_quiesce,
+	.busy = blk_busy,
 	.resume = blk_resume,
 	.reset = blk_reset,
 	.destroy = blk_destroy,
@@ -705,7 +745,8 @@ static const struct prop blk_props[] = {
 	{"drive", PROP_LINK, FIELD(drive), LINK_DRIVE, true, "",
 	 "the -drive or -blockdev"},
 	{"serial", PROP_TEXT, FIELD(serial), 0, 21, "", "serial number"},
-	{"num-queues", PROP_NUMBER, FIELD(queues), 1, 16, "1", "queues"},
+	{"num-queues", PROP_NUMBER, FIELD(queues), 1, MAX_QUEUES, "1",
+	 "queues"},
 	{"queue-size", PROP_POWER, FIELD(queue_size), 4, 1024, "256",
 	 "entries of a queue"},
 	{"logical_block_size", PROP_POWER, FIELD(logical_block), 512, 4096,

@@ -282,6 +282,93 @@ static void test_stuck(void **state)
 	fake_exit(&r);
 }
 
+/* A write that somebody else's thread waits in; resets wait for it. */
+static void get_stuck(struct virtio_device *dev, struct fakering *r,
+		      pthread_t *thread)
+{
+	struct timespec until;
+
+	be(STUCK);
+	add(r, 0, WRITE);
+	assert_int_equal(pthread_create(thread, NULL, kick, dev), 0);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += PATIENT;
+	assert_int_equal(sem_timedwait(&entered, &until), 0);
+}
+
+static void get_loose(pthread_t thread)
+{
+	be(PROMPT);
+	sem_post(&go);
+	pthread_join(thread, NULL);
+}
+
+/* Neither the status nor a used buffer before its end, nor one after it. */
+static void test_stuck_reset(void **state)
+{
+	struct virtio_device *dev;
+	struct fakering r = {0};
+	pthread_t thread;
+	char path[32];
+	struct block *b = open_block(path);
+	uint32_t len;
+	uint16_t id;
+
+	dev = new_device(b, &r);
+	bring_up(dev);
+	get_stuck(dev, &r, &thread);
+	virtio_set_status(dev, 0);
+	assert_int_equal(virtio_get_status(dev), 0xf);
+	/* Nothing else is taken meanwhile. */
+	virtio_set_status(dev, 1);
+	virtio_queue_reset(dev, 0);
+	add(&r, 1, READ);
+	virtio_notify(dev, 0);
+	virtio_set_status(dev, 0);
+	assert_int_equal(virtio_get_status(dev), 0xf);
+	assert_int_equal(virtio_config_read(dev, 0, 8), SECTORS);
+	get_loose(thread);
+	assert_int_equal(virtio_get_status(dev), 0);
+	assert_false(dev->vq[0].ready);
+	assert_false(fake_get(&r, &id, &len));
+	fake_exit(&r);
+	fake_init(&r, 64, BIT64(32));
+	bring_up(dev);
+	add(&r, 2, READ);
+	virtio_notify(dev, 0);
+	answered(&r, 2);
+	virtio_exit(dev);
+	block_close(b);
+	fake_exit(&r);
+}
+
+static void test_stuck_queue(void **state)
+{
+	struct virtio_device *dev;
+	struct fakering r = {0};
+	pthread_t thread;
+	char path[32];
+	struct block *b = open_block(path);
+	uint32_t len;
+	uint16_t id;
+
+	dev = new_device(b, &r);
+	bring_up(dev);
+	get_stuck(dev, &r, &thread);
+	virtio_queue_reset(dev, 0);
+	assert_true(dev->vq[0].ready && dev->vq[0].ending);
+	get_loose(thread);
+	assert_false(dev->vq[0].ready || dev->vq[0].ending);
+	assert_int_equal(virtio_get_status(dev), 0xf);
+	assert_false(fake_get(&r, &id, &len));
+	/* A reset of all ends while it is waited for. */
+	virtio_set_status(dev, 0);
+	assert_int_equal(virtio_get_status(dev), 0);
+	virtio_exit(dev);
+	block_close(b);
+	fake_exit(&r);
+}
+
 /* ---- flushes ---- */
 
 struct board {
@@ -419,6 +506,8 @@ int main(void)
 		cmocka_unit_test(test_busy),
 		cmocka_unit_test(test_remote),
 		cmocka_unit_test(test_stuck),
+		cmocka_unit_test(test_stuck_reset),
+		cmocka_unit_test(test_stuck_queue),
 		cmocka_unit_test(test_flush),
 		cmocka_unit_test(test_flush_elsewhere),
 	};

@@ -86,15 +86,24 @@ uint8_t virtio_get_status(struct virtio_device *dev)
 	return status;
 }
 
-static void reset(struct virtio_device *dev)
+/* ---- resets ---- */
+
+static bool busy(struct virtio_device *dev, unsigned q)
+{
+	return dev->class->busy && dev->class->busy(dev, q);
+}
+
+/* Nothing is taken from it or given back any more; that is no breakage. */
+static void end_queue(struct vq *vq)
+{
+	vq->broken = vq->ending = true;
+}
+
+static void finish_reset(struct virtio_device *dev)
 {
 	unsigned i;
 
-	/* First: nothing is taken from the queues any more. */
-	dev->status = 0;
-	if (dev->class->quiesce)
-		dev->class->quiesce(dev, VIRTIO_MAX_QUEUES);
-	/* What was in flight may have found the rings broken meanwhile. */
+	dev->resetting = false;
 	dev->status = 0;
 	for (i = 0; i < dev->queues; i++)
 		vq_reset(&dev->vq[i]);
@@ -102,6 +111,45 @@ static void reset(struct virtio_device *dev)
 	if (dev->class->reset)
 		dev->class->reset(dev);
 }
+
+void virtio_ended(struct virtio_device *dev)
+{
+	unsigned i;
+
+	if (dev->resetting && !busy(dev, VIRTIO_MAX_QUEUES))
+		finish_reset(dev);
+	for (i = 0; !dev->resetting && i < dev->queues; i++)
+		if (dev->vq[i].ending && !busy(dev, i))
+			vq_reset(&dev->vq[i]);
+}
+
+static void reset(struct virtio_device *dev)
+{
+	unsigned i;
+
+	if (dev->resetting)
+		return;
+	dev->resetting = true;
+	for (i = 0; i < dev->queues; i++)
+		end_queue(&dev->vq[i]);
+	if (dev->class->quiesce)
+		dev->class->quiesce(dev, VIRTIO_MAX_QUEUES);
+	virtio_ended(dev);
+}
+
+void virtio_queue_reset(struct virtio_device *dev, unsigned q)
+{
+	pthread_mutex_lock(&dev->lock);
+	if (q < dev->queues && !dev->resetting && !dev->vq[q].ending) {
+		end_queue(&dev->vq[q]);
+		if (dev->class->quiesce)
+			dev->class->quiesce(dev, q);
+		virtio_ended(dev);
+	}
+	pthread_mutex_unlock(&dev->lock);
+}
+
+/* ---- status ---- */
 
 /* Whether the driver's choice will do. */
 static bool acceptable(const struct virtio_device *dev)
@@ -141,7 +189,7 @@ void virtio_set_status(struct virtio_device *dev, uint8_t status)
 	pthread_mutex_lock(&dev->lock);
 	if (!status)
 		reset(dev);
-	else
+	else if (!dev->resetting)
 		advance_status(dev,
 			       status & STATUS_ALL & (uint8_t)~dev->status);
 	pthread_mutex_unlock(&dev->lock);
@@ -166,7 +214,7 @@ void virtio_set_driver_features(struct virtio_device *dev, uint32_t select,
 				uint32_t value)
 {
 	pthread_mutex_lock(&dev->lock);
-	if (!(dev->status & VIRTIO_STATUS_FEATURES_OK))
+	if (!(dev->status & VIRTIO_STATUS_FEATURES_OK) && !dev->resetting)
 		features_set_word(&dev->driver, select, value);
 	pthread_mutex_unlock(&dev->lock);
 }
@@ -193,32 +241,20 @@ void virtio_config_write(struct virtio_device *dev, unsigned offset,
 	    !dev->class->config_write)
 		return;
 	pthread_mutex_lock(&dev->lock);
-	dev->class->config_write(dev, offset, &value, size);
+	if (!dev->resetting)
+		dev->class->config_write(dev, offset, &value, size);
 	pthread_mutex_unlock(&dev->lock);
 }
 
 void virtio_queue_enable(struct virtio_device *dev, unsigned q)
 {
 	pthread_mutex_lock(&dev->lock);
-	if (q < dev->queues && !dev->vq[q].ready &&
+	if (q < dev->queues && !dev->vq[q].ready && !dev->resetting &&
 	    dev->status & VIRTIO_STATUS_FEATURES_OK &&
 	    vq_start(&dev->vq[q], dev->dma, &dev->agreed))
 		virtio_break(dev);
 	else if (q < dev->queues && virtio_running(dev) && dev->class->start)
 		dev->class->start(dev);
-	pthread_mutex_unlock(&dev->lock);
-}
-
-void virtio_queue_reset(struct virtio_device *dev, unsigned q)
-{
-	pthread_mutex_lock(&dev->lock);
-	if (q < dev->queues) {
-		/* Until what is in flight ended; that is no breakage. */
-		dev->vq[q].broken = dev->vq[q].ending = true;
-		if (dev->class->quiesce)
-			dev->class->quiesce(dev, q);
-		vq_reset(&dev->vq[q]);
-	}
 	pthread_mutex_unlock(&dev->lock);
 }
 
@@ -235,7 +271,7 @@ bool virtio_running(const struct virtio_device *dev)
 	return (dev->status &
 		(VIRTIO_STATUS_DRIVER_OK | VIRTIO_STATUS_NEEDS_RESET)) ==
 		       VIRTIO_STATUS_DRIVER_OK &&
-	       !dev->cut_off;
+	       !dev->cut_off && !dev->resetting;
 }
 
 void virtio_flush(struct virtio_device *dev, unsigned q)
@@ -277,7 +313,7 @@ static void stop_for_good(struct virtio_device *dev)
 
 	dev->status |= VIRTIO_STATUS_NEEDS_RESET;
 	for (i = 0; i < dev->queues; i++)
-		dev->vq[i].broken = dev->vq[i].ending = true;
+		end_queue(&dev->vq[i]);
 	if (dev->class->quiesce)
 		dev->class->quiesce(dev, VIRTIO_MAX_QUEUES);
 }
@@ -298,7 +334,7 @@ void virtio_set_master(struct virtio_device *dev, bool on)
 
 void virtio_break(struct virtio_device *dev)
 {
-	if (dev->status & VIRTIO_STATUS_NEEDS_RESET)
+	if (dev->resetting || dev->status & VIRTIO_STATUS_NEEDS_RESET)
 		return;
 	dev->status |= VIRTIO_STATUS_NEEDS_RESET;
 	if (dev->status & VIRTIO_STATUS_DRIVER_OK)
@@ -308,6 +344,6 @@ void virtio_break(struct virtio_device *dev)
 void virtio_config_changed(struct virtio_device *dev)
 {
 	dev->generation++;
-	if (dev->status & VIRTIO_STATUS_DRIVER_OK)
+	if (dev->status & VIRTIO_STATUS_DRIVER_OK && !dev->resetting)
 		dev->transport->config_interrupt(dev->transport_ctx);
 }

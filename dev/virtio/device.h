@@ -62,9 +62,15 @@ struct virtio_class {
 	void (*start)(struct virtio_device *dev);
 	/*
 	 * Give up what is in flight on queue @q, or on all when @q is
-	 * VIRTIO_MAX_QUEUES; may drop and take dev->lock meanwhile.
+	 * VIRTIO_MAX_QUEUES; may drop and take dev->lock meanwhile. The
+	 * machine waits for it: what may take longer is left to busy().
 	 */
 	void (*quiesce)(struct virtio_device *dev, unsigned q);
+	/*
+	 * Whether something of @q, as in quiesce(), is in flight yet, and
+	 * virtio_ended() will tell of its end. NULL: never behind quiesce().
+	 */
+	bool (*busy)(struct virtio_device *dev, unsigned q);
 	/* The machine goes on after a stop. */
 	void (*resume)(struct virtio_device *dev);
 	/* Back to the state at power-on; the queues are already. */
@@ -97,7 +103,8 @@ struct virtio_device {
 	struct virtio_features driver; /* as the driver writes them */
 	struct virtio_features agreed; /* driver's, since FEATURES_OK */
 	uint8_t status;
-	bool cut_off;        /* its bus does not let it reach memory */
+	bool cut_off;   /* its bus does not let it reach memory */
+	bool resetting; /* until nothing is busy; the status stays so long */
 	uint32_t generation; /* of the configuration space */
 	unsigned config_size;
 	unsigned queues;
@@ -126,6 +133,10 @@ void virtio_exit(struct virtio_device *dev);
  * ---- for transports; each takes dev->lock ----
  */
 uint8_t virtio_get_status(struct virtio_device *dev);
+/*
+ * Writing 0 asks for a reset, which may take its time: it is over when 0 is
+ * read. Nothing else is taken from the driver until then.
+ */
 void virtio_set_status(struct virtio_device *dev, uint8_t status);
 uint32_t virtio_get_features(struct virtio_device *dev, uint32_t select);
 uint32_t virtio_get_driver_features(struct virtio_device *dev, uint32_t select);
@@ -138,6 +149,7 @@ void virtio_config_write(struct virtio_device *dev, unsigned offset,
 			 unsigned size, uint64_t value);
 /* Enabling takes up the addresses; broken ones make DEVICE_NEEDS_RESET. */
 void virtio_queue_enable(struct virtio_device *dev, unsigned q);
+/* The same of one queue, which is not ready any more then. */
 void virtio_queue_reset(struct virtio_device *dev, unsigned q);
 void virtio_notify(struct virtio_device *dev, unsigned q);
 /* The machine goes on after a stop. */
@@ -156,6 +168,8 @@ bool virtio_running(const struct virtio_device *dev);
 /* Tell the driver of used buffers if it wants to hear; looks for breakage. */
 void virtio_flush(struct virtio_device *dev, unsigned q);
 void virtio_flush_all(struct virtio_device *dev);
+/* Something that was busy() is so no more; ends resets that waited for it. */
+void virtio_ended(struct virtio_device *dev);
 /* The driver broke the protocol: stop until reset. */
 void virtio_break(struct virtio_device *dev);
 /* The configuration space is another one now. */

@@ -87,6 +87,8 @@ static uint32_t read_queue(struct vmmio *v, unsigned reg)
 		val = vq->max;
 	else if (reg == R_QUEUE_READY)
 		val = vq->ready;
+	else if (reg == R_QUEUE_RESET)
+		val = vq->ending;
 	pthread_mutex_unlock(&v->dev->lock);
 	return val;
 }
@@ -110,7 +112,8 @@ static uint32_t read_reg(struct vmmio *v, unsigned reg)
 	case R_VENDOR_ID: return VENDOR;
 	case R_DEVICE: return virtio_get_features(v->dev, v->device_select);
 	case R_QUEUE_MAX:
-	case R_QUEUE_READY: return read_queue(v, reg);
+	case R_QUEUE_READY:
+	case R_QUEUE_RESET: return read_queue(v, reg);
 	case R_CAUSE: return read_cause(v);
 	case R_STATUS: return virtio_get_status(v->dev);
 	case R_GENERATION:

@@ -125,6 +125,7 @@ static void queue_image(struct vpci *v, const struct vq *vq, uint8_t *p)
 	put(p, C_QUEUE_DRIVER, vq->driver_gpa, 8);
 	put(p, C_QUEUE_DEVICE, vq->device_gpa, 8);
 	put(p, C_QUEUE_DATA, v->queue_select, 2);
+	put(p, C_QUEUE_RESET, vq->ending, 2);
 }
 
 static uint64_t common_read(struct vpci *v, unsigned offset, unsigned size)

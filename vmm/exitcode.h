@@ -13,6 +13,7 @@ enum exitcode {
 	EXITCODE_PANIC = 6, /* the guest reported a panic (pvpanic) */
 	EXITCODE_TRIPLE_FAULT = 8, /* with -no-reboot */
 	EXITCODE_INTERNAL = 10,    /* a KVM gave up on the guest */
+	EXITCODE_DISK = 12,        /* a disk's last requests did not end */
 	EXITCODE_SIGNAL = 128,     /* plus the number of the signal */
 };
 

@@ -379,6 +379,8 @@ int machine_run(const struct machine_host *host, struct err *e)
 		ret = machine_start(m, e);
 		if (!ret)
 			machine_live(m);
+		if (host->control->abandoned)
+			return ret;
 		machine_join(m);
 	}
 	machine_free(m);

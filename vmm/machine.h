@@ -91,7 +91,7 @@ struct machine {
  * Build a machine, run it until host->stop has a reason that
  * control_settle() does not hold it for, and take it apart. 0, or -errno when
  * it could not be built; then nothing ran. host->control's lock is held
- * before and after.
+ * before and after. All stays as it is when host->control is abandoned.
  */
 int machine_run(const struct machine_host *host, struct err *e) __must_check;
 

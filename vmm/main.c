@@ -23,6 +23,7 @@
 #include "vmm/run/charport.h"
 #include "vmm/run/control.h"
 #include "vmm/run/daemon.h"
+#include "vmm/run/disks.h"
 #include "vmm/machine.h"
 #include "vmm/qmp/monitor.h"
 #include "vmm/run/nic.h"
@@ -213,6 +214,27 @@ static int session_open(struct session *s, struct err *e)
 	return ret ? ret : open_monitors(s, e);
 }
 
+static void complain(void *ctx, const char *text)
+{
+	say(ctx, "%s", text);
+}
+
+/*
+ * Requests of some disk may end yet, and then write to guest memory: all of it
+ * stays but for what would outlive the process.
+ */
+static void leave_all(struct session *s) __attribute__((noreturn));
+
+static void leave_all(struct session *s)
+{
+	root_stop(s->config->root);
+	tty_restore(&main_tty);
+	disks_complain(&s->config->dev.backends, complain, s->config);
+	if (s->pidfile >= 0)
+		unlink(s->config->pidfile);
+	_exit(EXITCODE_DISK);
+}
+
 static void session_close(struct session *s)
 {
 	root_stop(s->config->root);
@@ -257,6 +279,8 @@ static int session_run(struct session *s, struct err *e)
 	s->control.parent = s->parent;
 	do {
 		ret = machine_run(&s->host, e);
+		if (s->control.abandoned)
+			leave_all(s);
 	} while (!ret && reboots(s));
 	return ret;
 }

@@ -112,6 +112,16 @@ enum stop_reason stop_wait(struct stop *s)
 	return reason;
 }
 
+bool stop_insists(struct stop *s)
+{
+	bool twice;
+
+	pthread_mutex_lock(&s->lock);
+	twice = reasons[s->reason].flags & LEAVES && s->then != STOP_NONE;
+	pthread_mutex_unlock(&s->lock);
+	return twice;
+}
+
 bool stop_rearm(struct stop *s, enum stop_reason reason)
 {
 	bool ok;

@@ -50,6 +50,9 @@ bool stop_asked(struct stop *s);
 /* Sleep until there is one. */
 enum stop_reason stop_wait(struct stop *s);
 
+/* True when an operator who is to leave already has asked once more. */
+bool stop_insists(struct stop *s);
+
 /* True for a reason after which a machine may begin anew. */
 bool stop_is_reset(enum stop_reason reason);
 

@@ -210,6 +210,17 @@ void virtio_unplug(struct machine *m, struct devconf_device *d)
 	d->place = NULL;
 }
 
+void virtio_reset_all(struct machine *m)
+{
+	const struct devconf_device *d;
+
+	pthread_mutex_lock(&m->lock);
+	for (d = m->dev->devices; d; d = d->next)
+		if (d->place && virtio_device(d))
+			virtio_set_status(virtio_device(d), 0);
+	pthread_mutex_unlock(&m->lock);
+}
+
 /*
  * Those that ask for a place first, so that others do not take it; functions 0
  * before those that share their slot. Parts come last.

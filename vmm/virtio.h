@@ -20,6 +20,12 @@ int virtio_create_all(struct machine *m, struct err *e) __must_check;
 void virtio_destroy_all(struct machine *m);
 
 /*
+ * The machine is about to end: give up what is in flight. Disks may take
+ * longer for that than this waits.
+ */
+void virtio_reset_all(struct machine *m);
+
+/*
  * Make one of them and plug it in; devconf_connect() was content with it and
  * what it names is open. Once the machine runs its lock is held.
  */

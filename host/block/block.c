@@ -18,6 +18,7 @@
 #include "host/block/qcow2make.h"
 #include "host/block/uring.h"
 #include "lib/check.h"
+#include "lib/log.h"
 #include "lib/mono.h"
 
 #define WORKERS 4
@@ -44,6 +45,9 @@ struct block {
 	struct block_req **tail;
 	unsigned flying; /* submitted and not done */
 	bool stop;
+	bool hurry;  /* limits do not count */
+	bool closed; /* last was submitted */
+	struct block_req last;
 	unsigned workers;
 	pthread_t worker[WORKERS];
 };
@@ -100,7 +104,7 @@ static bool may_go(struct block *b, const struct block_req *req)
 	uint64_t now, wait;
 	struct timespec until;
 
-	if (!throttled(b) || b->stop ||
+	if (!throttled(b) || b->stop || b->hurry ||
 	    (req->op != BLOCK_READ && req->op != BLOCK_WRITE))
 		return true;
 	now = mono_ns();
@@ -302,15 +306,51 @@ int block_try(struct block *b, struct block_req *req)
 	return 0;
 }
 
-bool block_flush_here(struct block *b, int *ret)
+/* The disk or memory of this host has what is written to it. */
+static bool is_local(const struct block *b)
 {
 	const struct node *n = b->node;
 
 	while (n->file)
 		n = n->file;
-	if (!n->local)
+	return n->local;
+}
+
+bool block_flush_here(struct block *b, int *ret)
+{
+	if (!is_local(b))
 		return false;
 	*ret = node_flush(b->node);
+	return true;
+}
+
+bool block_rest(struct block *b)
+{
+	bool rest;
+
+	pthread_mutex_lock(&b->lock);
+	if (!b->hurry)
+		pthread_cond_broadcast(&b->work);
+	b->hurry = true;
+	rest = !b->flying;
+	pthread_mutex_unlock(&b->lock);
+	return rest;
+}
+
+static void flushed(struct block_req *req, int ret)
+{
+	if (ret)
+		log_warn("block", "the last flush failed: %s", strerror(-ret));
+}
+
+bool block_last_flush(struct block *b, bool all)
+{
+	if (!b->workers || b->closed || b->node->read_only ||
+	    (!all && is_local(b)))
+		return false;
+	b->closed = true;
+	b->last = (struct block_req){.op = BLOCK_FLUSH, .done = flushed};
+	block_submit(b, &b->last);
 	return true;
 }
 
@@ -407,7 +447,7 @@ int block_start(struct block *b, struct err *e)
 	ret = choose_aio(b, e);
 	if (ret)
 		return ret;
-	b->stop = false;
+	b->stop = b->hurry = b->closed = false;
 	if (start_workers(b)) {
 		block_stop(b);
 		return err_set(e, -EAGAIN, "cannot start threads");

@@ -111,6 +111,18 @@ int block_start(struct block *b, struct err *e) __must_check;
 /* The device is gone; nothing is in flight. */
 void block_stop(struct block *b);
 
+/*
+ * Whether nothing is in flight. What waits for its limits does not from here
+ * on, until block_start().
+ */
+bool block_rest(struct block *b);
+
+/*
+ * At its end: flush what is left, if that was not begun already. Where it can
+ * hang, or @all. True when it is begun; block_rest() will tell of its end.
+ */
+bool block_last_flush(struct block *b, bool all);
+
 /* Waits for what was submitted, and flushes. Harmless on NULL. */
 void block_close(struct block *b);
 

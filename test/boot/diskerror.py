@@ -4,7 +4,9 @@
 
 'eio' has an NBD server fail while a file exists: the guest hears of it, does
 not, or is stopped and goes on where it was; then it hangs, which stops nobody
-but who asked for it. 'full' has the guest write more than the host's file
+but who asked for it. 'hang' resets and ends a guest whose server hangs: the
+reset waits and monitors do not, the end comes when it is asked for twice (or
+ten seconds later: 'hang-long'), and other disks have all that was written. 'full' has the guest write more than the host's file
 system holds: it is stopped, there is made space, and what was written is
 there.
 """
@@ -24,12 +26,17 @@ SIZE = 12 * MIB
 
 
 class Guest:
-    def __init__(self, opts, folder, drive, device=""):
+    def __init__(self, opts, folder, drive, device="", more=(), stderr=None):
+        self.opts = opts
         self.process, self.qmp, self.shell = start(
             opts, folder, "-drive", "if=none,id=d," + drive,
-            "-device", "virtio-blk-pci,drive=d" + device)
+            "-device", "virtio-blk-pci,drive=d" + device, *more,
+            stderr=stderr)
         self.qmp.ask("cont")
-        self.shell.wait_for("lodge: ready", opts.timeout)
+        self.ready()
+
+    def ready(self):
+        self.shell.wait_for("lodge: ready", self.opts.timeout)
         self.shell.until("test -b /dev/vda && echo yes", "yes")
 
     def __enter__(self):
@@ -152,8 +159,8 @@ def stopped(guest, trigger):
         "head -c 262144 /tmp/data | cmp - /tmp/copy && echo same") == "same")
 
 
-def hung(guest, server):
-    """A server that says nothing: only who waits for it waits."""
+def get_hung(guest, server):
+    """A write is in flight to a server that says nothing. The device's path."""
     server.send_signal(signal.SIGSTOP)
     guest.begin(WRITE)
     path = next(d["path"] for d in guest.qmp.ask("x-query-virtio")
@@ -163,6 +170,12 @@ def hung(guest, server):
                             queue=0)["inuse"]:
         check("nothing is in flight", time.monotonic() < deadline)
         time.sleep(0.05)
+    return path
+
+
+def hung(guest, server):
+    """Only who waits for the server waits."""
+    path = get_hung(guest, server)
     begin = time.monotonic()
     guest.qmp.ask("query-block")
     guest.qmp.ask("stop")
@@ -199,6 +212,95 @@ def do_eio(opts):
                 server.wait()
 
 
+# ---- the end of a guest whose server hangs ----
+
+def ended(guest, seconds, log):
+    """As with a disk that was given up, which is said."""
+    status = guest.process.wait(seconds)
+    log.seek(0)
+    said = log.read()
+    check("status %d, and said: %s" % (status, said), status == 12 and
+          "drive 'd'" in said and "may be lost" in said and
+          "drive 'e'" not in said)
+
+
+def reset_waits(guest, server):
+    get_hung(guest, server)
+    guest.qmp.events.clear()
+    guest.qmp.ask("system_reset")
+    time.sleep(2)
+    check("it does not run", guest.qmp.ask("query-status")["running"])
+    guest.qmp.ask("query-block")
+    check("it was reset with a write in flight",
+          "RESET" not in [e["event"] for e in guest.qmp.events])
+    server.send_signal(signal.SIGCONT)
+    guest.qmp.wait("RESET", 60)
+    guest.ready()
+
+
+def leave(opts, act):
+    """@act with a guest that has a disk whose server may hang, and another."""
+    need_programs("qemu-img", "nbdkit")
+    with tempfile.TemporaryDirectory() as folder, \
+            open(os.path.join(folder, "log"), "w+", encoding="utf-8") as log:
+        other = os.path.join(folder, "other.qcow2")
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", other,
+                        "%d" % SIZE], check=True)
+        server, socket, _ = nbd_server(folder)
+        try:
+            with Guest(opts, folder, "format=raw,file=nbd+unix:///?socket=" +
+                       socket, "", ("-drive", "if=none,id=e,format=qcow2,file="
+                                    + other, "-device",
+                                    "virtio-blk-pci,drive=e"), log) as guest:
+                want = act(guest, server)
+                ended(guest, 60, log)
+        finally:
+            server.kill()
+            server.wait()
+        subprocess.run(["qemu-img", "check", "-q", other], check=True)
+        check("the other disk lost something", digest_of(
+            other, "qcow2", MIB) == want)
+
+
+def write_other(guest):
+    """Without a flush. What it is."""
+    guest.shell.run("head -c %d /dev/urandom >/tmp/data" % MIB)
+    check("the other disk fails",
+          guest.dd("if=/tmp/data of=/dev/vdb oflag=direct"))
+    return guest.shell.run("sha256sum </tmp/data", 60).split()[0]
+
+
+def reset_and_insist(guest, server):
+    write_other(guest)
+    reset_waits(guest, server)
+    want = write_other(guest)
+    get_hung(guest, server)
+    guest.qmp.ask("system_reset")
+    guest.qmp.ask("quit")
+    time.sleep(2)
+    check("it did not wait", guest.process.poll() is None)
+    guest.process.terminate()
+    guest.process.wait(7)
+    return want
+
+
+def quit_and_wait(guest, server):
+    want = write_other(guest)
+    get_hung(guest, server)
+    guest.qmp.ask("quit")
+    time.sleep(5)
+    check("it did not wait", guest.process.poll() is None)
+    return want
+
+
+def do_hang(opts):
+    leave(opts, reset_and_insist)
+
+
+def do_hang_long(opts):
+    leave(opts, quit_and_wait)
+
+
 # ---- a file system that is full ----
 
 def mount(*options):
@@ -208,7 +310,7 @@ def mount(*options):
         raise Skipped("no file system of its own: " + done.stderr.strip())
 
 
-def digest_of(path, fmt):
+def digest_of(path, fmt, size=SIZE):
     """Of what the guest wrote, by somebody else's reader."""
     if fmt != "raw":
         subprocess.run(["qemu-img", "check", "-q", path], check=True)
@@ -216,7 +318,7 @@ def digest_of(path, fmt):
                         path + ".raw"], check=True)
         path += ".raw"
     with open(path, "rb") as f:
-        return hashlib.sha256(f.read(SIZE)).hexdigest()
+        return hashlib.sha256(f.read(size)).hexdigest()
 
 
 def fill(opts, folder, space, fmt):
@@ -258,12 +360,14 @@ def do_full(opts):
 
 def main():
     ap = script_options(__doc__)
-    ap.add_argument("what", choices=("eio", "full"))
+    acts = {"eio": do_eio, "hang": do_hang, "hang-long": do_hang_long,
+            "full": do_full}
+    ap.add_argument("what", choices=acts)
     ap.add_argument("--kernel", default="cloud")
     ap.add_argument("--machine", default="pc")
     ap.add_argument("--timeout", type=int, default=120)
     opts = ap.parse_args()
-    return verdict({"eio": do_eio, "full": do_full}[opts.what], opts)
+    return verdict(acts[opts.what], opts)
 
 
 if __name__ == "__main__":

@@ -171,7 +171,7 @@ def make_initrd(folder, kernel):
     return path
 
 
-def start(opts, folder, *more):
+def start(opts, folder, *more, stderr=None):
     """(process, session, shell), the guest stopped before its beginning."""
     names = [os.path.join(folder, n) for n in ("qmp", "serial")]
     argv = [opts.lodge, "run", "-accel", "lodge", "-m", "256", "-smp", "2",
@@ -181,7 +181,7 @@ def start(opts, folder, *more):
             "-append", "console=ttyS0 quiet",
             "-serial", "unix:%s,server=on,wait=off" % names[1],
             "-qmp", "unix:%s,server=on,wait=off" % names[0], *more]
-    process = subprocess.Popen(argv)
+    process = subprocess.Popen(argv, stderr=stderr)
     try:
         qmp = Qmp(names[0])
         return process, qmp, Shell(names[1])

@@ -15,6 +15,7 @@
 #include "vmm/machine.h"
 #include "vmm/qmp/json.h"
 #include "vmm/run/daemon.h"
+#include "vmm/run/disks.h"
 #include "vmm/run/hotplug.h"
 #include "vmm/run/nic.h"
 
@@ -175,9 +176,18 @@ static bool settle_reset(struct control *c, enum stop_reason reason)
 	return false;
 }
 
+/* Whether an operator shall decide what is to follow. */
+static bool holds(const struct control *c, enum stop_reason reason)
+{
+	return c->action->shutdown_holds &&
+	       (reason == STOP_POWER_OFF || reason == STOP_PANIC ||
+		stop_is_reset(reason));
+}
+
 bool control_settle(struct control *c, enum stop_reason reason)
 {
 	const struct config_action *a = c->action;
+	enum stop_reason now;
 
 	pthread_mutex_lock(&c->lock);
 	machine_park(c->machine);
@@ -186,13 +196,17 @@ bool control_settle(struct control *c, enum stop_reason reason)
 		if (a->panic == PANIC_PAUSE)
 			return hold(c, reason, RUN_PANICKED);
 	}
-	if (stop_is_reset(reason) && !a->reboot_ends)
-		return settle_reset(c, reason);
+	if (stop_is_reset(reason) && !a->reboot_ends) {
+		now = disks_settle(c, reason);
+		if (stop_is_reset(now))
+			return settle_reset(c, now);
+		event_of(c, "SHUTDOWN", now);
+		return false;
+	}
 	event_of(c, "SHUTDOWN", reason);
-	if (a->shutdown_holds &&
-	    (reason == STOP_POWER_OFF || reason == STOP_PANIC ||
-	     stop_is_reset(reason)))
+	if (holds(c, reason))
 		return hold(c, reason, RUN_SHUTDOWN);
+	disks_settle(c, reason);
 	return false;
 }
 

@@ -55,6 +55,7 @@ struct control {
 	struct machine *machine; /* NULL: over */
 	enum run_state state;
 	enum stop_reason reset; /* the reset under way, STOP_NONE: none */
+	bool abandoned; /* disks use what was the machine's: nothing may go */
 	/* ---- set up once ---- */
 	const struct config_action *action;
 	struct stop *stop;

@@ -10,7 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dev/virtio/device.h"
 #include "lib/check.h"
+#include "lib/log.h"
 #include "vmm/machine.h"
 #include "vmm/qmp/json.h"
 #include "vmm/run/control.h"
@@ -73,6 +75,32 @@ void hotplug_forget(struct machine *m)
 	pthread_mutex_unlock(&m->lock);
 }
 
+static bool in_slot(const struct devconf_device *d, unsigned slot)
+{
+	return d->place && !d->conf->type->part_of && slot_of(d) == slot;
+}
+
+/* A disk that hangs cannot go: false. Lock of the machine held. */
+static bool reset_slot(struct machine *m, unsigned slot)
+{
+	struct devconf_device *d;
+	bool done = true;
+
+	for (d = m->dev->devices; d; d = d->next) {
+		if (!in_slot(d, slot))
+			continue;
+		virtio_set_status(virtio_device(d), 0);
+		if (!virtio_get_status(virtio_device(d)))
+			continue;
+		done = false;
+		log_warn("vmm",
+			 "device '%s' is not unplugged: its requests do not "
+			 "end",
+			 d->conf->id);
+	}
+	return done;
+}
+
 /* Lock of the machine held. */
 static void unplug_slot(struct machine *m, unsigned slot)
 {
@@ -88,8 +116,12 @@ static void unplug_slot(struct machine *m, unsigned slot)
 
 void hotplug_eject(struct machine *m, unsigned slot)
 {
-	unplug_slot(m, slot);
-	control_note(m->host->control, NOTE_EJECTED);
+	if (reset_slot(m, slot)) {
+		unplug_slot(m, slot);
+		control_note(m->host->control, NOTE_EJECTED);
+	} else { /* it is asked for again, or goes with the machine */
+		m->pcihp.down |= BIT(slot);
+	}
 }
 
 static void tell_guest(struct machine *m)

@@ -8,8 +8,11 @@
  */
 #include "host/block/lock.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 
 #define DOES    100 /* first byte of those who do */
 #define REFUSES 200 /* and of those who cannot bear it */
@@ -30,15 +33,44 @@ static int lock_byte(int fd, int cmd, short type, off_t at)
 	return cmd == F_OFD_GETLK && l.l_type != F_UNLCK ? -EBUSY : 0;
 }
 
+static bool same_file(int a, int b)
+{
+	struct stat x, y;
+
+	return a != b && !fstat(a, &x) && !fstat(b, &y) &&
+	       x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* Whether a descriptor of ours but @fd is of the same file. */
+static bool open_twice(int fd)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	const struct dirent *entry;
+	bool found = false;
+
+	while (dir && !found && (entry = readdir(dir)))
+		found = entry->d_name[0] != '.' &&
+			same_file(fd, atoi(entry->d_name));
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+/* Locks do not tell whose they are. */
+static const char *holder(int fd)
+{
+	return open_twice(fd) ? "another disk of this process"
+			      : "another process";
+}
+
 static int check(int fd, off_t at, const char *path, const char *what,
 		 struct err *e)
 {
 	int ret = lock_byte(fd, F_OFD_GETLK, F_WRLCK, at);
 
-	return ret == -EBUSY
-		       ? err_set(e, ret, "%s is in use: another process %s",
-				 path, what)
-		       : 0;
+	return ret == -EBUSY ? err_set(e, ret, "%s is in use: %s %s", path,
+				       holder(fd), what)
+			     : 0;
 }
 
 int lock_image(int fd, const char *path, const struct lock_image *l,
@@ -60,8 +92,8 @@ int lock_image(int fd, const char *path, const struct lock_image *l,
 		if (!ret && !bears[i])
 			ret = lock_byte(fd, F_OFD_SETLK, F_RDLCK, REFUSES + i);
 		if (ret == -EAGAIN || ret == -EACCES)
-			return err_set(e, -EBUSY,
-				       "%s is in use by another process", path);
+			return err_set(e, -EBUSY, "%s is in use by %s", path,
+				       holder(fd));
 		if (ret)
 			return 0; /* no locks here */
 	}

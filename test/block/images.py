@@ -395,7 +395,7 @@ class Suite:
                 if "lock" not in run(*other, status=1):
                     raise Failed("%s does not see the lock" % other)
             run("qemu-img", "info", "-U", image)
-            if "in use" not in self.tool(image, "", status=2):
+            if "in use: another process" not in self.tool(image, "", status=2):
                 raise Failed("a second writer")
             self.tool(image, "read 0 4096 0\n", words=["share"],
                       **{"read-only": True})
@@ -406,7 +406,7 @@ class Suite:
             other.stdin.write(b"write 0 4k\n")
             other.stdin.flush()
             other.stdout.readline()
-            if "in use" not in self.tool(image, "", status=2):
+            if "in use: another process" not in self.tool(image, "", status=2):
                 raise Failed("QEMU's lock is not seen")
             other.communicate(b"quit\n")
         self.tool(image, "")

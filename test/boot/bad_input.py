@@ -70,7 +70,8 @@ def cases(folder):
         ("disk of odd size", MEMORY + good + ["-drive", "file=" + text],
          "text"),
         ("disk twice", MEMORY + good + ["-drive", "file=" + disk,
-                                        "-drive", "file=" + disk], "in use"),
+                                        "-drive", "file=" + disk],
+         "in use: another disk of this process"),
         ("disk of another format",
          MEMORY + good + ["-drive", "format=qcow2,file=" + disk], "qcow2"),
         ("no such policy", MEMORY + good + [

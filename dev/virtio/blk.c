@@ -40,7 +40,7 @@
 #define S_UNSUPP 2
 
 #define HEADER_SIZE  16
-#define SEGMENTS     254
+#define SEGMENTS     254 /* of one request at most */
 #define RANGE_UNMAP  BIT(0)
 #define MAX_SECTORS  (1U << 21)  /* of one discard or write-zeroes */
 #define TRY_HERE_MAX (1 << 20)   /* bytes */
@@ -130,7 +130,8 @@ static void blk_config_read(struct virtio_device *dev, void *buf)
 	const struct blk_conf *c = &b->conf;
 
 	put(buf, 0, block_size(b->block) / BLOCK_SECTOR, 8);
-	put(buf, 12, SEGMENTS, 4);
+	/* Header and status need entries of the ring as well. */
+	put(buf, 12, MIN(SEGMENTS, c->queue_size - 2), 4);
 	put(buf, 20, c->logical_block, 4);
 	put(buf, 24, log2_of((uint32_t)(c->physical_block / c->logical_block)),
 	    1);

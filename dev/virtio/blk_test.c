@@ -135,6 +135,8 @@ static void test_requests(void **state)
 
 	open_disk(&d, false, EVERY);
 	assert_true(virtio_config_read(d.dev, 0, 8) == SECTORS);
+	/* A request fits into a ring, indirect tables or not. */
+	assert_int_equal(virtio_config_read(d.dev, 12, 4), 64 - 2);
 	for (i = 0; i < sizeof(want); i++)
 		body(&d)[i] = want[i] = (uint8_t)(i * 31 >> 3);
 	assert_int_equal(request(&d, 1, 5, sizeof(want), false), 0);

@@ -149,6 +149,17 @@ struct net_user_options {
 struct net *net_user_open(const struct net_user_options *o,
 			  struct err *e) __must_check;
 
+/*
+ * Of one of those, opened with @o: listen for one more hostfwd rule, or no
+ * more for one, by its part before the dash. Any thread.
+ */
+int net_user_forward(struct net *net, const struct net_user_options *o,
+		     const char *rule, struct err *e) __must_check;
+int net_user_unforward(struct net *net, const char *rule,
+		       struct err *e) __must_check;
+/* Its connections, a line for each; free() it. NULL when memory is short. */
+char *net_user_connections(struct net *net);
+
 struct net *net_tap_open(const struct net_tap_options *o,
 			 struct err *e) __must_check;
 struct net *net_stream_open(const struct net_stream_options *o,

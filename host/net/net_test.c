@@ -655,6 +655,42 @@ static void test_user_path(void **state)
 	unlink(un.sun_path);
 }
 
+/* Rules come and go while a card is there, which hears of connections. */
+static void test_user_rules_later(void **state)
+{
+	static const char *const bad[] = {"tcp:1", "udp:::2", "unix:", "x:y:1"};
+	struct sockaddr_in in = free_address();
+	struct net_user_options o = {.forwards = 0};
+	struct card *c = plug(net_user_open(&o, NULL));
+	char rule[64], host[48], *text;
+	struct err e = {0};
+	unsigned i;
+	int fd;
+
+	snprintf(host, sizeof(host), "tcp:127.0.0.1:%u", ntohs(in.sin_port));
+	snprintf(rule, sizeof(rule), "%s-:22", host);
+	assert_int_equal(net_user_unforward(c->net, host, NULL), -ENOENT);
+	assert_int_equal(net_user_forward(c->net, &o, rule, NULL), 0);
+	assert_int_not_equal(net_user_forward(c->net, &o, rule, &e), 0);
+	assert_non_null(strstr(e.msg, "cannot listen"));
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&in, sizeof(in)), 0);
+	/* It asks for the guest's address first. */
+	wait_frames(c, 1);
+	text = net_user_connections(c->net);
+	assert_non_null(strstr(text, "HOST_FORWARD"));
+	free(text);
+	close(fd);
+	assert_int_equal(net_user_unforward(c->net, host, NULL), 0);
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&in, sizeof(in)), -1);
+	close(fd);
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(net_user_unforward(c->net, bad[i], NULL),
+				 -EINVAL);
+	unplug(c);
+}
+
 /* A DHCP request by broadcast; the rest of the frame is zero. */
 static size_t make_discover(uint8_t *p)
 {
@@ -766,6 +802,7 @@ int main(void)
 		cmocka_unit_test(test_tap_queues),
 		cmocka_unit_test(test_user_rules),
 		cmocka_unit_test(test_user_path),
+		cmocka_unit_test(test_user_rules_later),
 		cmocka_unit_test(test_user_dhcp),
 		cmocka_unit_test(test_user_here),
 	};

@@ -3,7 +3,8 @@
  * The network of a process without privilege: libslirp ends the guest's
  * connections here and makes host connections in their place. It is not made
  * for threads, so all calls of it are on that of the card, which then need not
- * wake another one for each frame; frames sent on others wait in a queue. The
+ * wake another one for each frame; frames sent on others wait in a queue. Only
+ * an operator's rules come from elsewhere, for which there is a lock. The
  * library knows whole segments with checksums only: what the guest leaves open
  * is done here, what the library cuts is put together again. Left out: SMB.
  */
@@ -55,6 +56,7 @@ struct guestfwd {
 
 struct user {
 	struct net net;
+	pthread_mutex_t calls; /* into slirp; recursive, before all others */
 	Slirp *slirp;
 	struct evloop_source source;
 	struct evloop_set *set; /* of the wait at hand */
@@ -431,6 +433,7 @@ static void prepare(void *opaque, struct evloop_set *set)
 	struct user *u = opaque;
 	uint32_t ms;
 
+	pthread_mutex_lock(&u->calls);
 	u->set = set;
 	take_outgoing(u);
 	u->free_way = deliver_backlog(u);
@@ -442,6 +445,7 @@ static void prepare(void *opaque, struct evloop_set *set)
 	}
 	ms = run_timers(u, ms);
 	flush(u);
+	pthread_mutex_unlock(&u->calls);
 	if (ms != UINT32_MAX)
 		set->ms = (int)MIN(ms, 60000U);
 }
@@ -452,8 +456,10 @@ static void ready(void *opaque, const struct evloop_set *set)
 
 	if (!u->free_way)
 		return;
+	pthread_mutex_lock(&u->calls);
 	slirp_pollfds_poll(u->slirp, false, get_revents, u);
 	guestfwd_read(u);
+	pthread_mutex_unlock(&u->calls);
 }
 
 /* ---- the backend ---- */
@@ -528,8 +534,10 @@ static int user_send(struct net *net, unsigned q, const struct iovec *iov,
 	pthread_mutex_lock(&u->lock);
 	if (evloop_is_self(u->loop)) {
 		pthread_mutex_unlock(&u->lock);
+		pthread_mutex_lock(&u->calls);
 		slirp_input(u->slirp, f->bytes + f->header,
 			    (int)(f->len - f->header));
+		pthread_mutex_unlock(&u->calls);
 		free(f);
 		return 0;
 	}
@@ -579,6 +587,7 @@ static void user_close(struct net *net)
 	empty(&u->outgoing);
 	pthread_mutex_destroy(&u->user_lock);
 	pthread_mutex_destroy(&u->lock);
+	pthread_mutex_destroy(&u->calls);
 	free(u);
 }
 
@@ -594,11 +603,16 @@ static const struct net_ops user_ops = {
 static struct user *make(struct err *e)
 {
 	struct user *u = calloc(1, sizeof(*u));
+	pthread_mutexattr_t recursive;
 
 	if (!u) {
 		err_set(e, -ENOMEM, "out of memory");
 		return NULL;
 	}
+	pthread_mutexattr_init(&recursive);
+	pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(&u->calls, &recursive);
+	pthread_mutexattr_destroy(&recursive);
 	u->net = (struct net){
 		.ops = &user_ops,
 		.has_header = true,
@@ -633,4 +647,45 @@ struct net *net_user_open(const struct net_user_options *o, struct err *e)
 		return &u->net;
 	user_close(&u->net);
 	return NULL;
+}
+
+/* ---- operators' rules ---- */
+
+int net_user_forward(struct net *net, const struct net_user_options *o,
+		     const char *rule, struct err *e)
+{
+	struct user *u = (struct user *)net;
+	struct userconf c;
+	int ret = userconf_fill(&c, o, e);
+
+	if (ret)
+		return ret;
+	pthread_mutex_lock(&u->calls);
+	ret = userconf_forward(u->slirp, &c, rule, e);
+	pthread_mutex_unlock(&u->calls);
+	wake(u); /* to look at one socket more */
+	return ret;
+}
+
+int net_user_unforward(struct net *net, const char *rule, struct err *e)
+{
+	struct user *u = (struct user *)net;
+	int ret;
+
+	pthread_mutex_lock(&u->calls);
+	ret = userconf_unforward(u->slirp, rule, e);
+	pthread_mutex_unlock(&u->calls);
+	wake(u);
+	return ret;
+}
+
+char *net_user_connections(struct net *net)
+{
+	struct user *u = (struct user *)net;
+	char *text;
+
+	pthread_mutex_lock(&u->calls);
+	text = slirp_connection_info(u->slirp);
+	pthread_mutex_unlock(&u->calls);
+	return text;
 }

@@ -265,31 +265,35 @@ static struct place inet_place(struct in_addr addr)
 	};
 }
 
+/* "[tcp:|udp:][ADDR]:PORT" or "unix:PATH". */
+static int parse_host(char *text, struct place *host, bool *udp)
+{
+	*host = inet_place((struct in_addr){htonl(INADDR_ANY)});
+	*udp = !strncmp(text, "udp:", 4);
+	if (!strncmp(text, "unix:", 5))
+		return parse_path(text + 5, host);
+	/* ":ADDR:PORT" is TCP as well. */
+	if (*udp || !strncmp(text, "tcp:", 4))
+		text += 4;
+	else if (*text == ':')
+		text++;
+	return parse_place(text, host);
+}
+
 /* Both ends of a rule. */
 static int parse_forward(const struct userconf *c, const char *rule,
 			 struct place *host, struct place *guest, bool *udp)
 {
-	char text[NET_RULE], *from = text, *dash;
+	char text[NET_RULE], *dash;
 	int ret;
 
-	*host = inet_place((struct in_addr){htonl(INADDR_ANY)});
 	*guest = inet_place(c->slirp.vdhcp_start);
 	snprintf(text, sizeof(text), "%s", rule);
 	dash = strrchr(text, '-');
 	if (!dash)
 		return -EINVAL;
 	*dash = '\0';
-	*udp = !strncmp(text, "udp:", 4);
-	if (!strncmp(text, "unix:", 5)) {
-		ret = parse_path(text + 5, host);
-	} else {
-		/* ":ADDR:PORT" is TCP as well. */
-		if (*udp || !strncmp(text, "tcp:", 4))
-			from += 4;
-		else if (*from == ':')
-			from++;
-		ret = parse_place(from, host);
-	}
+	ret = parse_host(text, host, udp);
 	if (!ret)
 		ret = parse_place(dash + 1, guest);
 	if (!ret &&
@@ -319,6 +323,26 @@ int userconf_forward(Slirp *slirp, const struct userconf *c, const char *rule,
 		return err_set(e, code, "hostfwd=%s: cannot listen: %s", rule,
 			       strerror(-code));
 	}
+	return 0;
+}
+
+int userconf_unforward(Slirp *slirp, const char *rule, struct err *e)
+{
+	char text[NET_RULE];
+	struct place host;
+	bool udp;
+
+	snprintf(text, sizeof(text), "%s", rule);
+	if (parse_host(text, &host, &udp))
+		return err_set(e, -EINVAL,
+			       "'%.100s' is not tcp|udp:[ADDR]:PORT or "
+			       "unix:PATH",
+			       rule);
+	if (slirp_remove_hostxfwd(slirp, &host.u.any, host.len,
+				  udp ? SLIRP_HOSTFWD_UDP : 0))
+		return err_set(e, -ENOENT,
+			       "host forwarding rule for %.100s not found",
+			       rule);
 	return 0;
 }
 

@@ -24,6 +24,10 @@ int userconf_fill(struct userconf *c, const struct net_user_options *o,
 int userconf_forward(Slirp *slirp, const struct userconf *c, const char *rule,
 		     struct err *e) __must_check;
 
+/* End what one listens for: its part before the dash. */
+int userconf_unforward(Slirp *slirp, const char *rule,
+		       struct err *e) __must_check;
+
 /* A guestfwd rule, taken apart. */
 struct userconf_guestfwd {
 	struct in_addr addr; /* in the guest's network */

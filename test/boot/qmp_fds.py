@@ -8,6 +8,7 @@ looked up in /proc.
 import fcntl
 import json
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -287,6 +288,42 @@ def check_ports(qmp, folder):
         qmp.ask("chardev-remove", id="c%d" % i)
 
 
+def check_forwards(qmp):
+    """Ports of this host that people open into a guest."""
+    def line(text):
+        return qmp.ask("human-monitor-command", command_line=text)
+
+    def connects(port):
+        with socket.socket() as s:
+            return not s.connect_ex(("127.0.0.1", port))
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    rule = "tcp:127.0.0.1:%d" % port
+    check("no network", "no user mode network" in
+          line("hostfwd_add %s-:22" % rule))
+    for name in ("one", "two"):
+        qmp.ask("netdev_add", type="user", id=name)
+    for words in (("", ""), ("two ", "two ")):
+        text = line("hostfwd_add %s%s-:22" % (words[0], rule))
+        check(text, not text)
+        check("nobody listens", connects(port))
+        check("usernet", re.search(r"HOST_FORWARD.* %d " % port,
+                                   line("info usernet")))
+        check("one more", "cannot listen" in
+              line("hostfwd_add %s%s-:22" % (words[0], rule)))
+        text = line("hostfwd_remove %s%s" % (words[1], rule))
+        check(text, not text)
+        check("somebody listens", not connects(port))
+    check("another network", "no -netdev user,id=three" in
+          line("hostfwd_remove three " + rule))
+    check("no such rule", "not found" in line("hostfwd_remove " + rule))
+    check("no rule", "hostfwd=x is not" in line("hostfwd_add x"))
+    for name in ("one", "two"):
+        qmp.ask("netdev_del", id=name)
+
+
 def check_left(qmp, left):
     """-add-fd; and people have names as well."""
     check("what was left open", qmp.ask("query-fdsets") == [
@@ -365,6 +402,7 @@ def session(opts, folder):
         check_names(qmp, folder)
         check_sets(qmp, folder)
         check_ports(qmp, folder)
+        check_forwards(qmp)
         check_nets(qmp)
         try:
             os.close(make_tap("lodgefd%d"))

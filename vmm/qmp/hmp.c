@@ -11,6 +11,7 @@
 #include "host/console.h"
 #include "lib/keyval.h"
 #include "vmm/qmp/lent/chardev.h"
+#include "vmm/qmp/lent/hostfwd.h"
 #include "vmm/qmp/type.h"
 
 #define PROMPT "(lodge) "
@@ -27,7 +28,7 @@ static const struct hmp_command {
 	 */
 	const char *args;
 	const char *help;
-	/* Instead of @qmp: an option's value. */
+	/* Instead of @qmp: takes the rest of the line. */
 	int (*option)(struct qmp *q, const char *text, struct err *e);
 } commands[] = {
 	{"stop", "s", "stop", "", "stop the guest"},
@@ -54,6 +55,12 @@ static const struct hmp_command {
 	 "device:str bps:int bps_rd:int bps_wr:int iops:int iops_rd:int "
 	 "iops_wr:int",
 	 "limits of a disk, 0: none"},
+	{"hostfwd_add", "", NULL, "[netdev:str] rule:str",
+	 "listen for the guest: tcp|udp:[ADDR]:PORT-[ADDR]:PORT, "
+	 "unix:PATH-[ADDR]:PORT",
+	 lent_hostfwd_add},
+	{"hostfwd_remove", "", NULL, "[netdev:str] rule:str",
+	 "no more: tcp|udp:[ADDR]:PORT, unix:PATH", lent_hostfwd_remove},
 	{"chardev-add", "", NULL, "args:str",
 	 "one more port, as -chardev has it", lent_chardev_add},
 	{"chardev-remove", "", "chardev-remove", "id:str",
@@ -216,7 +223,7 @@ void hmp_run(struct qmp *q, const char *line, FILE *out)
 	if (!q->control->machine)
 		fputs("the machine has ended\n", out);
 	else if (c && c->option)
-		run_option(q, c, word(&rest), out);
+		run_option(q, c, rest + strspn(rest, " \t"), out);
 	else if (c)
 		run_qmp(q, c, rest, out);
 	else if (!strcmp(name, "info"))

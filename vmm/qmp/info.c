@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "vmm/qmp/hmp.h"
+#include "vmm/qmp/lent/hostfwd.h"
 
 static void info_status(struct json_object *v, FILE *out)
 {
@@ -205,6 +206,7 @@ static const struct info {
 	{"balloon", "query-balloon", info_balloon, NULL,
 	 "the memory the guest does with, in MiB"},
 	{"network", NULL, NULL, inspect_network, "networks"},
+	{"usernet", NULL, NULL, lent_usernet, "connections of -netdev user"},
 	{"chardev", "query-chardev", info_chardev, NULL, "character ports"},
 };
 

@@ -14,7 +14,8 @@
 
 #include "host/evloop.h"
 
-#define CHUNK (64U << 10)
+#define CHUNK  (64U << 10)
+#define CTRL_A 1
 
 struct pipeport {
 	struct port_end end;
@@ -24,10 +25,13 @@ struct pipeport {
 	struct evloop_watch *in_watch; /* NULL without a way in */
 	pthread_mutex_t user_lock;     /* user, and calls of it */
 	const struct port_user *user;
+	void (*leave)(void *opaque); /* NULL: no key does */
+	void *opaque;
 	/* ---- the loop's thread only ---- */
 	uint8_t *buf;
 	size_t at, len; /* of buf: not taken yet */
 	bool eof;
+	bool held; /* Ctrl-A was the last key */
 	bool told; /* what the user was told last */
 	/* ---- under lock ---- */
 	pthread_mutex_t lock;
@@ -68,28 +72,68 @@ static void serve(struct pipeport *p)
 	p->told = there;
 }
 
+/* How much may be read: with keys to look for not only when all is taken. */
+static size_t space(const struct pipeport *p)
+{
+	if (p->eof || (p->len && !p->leave))
+		return 0;
+	return CHUNK - 1 - p->len;
+}
+
 static void pump(struct pipeport *p)
 {
 	pthread_mutex_lock(&p->user_lock);
 	serve(p);
 	pthread_mutex_unlock(&p->user_lock);
 	if (p->in_watch)
-		evloop_set(p->in_watch, p->len || p->eof ? 0 : POLLIN);
+		evloop_set(p->in_watch, space(p) ? POLLIN : 0);
+}
+
+/* @n bytes stand one behind the end; true when one of them was to leave. */
+static bool take_keys(struct pipeport *p, size_t n)
+{
+	const uint8_t *from = p->buf + p->len + 1;
+	bool leave = false;
+
+	while (n--) {
+		uint8_t key = *from++;
+
+		if (!p->held && key == CTRL_A) {
+			p->held = true;
+			continue;
+		}
+		if (p->held && key == 'x') {
+			p->held = false;
+			leave = true;
+			continue;
+		}
+		/* Twice is once; with any other key it was meant, too. */
+		if (p->held && key != CTRL_A)
+			p->buf[p->len++] = CTRL_A;
+		p->held = false;
+		p->buf[p->len++] = key;
+	}
+	return leave;
 }
 
 static void pipeport_readable(void *opaque, int revents)
 {
 	struct pipeport *p = opaque;
+	size_t room = space(p);
 	ssize_t n;
 
-	if (p->len)
+	if (!room)
 		return;
-	n = read(p->in, p->buf, CHUNK);
+	memmove(p->buf, p->buf + p->at, p->len);
+	p->at = 0;
+	n = read(p->in, p->buf + p->len + (p->leave ? 1 : 0), room);
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
 	p->eof = n <= 0;
-	p->at = 0;
-	p->len = n > 0 ? (size_t)n : 0;
+	if (n > 0 && !p->leave)
+		p->len = (size_t)n;
+	else if (n > 0 && take_keys(p, (size_t)n))
+		p->leave(p->opaque);
 	pump(p);
 }
 
@@ -208,7 +252,8 @@ static bool start(struct pipeport *p, struct err *e)
 	       evloop_add(p->loop, p->room, POLLIN, pipeport_woken, p);
 }
 
-struct pipeport *pipeport_open(int in, int out, struct err *e)
+struct pipeport *pipeport_open(int in, int out, void (*leave)(void *opaque),
+			       void *opaque, struct err *e)
 {
 	struct pipeport *p = calloc(1, sizeof(*p));
 
@@ -219,6 +264,8 @@ struct pipeport *pipeport_open(int in, int out, struct err *e)
 	p->end.ops = &pipeport_ops;
 	p->in = in;
 	p->out = out;
+	p->leave = leave;
+	p->opaque = opaque;
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_mutex_init(&p->user_lock, NULL);
 	pthread_cond_init(&p->moved, NULL);

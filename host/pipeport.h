@@ -13,9 +13,12 @@ struct pipeport;
 
 /*
  * Read @in and write @out; -1: there is no such side. Both stay the caller's.
- * NULL with a sentence on failure.
+ * With @leave, @in is a terminal where Ctrl-A x calls it, on a thread of the
+ * port's, whatever the guest does; Ctrl-A Ctrl-A is one of it. NULL with a
+ * sentence on failure.
  */
-struct pipeport *pipeport_open(int in, int out, struct err *e) __must_check;
+struct pipeport *pipeport_open(int in, int out, void (*leave)(void *opaque),
+			       void *opaque, struct err *e) __must_check;
 void pipeport_close(struct pipeport *p);
 
 struct port_end *pipeport_end(struct pipeport *p);

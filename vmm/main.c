@@ -295,7 +295,7 @@ static int root_status(const struct session *s)
 	if (why[0])
 		say(s->config, "the guest did not come to the command: %s",
 		    why);
-	else
+	else if (s->stop.reason != STOP_QUIT)
 		say(s->config, "the guest ended before the command did; "
 			       "-serial stdio shows what it says");
 	return ROOT_FAILED;

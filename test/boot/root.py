@@ -18,6 +18,7 @@ import time
 
 from boot import (Failed, guest_file, in_folder, script_options, verdict,
                   without_privileges)
+from terminal import Terminal
 
 WAIT = 180      # seconds, on a busy machine
 
@@ -76,6 +77,24 @@ def test_signal(opts, folder):
     proc.send_signal(signal.SIGINT)
     out, err = proc.communicate(timeout=WAIT)
     expect("after SIGINT", (out, err, proc.returncode), (b"caught\n", b"", 9))
+
+
+def test_leave(opts, folder):
+    """Ctrl-A x at a terminal whose guest does not listen; another key is not
+    lost, and Ctrl-A goes with it."""
+    t = Terminal([opts.lodge, "run", "-accel", "lodge", "--root", "/", "--",
+                  "sh", "-c", "stty -icanon -echo min 4 time 0; echo ready; "
+                  "head -c 4 | od -An -tx1; trap '' INT; sleep 1000"])
+    try:
+        t.wait_for("ready", WAIT)
+        t.type("\x01")
+        t.type("a\x01\x01b")
+        t.wait_for("01 61 01 62", 60)
+        t.type("\x03\x01")
+        t.type("x")
+        expect("status", t.end(60), 125)
+    finally:
+        t.close()
 
 
 def test_pipe(opts, folder):
@@ -311,7 +330,8 @@ def test_cable(opts, folder):
             proc.kill()
 
 
-TESTS = {"streams": test_streams, "signal": test_signal, "pipe": test_pipe,
+TESTS = {"streams": test_streams, "signal": test_signal,
+         "leave": test_leave, "pipe": test_pipe,
          "user": test_user, "vsock": test_vsock, "balloon": test_balloon,
          "chardev": test_chardev, "share": test_share, "cable": test_cable}
 

@@ -54,7 +54,7 @@ struct root {
 	bool terminal;
 	int control[2]; /* [0]: the port's, [1]: ours */
 	struct root_port *port[PORTS];
-	struct stop *stop;
+	struct stop *stop; /* atomic */
 	pthread_t thread;
 	bool running;
 	bool ready;  /* there is a command to send signals to; atomic */
@@ -157,11 +157,22 @@ static int make_image(struct root *r, struct config *c, struct err *e)
 
 /* ---- its devices ---- */
 
+/* Ctrl-A x. */
+static void leave(void *opaque)
+{
+	const struct root_port *p = opaque;
+	struct stop *stop = __atomic_load_n(&p->root->stop, __ATOMIC_ACQUIRE);
+
+	if (stop)
+		stop_request(stop, STOP_QUIT, 0);
+}
+
 static int port_open(struct backend *base, struct err *e)
 {
 	struct root_port *p = (struct root_port *)base;
+	bool keys = p->root->terminal && p->in == STDIN_FILENO;
 
-	p->pipe = pipeport_open(p->in, p->out, e);
+	p->pipe = pipeport_open(p->in, p->out, keys ? leave : NULL, p, e);
 	base->object = p->pipe ? pipeport_end(p->pipe) : NULL;
 	return p->pipe ? 0 : e->code;
 }
@@ -390,7 +401,7 @@ int root_start(struct root *r, struct stop *stop, struct tty *tty,
 
 	if (!r)
 		return 0;
-	r->stop = stop;
+	__atomic_store_n(&r->stop, stop, __ATOMIC_RELEASE);
 	if (r->terminal) {
 		ret = tty_raw(tty, STDIN_FILENO, false, e);
 		if (ret)
@@ -411,6 +422,7 @@ void root_stop(struct root *r)
 	port_hangup(r->port[PORT_ERR]->base.object, true);
 	shutdown(r->control[1], SHUT_RDWR);
 	pthread_join(r->thread, NULL);
+	__atomic_store_n(&r->stop, NULL, __ATOMIC_RELEASE);
 	r->running = false;
 }
 

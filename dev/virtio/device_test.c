@@ -488,25 +488,37 @@ static void test_needs_reset(void **state)
 	free_board(b);
 }
 
+/* Each time it may have another size, and begins anew. */
 static void test_queue_reset(void **state)
 {
+	static const unsigned sizes[] = {8, 4, 1, 8};
 	struct board *b = pci_board();
+	size_t i;
 
 	bring_up(b, FAKE_DESC);
 	ask(b);
 	assert_true(answered(b));
-	set(b, 0x3a, 2, 1);
-	assert_int_equal(get(b, 0x3a, 2), 0);
-	assert_int_equal(get(b, 0x1c, 2), 0);
-	set(b, 0x3000, 2, 0); /* a kick without a queue */
-	fake_exit(&b->ring);
-	fake_init(&b->ring, 8, BIT64(VIRTIO_F_VERSION_1));
-	set(b, 0x20, 8, FAKE_DESC);
-	set(b, 0x28, 8, FAKE_DRIVER);
-	set(b, 0x30, 8, FAKE_DEVICE);
-	set(b, 0x1c, 2, 1);
-	ask(b);
-	assert_true(answered(b));
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		set(b, 0x3a, 2, 1);
+		assert_int_equal(get(b, 0x3a, 2), 0);
+		assert_int_equal(get(b, 0x1c, 2), 0);
+		assert_int_equal(get(b, 0x18, 2), 8);
+		set(b, 0x3000, 2, 0); /* a kick without a queue */
+		fake_exit(&b->ring);
+		fake_init(&b->ring, sizes[i], BIT64(VIRTIO_F_VERSION_1));
+		set(b, 0x18, 2, sizes[i]);
+		set(b, 0x20, 8, FAKE_DESC);
+		set(b, 0x28, 8, FAKE_DRIVER);
+		set(b, 0x30, 8, FAKE_DEVICE);
+		set(b, 0x1c, 2, 1);
+		/* Not while it is up. */
+		set(b, 0x18, 2, 2);
+		assert_int_equal(get(b, 0x18, 2), sizes[i]);
+		ask(b);
+		assert_true(answered(b));
+		ask(b);
+		assert_true(answered(b));
+	}
 	free_board(b);
 }
 

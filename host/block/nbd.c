@@ -12,14 +12,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "host/block/node.h"
 #include "lib/log.h"
+#include "lib/mono.h"
 
-#define CHUNK    (8U << 20) /* bytes of one request */
-#define RETRY_US 100000
+#define CHUNK        (8U << 20) /* bytes of one request */
+#define RETRY_US     100000
+#define CONNECT_WAIT 10 /* seconds for all of the handshake */
+#define CLOSE_WAIT   2  /* and for the server to hang up */
 
 struct nbd {
 	struct nbd_handle *h; /* NULL: not connected */
@@ -38,21 +40,61 @@ static int code_of(void)
 	return code ? -code : -EIO;
 }
 
+/* While @goes_on, but not for ever; -ETIMEDOUT then. */
+static int await(struct nbd_handle *h, int (*goes_on)(struct nbd_handle *h),
+		 unsigned seconds)
+{
+	uint64_t end = mono_ns() + seconds * NS_PER_SEC, now;
+
+	while (goes_on(h) > 0) {
+		now = mono_ns();
+		if (now >= end)
+			return -ETIMEDOUT;
+		if (nbd_poll(h, (int)((end - now) / 1000000) + 1) < 0)
+			return code_of();
+	}
+	return 0;
+}
+
+static int shake_hands(struct nbd *s, struct nbd_handle *h)
+{
+	int ret;
+
+	if (nbd_set_uri_allow_local_file(h, true) ||
+	    (s->export && nbd_set_export_name(h, s->export)) ||
+	    nbd_aio_connect_uri(h, s->uri))
+		return code_of();
+	ret = await(h, nbd_aio_is_connecting, CONNECT_WAIT);
+	return ret || nbd_aio_is_ready(h) > 0 ? ret : code_of();
+}
+
 static int connect_uri(struct nbd *s, struct err *e)
 {
 	struct nbd_handle *h = nbd_create();
-	int code;
+	int ret = h ? shake_hands(s, h) : code_of();
 
-	if (h && !nbd_set_uri_allow_local_file(h, true) &&
-	    !(s->export && nbd_set_export_name(h, s->export)) &&
-	    !nbd_connect_uri(h, s->uri)) {
+	if (!ret) {
 		s->h = h;
 		return 0;
 	}
-	code = code_of();
-	err_set(e, code, "%s: %s", s->uri, nbd_get_error());
+	err_set(e, ret, "%s: %s", s->uri,
+		ret == -ETIMEDOUT ? "the server does not answer"
+				  : nbd_get_error());
 	nbd_close(h);
-	return code;
+	return ret;
+}
+
+static int is_open(struct nbd_handle *h)
+{
+	return !nbd_aio_is_closed(h) && !nbd_aio_is_dead(h);
+}
+
+/* In order, if the server is there. */
+static void disconnect(struct nbd_handle *h)
+{
+	if (h && !nbd_aio_disconnect(h, 0))
+		await(h, is_open, CLOSE_WAIT);
+	nbd_close(h);
 }
 
 /* Lock held. */
@@ -71,14 +113,14 @@ static void drop(struct nbd *s)
 /* Lock held. */
 static int ensure(struct nbd *s)
 {
-	time_t until = time(NULL) + s->delay;
+	uint64_t until = mono_ns() + s->delay * NS_PER_SEC;
 	int ret;
 
 	if (s->h && (nbd_aio_is_dead(s->h) || nbd_aio_is_closed(s->h)))
 		drop(s);
 	if (s->h)
 		return 0;
-	while ((ret = connect_uri(s, NULL)) && time(NULL) < until)
+	while ((ret = connect_uri(s, NULL)) && mono_ns() < until)
 		usleep(RETRY_US);
 	return ret;
 }
@@ -311,10 +353,7 @@ static void nbd_end(struct node *n)
 {
 	struct nbd *s = n->state;
 
-	if (s->h) {
-		nbd_shutdown(s->h, 0);
-		nbd_close(s->h);
-	}
+	disconnect(s->h);
 	pthread_mutex_destroy(&s->lock);
 	free(s->uri);
 	free(s->export);

@@ -13,12 +13,14 @@ there.
 import hashlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 
-from boot import Failed, Skipped, need_programs, script_options, verdict
+from boot import (Failed, Skipped, guest_file, need_programs, script_options,
+                  verdict)
 from qmp import check, start
 
 MIB = 1 << 20
@@ -96,18 +98,18 @@ class Guest:
 
 def nbd_server(folder):
     """(process, socket, path whose presence makes it fail)."""
-    socket, trigger = (os.path.join(folder, n) for n in ("nbd", "trigger"))
-    argv = ["nbdkit", "-f", "-U", socket, "--filter=error", "memory",
+    path, trigger = (os.path.join(folder, n) for n in ("nbd", "trigger"))
+    argv = ["nbdkit", "-f", "-U", path, "--filter=error", "memory",
             "%d" % SIZE, "error-pread=EIO", "error-pwrite=EIO",
             "error-pread-rate=100%", "error-pwrite-rate=100%",
             "error-pread-file=" + trigger, "error-pwrite-file=" + trigger]
     server = subprocess.Popen(argv)
     deadline = time.monotonic() + 20
-    while not os.path.exists(socket):
+    while not os.path.exists(path):
         check("nbdkit does not start", server.poll() is None and
               time.monotonic() < deadline)
         time.sleep(0.05)
-    return server, socket, trigger
+    return server, path, trigger
 
 
 def set_trigger(path, on):
@@ -199,10 +201,10 @@ def do_eio(opts):
              ("werror=report,rerror=stop", ",werror=stop", stopped))
     for drive, device, act in cases:
         with tempfile.TemporaryDirectory() as folder:
-            server, socket, trigger = nbd_server(folder)
+            server, path, trigger = nbd_server(folder)
             try:
                 with Guest(opts, folder, "format=raw,file=nbd+unix:///?socket="
-                           "%s,%s" % (socket, drive), device) as guest:
+                           "%s,%s" % (path, drive), device) as guest:
                     guest.shell.run("head -c %d /dev/urandom >/tmp/data" % MIB)
                     act(guest, trigger)
                     if act is ignored:
@@ -246,10 +248,10 @@ def leave(opts, act):
         other = os.path.join(folder, "other.qcow2")
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", other,
                         "%d" % SIZE], check=True)
-        server, socket, _ = nbd_server(folder)
+        server, path, _ = nbd_server(folder)
         try:
             with Guest(opts, folder, "format=raw,file=nbd+unix:///?socket=" +
-                       socket, "", ("-drive", "if=none,id=e,format=qcow2,file="
+                       path, "", ("-drive", "if=none,id=e,format=qcow2,file="
                                     + other, "-device",
                                     "virtio-blk-pci,drive=e"), log) as guest:
                 want = act(guest, server)
@@ -297,8 +299,26 @@ def do_hang(opts):
     leave(opts, reset_and_insist)
 
 
+def mute_server(opts):
+    """It takes connections and says nothing: neither does that go on."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket(
+            socket.AF_UNIX) as server:
+        path = os.path.join(folder, "mute")
+        server.bind(path)
+        server.listen()
+        done = subprocess.run(
+            [opts.lodge, "run", "-accel", "lodge", "-m", "256", "-nographic",
+             "-kernel", guest_file("--print-kernel", opts.kernel), "-drive",
+             "format=raw,file=nbd+unix:///?socket=" + path],
+            capture_output=True, text=True, timeout=60, check=False)
+        check("status %d, and said: %s" % (done.returncode, done.stderr),
+              done.returncode == 4 and
+              "the server does not answer" in done.stderr)
+
+
 def do_hang_long(opts):
     leave(opts, quit_and_wait)
+    mute_server(opts)
 
 
 # ---- a file system that is full ----

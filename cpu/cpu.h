@@ -285,6 +285,7 @@ enum cpu_stat {
 	CPU_STAT_POLL,
 	CPU_STAT_POLLED,
 	CPU_STAT_SLEEP,
+	CPU_STAT_MOVE,
 };
 
 /* ---- RFLAGS: the architectural value, composed and taken apart ---- */

@@ -18,6 +18,8 @@
 #include "engine/count.h"
 
 #include "cpu/pmu/pmu.h"
+#include "engine/reloc.h"
+#include "engine/slow.h"
 
 #define TAKEN        (BIT(COUNT_TAKEN) | BIT(COUNT_COND_TAKEN))
 #define OP_ADD       0
@@ -99,8 +101,8 @@ void count_cold(struct trans *t, const struct cold *c)
 		else
 			emit_count(t, OP_ADD, class, part(&c->carry, class));
 	}
-	emit_st_imm64(&t->e, OFF(rip), c->rip, S0);
-	emit_jmp_to(&t->e, t->engine->leave[LEAVE_COUNT], t->engine->rx_off);
+	reloc_st_rip(t, c->rip);
+	reloc_jmp(t, t->engine->leave[LEAVE_COUNT]);
 }
 
 /* Add for @y and @carry; the place is t->rip. */

@@ -9,6 +9,8 @@
 #include "engine/decode.h"
 #include "engine/exec.h"
 
+struct bounce_code;
+
 /* At the entry of a block of @n instructions; t->rip is its first. */
 void count_entry(struct trans *t, const struct dinsn *d, unsigned int n);
 /* Before the instruction @d, which has one before and is one of @n left. */

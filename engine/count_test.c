@@ -140,9 +140,11 @@ static void make_intel(struct cpu *cpu)
 	ASSERT(!cpuid_set_table(cpu, e, n));
 }
 
+static gva_t code = FAKE_CODE; /* where the program is run */
+
 static void start(struct fake *f)
 {
-	fake_start(f, 0, FAKE_CODE);
+	fake_start(f, 0, code);
 	memset(f->ram + FAKE_DATA, 0, 0x3000);
 }
 
@@ -279,6 +281,24 @@ static void test_totals(void **state)
 		for (unsigned int w = 0; w < WHATS; w++)
 			check_totals(w, 1);
 	}
+}
+
+/* The program at addresses its blocks are copied for (engine/reloc.h). */
+static void test_moved(void **state)
+{
+	struct cpu *cpu = fake.cpu[0];
+
+	for (unsigned int i = 0; i < 4; i++) {
+		uint64_t moved = cpu->stat[CPU_STAT_MOVE];
+
+		code = 0x7f0000000000 + i * 0x1234567000;
+		fake_map(&fake, code, FAKE_CODE);
+		check_totals(0, 8);
+		check_totals(4, 8);
+		if (i)
+			assert_true(cpu->stat[CPU_STAT_MOVE] > moved + 20);
+	}
+	code = FAKE_CODE;
 }
 
 /* Counter 0 overflows with the @k-th of its events; others count along. */
@@ -479,9 +499,8 @@ static void test_touches(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_totals),
-		cmocka_unit_test(test_overflow),
-		cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_totals),   cmocka_unit_test(test_moved),
+		cmocka_unit_test(test_overflow), cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_touches),
 	};
 

@@ -167,6 +167,12 @@ bool decode_locks(const struct dinsn *d)
 	       d->in.mnemonic == ZYDIS_MNEMONIC_XCHG;
 }
 
+bool decode_rip_rel(const ZydisDecodedOperand *op)
+{
+	return op->mem.base == ZYDIS_REGISTER_RIP ||
+	       op->mem.base == ZYDIS_REGISTER_EIP;
+}
+
 void decode_memref(const struct dinsn *d, const ZydisDecodedOperand *op,
 		   struct memref *m)
 {
@@ -178,9 +184,8 @@ void decode_memref(const struct dinsn *d, const ZydisDecodedOperand *op,
 		.asize = d->in.address_width / 8,
 		.disp = op->mem.disp.has_displacement ? op->mem.disp.value : 0,
 	};
-	if (op->mem.base == ZYDIS_REGISTER_RIP ||
-	    op->mem.base == ZYDIS_REGISTER_EIP) {
-		m->absolute = true;
+	if (decode_rip_rel(op)) {
+		m->absolute = m->rip_rel = true;
 		m->base = OPND_NOREG;
 		m->disp += d->next_rip;
 	}

@@ -67,6 +67,7 @@ bool decode_gpr(ZydisRegister r, unsigned int *num, unsigned int *size,
 
 /* The plain memory operand, or NULL. */
 const ZydisDecodedOperand *decode_mem(const struct dinsn *d);
+bool decode_rip_rel(const ZydisDecodedOperand *op); /* of a memory operand */
 void decode_memref(const struct dinsn *d, const ZydisDecodedOperand *op,
 		   struct memref *m);
 

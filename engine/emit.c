@@ -114,16 +114,19 @@ void emit_st_imm32(struct emit *e, int32_t disp, uint32_t imm)
 	emit4(e, imm);
 }
 
-void emit_st_imm64(struct emit *e, int32_t disp, uint64_t imm,
-		   unsigned int scratch)
+uint8_t *emit_st_imm64(struct emit *e, int32_t disp, uint64_t imm,
+		       unsigned int scratch)
 {
+	uint8_t *at;
+
 	if ((int64_t)imm == (int32_t)imm) {
 		emit_op_cpu(e, 0xc7, 8, 0, disp);
 		emit4(e, imm);
-		return;
+		return e->p - 4;
 	}
-	emit_mov_imm(e, scratch, imm);
+	at = emit_mov_imm(e, scratch, imm);
 	emit_st(e, disp, scratch);
+	return at;
 }
 
 void emit_mov_rr(struct emit *e, unsigned int size, unsigned int dst,
@@ -132,7 +135,7 @@ void emit_mov_rr(struct emit *e, unsigned int size, unsigned int dst,
 	emit_op_rr(e, 0x89, size, src, dst);
 }
 
-void emit_mov_imm(struct emit *e, unsigned int reg, uint64_t imm)
+uint8_t *emit_mov_imm(struct emit *e, unsigned int reg, uint64_t imm)
 {
 	if (imm <= UINT32_MAX) {
 		emit_rex(e, false, 0, 0, reg);
@@ -147,7 +150,9 @@ void emit_mov_imm(struct emit *e, unsigned int reg, uint64_t imm)
 		emit_rex(e, true, 0, 0, reg);
 		emit1(e, 0xb8 | (reg & 7));
 		emit8(e, imm);
+		return e->p - 8;
 	}
+	return e->p - 4;
 }
 
 void emit_lea(struct emit *e, unsigned int size, unsigned int dst,

@@ -83,12 +83,13 @@ void emit_ld32(struct emit *e, unsigned int reg, int32_t disp); /* zero ext. */
 void emit_st(struct emit *e, int32_t disp, unsigned int reg);
 void emit_st_imm8(struct emit *e, int32_t disp, uint8_t imm);
 void emit_st_imm32(struct emit *e, int32_t disp, uint32_t imm);
-/* 64-bit store of an immediate; may use @scratch. */
-void emit_st_imm64(struct emit *e, int32_t disp, uint64_t imm,
-		   unsigned int scratch);
+/* 64-bit store of an immediate; may use @scratch. Where the immediate is. */
+uint8_t *emit_st_imm64(struct emit *e, int32_t disp, uint64_t imm,
+		       unsigned int scratch);
 void emit_mov_rr(struct emit *e, unsigned int size, unsigned int dst,
 		 unsigned int src);
-void emit_mov_imm(struct emit *e, unsigned int reg, uint64_t imm);
+/* Returns where the immediate is. */
+uint8_t *emit_mov_imm(struct emit *e, unsigned int reg, uint64_t imm);
 
 /* lea dst, [base + index*scale + disp]; size 4 or 8; 0xff: no register. */
 void emit_lea(struct emit *e, unsigned int size, unsigned int dst,

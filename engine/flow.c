@@ -12,6 +12,7 @@
 #include "engine/count.h"
 
 #include "engine/exec.h"
+#include "engine/reloc.h"
 
 #include <string.h>
 
@@ -69,11 +70,9 @@ static void cold_link(struct trans *t, struct link *l, uint8_t *from, bool save)
 static void exit_unlinked(struct trans *t, uint64_t rip)
 {
 	flags_save(t);
-	emit_st_imm64(&t->e, OFF(rip), rip, S0);
-	emit_jmp_to(
-		&t->e,
-		t->engine->leave[t->bounce ? LEAVE_BOUNCED : LEAVE_DISPATCH],
-		t->engine->rx_off);
+	reloc_st_rip(t, rip);
+	reloc_jmp(t,
+		  t->engine->leave[t->bounce ? LEAVE_BOUNCED : LEAVE_DISPATCH]);
 }
 
 static bool other_page(const struct trans *t, uint64_t rip)
@@ -116,6 +115,7 @@ static void exit_direct(struct trans *t, uint64_t rip, uint64_t mode, bool live)
 
 		emit_align(e, 4, 7);
 		emit_op_cpu(e, 0x81, 4, 7, xid); /* cmp dword [xid], imm32 */
+		reloc_note(t, RELOC_XID, e->p - 4);
 		l->xid_patch = e->p;
 		emit4(e, 0xffffffff);
 		cold_link(t, l, emit_jcc(e, CC_NE), false);
@@ -165,10 +165,8 @@ static void exit_indirect(struct trans *t, int32_t undo)
 
 	if (t->bounce || t->mode & MODE_ONE) {
 		emit_st(e, OFF(rip), S0);
-		emit_jmp_to(e,
-			    t->engine->leave[t->bounce ? LEAVE_BOUNCED
-						       : LEAVE_DISPATCH],
-			    t->engine->rx_off);
+		reloc_jmp(t, t->engine->leave[t->bounce ? LEAVE_BOUNCED
+							: LEAVE_DISPATCH]);
 		return;
 	}
 	cold_jc(t, emit_poll(t), undo);
@@ -208,20 +206,19 @@ static struct insn_call *new_call(struct trans *t, exec_fn *fn)
 void flow_call_exec(struct trans *t, exec_fn *fn, bool end)
 {
 	struct insn_call *c = new_call(t, fn);
-	struct emit *e = &t->e;
 
 	if (!c)
 		return;
 	flags_save(t);
-	emit_st_imm64(e, OFF(rip), t->rip, S0);
+	reloc_st_rip(t, t->rip);
 	if (end || t->bounce) {
-		emit_mov_imm(e, S0, (uintptr_t)c);
-		emit_jmp_to(e, t->engine->leave[LEAVE_EXEC], t->engine->rx_off);
+		reloc_mov_ptr(t, RELOC_CALL, c);
+		reloc_jmp(t, t->engine->leave[LEAVE_EXEC]);
 		return;
 	}
-	emit_mov_imm(e, S0, (uintptr_t)&c->insn);
-	emit_mov_imm(e, S1, (uintptr_t)fn);
-	emit_call_to(e, t->engine->exec_stub, t->engine->rx_off);
+	reloc_mov_ptr(t, RELOC_INSN, &c->insn);
+	emit_mov_imm(&t->e, S1, (uintptr_t)fn);
+	reloc_call(t, t->engine->exec_stub);
 	t->flags_host = false;
 	t->flags_mem = true;
 }
@@ -230,8 +227,8 @@ void flow_slow(struct trans *t)
 {
 	flags_save(t);
 	count_undo(t, &t->left);
-	emit_st_imm64(&t->e, OFF(rip), t->rip, S0);
-	emit_jmp_to(&t->e, t->engine->leave[LEAVE_SLOW], t->engine->rx_off);
+	reloc_st_rip(t, t->rip);
+	reloc_jmp(t, t->engine->leave[LEAVE_SLOW]);
 }
 
 /* ---- stack ---- */
@@ -269,24 +266,28 @@ static unsigned int value_reg(struct trans *t, unsigned int guest)
 	return S1;
 }
 
-static void store_imm(struct trans *t, unsigned int size, int64_t imm)
+/* Store an immediate at S0; returns where it is. */
+static uint8_t *store_imm(struct trans *t, unsigned int size, int64_t imm)
 {
 	struct emit *e = &t->e;
+	uint8_t *at;
 
 	if (size == 8 && imm != (int32_t)imm) {
-		emit_mov_imm(e, S1, imm);
+		at = emit_mov_imm(e, S1, imm);
 		emit_st_at(e, 8, S0, S1);
-		return;
+		return at;
 	}
 	if (size == 2)
 		emit1(e, 0x66);
 	emit_rex(e, size == 8, 0, 0, S0);
 	emit1(e, 0xc7);
 	emit1(e, S0 & 7);
+	at = e->p;
 	if (size == 2)
 		emit2(e, imm);
 	else
 		emit4(e, imm);
+	return at;
 }
 
 /* Load a memory operand into scratch[0]; t->d is the instruction. */
@@ -457,7 +458,7 @@ static void flow_call(struct trans *t)
 		}
 	}
 	mem_addr(t, &m, size, ACC_WRITE, false);
-	store_imm(t, size, t->next_rip);
+	reloc_note_imm(t, store_imm(t, size, t->next_rip), t->next_rip);
 	adjust_sp(t, -(int32_t)size);
 	if (direct) {
 		flow_exit_to(t, branch_target(t), t->mode);

@@ -13,6 +13,7 @@
 #include "cpu/mem.h"
 #include "cpu/pmu/pmu.h"
 #include "engine/sigctx.h"
+#include "engine/slow.h"
 #include "x86/regs.h"
 
 #include <errno.h>

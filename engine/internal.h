@@ -73,16 +73,8 @@ struct codepage {
 	struct block *blocks; /* list through page_next[0 or 1] */
 	uint64_t granules;    /* 64-byte pieces some block depends on */
 	uint8_t *copy;        /* bytes as translated, for re-comparison */
-	struct xmap *xmaps;
 	uint32_t acquire_gen; /* engine's, when last compared */
 	bool code;            /* stores must be told to us */
-};
-
-/* One (gva page, codepage) pair; its id is what direct jumps check. */
-struct xmap {
-	struct xmap *next;
-	gva_t gva;
-	uint32_t id;
 };
 
 /* A direct exit of a block. */
@@ -108,26 +100,31 @@ struct insn_map {
 
 struct block {
 	struct block *hash_next;
+	struct block *template_next;
 	struct block *page_next[2];
+	struct block **page_at[2];   /* what points here in that list */
 	struct codepage *page[2];    /* [1]: when an instruction crosses */
 	uint64_t rip, cs_base, mode; /* key, with page[0] */
 	struct link *in;             /* links that lead here */
 	struct link *links;
-	struct insn_map *map;
-	uint8_t *lens;      /* guest length of each instruction */
-	uint8_t *code;      /* writable mapping */
-	uint8_t *ind, *dir; /* entries, executable mapping */
+	struct insn_map *map; /* a copy's is its template's, as are lens */
+	uint8_t *lens;        /* guest length of each instruction */
+	struct reloc *relocs; /* NULL: not to be copied */
+	uint8_t *code;        /* writable mapping */
+	uint8_t *ind, *dir;   /* entries, executable mapping */
 	uint8_t *stale_ind, *stale_dir;
 	uint32_t xid1; /* what page[1]'s entry must hold */
 	uint32_t code_size;
 	uint32_t id;
 	uint16_t start, end; /* bytes depended on, in page[0] */
 	uint16_t end1;       /* in page[1], from 0 */
+	uint16_t nrelocs;
 	uint8_t nlinks, ninsn;
 	bool valid, livein;
 };
 
-#define BLOCK_HASH_BITS 17
+#define BLOCK_HASH_BITS 18
+#define XMAP_HASH_BITS  16
 #define PAGE_HASH_BITS  14
 #define MAX_CPUS        1024
 
@@ -148,10 +145,12 @@ struct engine {
 	uint64_t perm_size, perm_used;
 	struct block **by_code; /* in order of their code */
 	unsigned int nblocks;
-	bool keep_code;     /* a block is being inserted */
-	uint64_t map_size;  /* of code memory, slots included */
-	uint8_t *free_slot; /* list of bounce slots given back */
-	struct block **hash;
+	bool keep_code;           /* a block is being inserted */
+	uint64_t map_size;        /* of code memory, slots included */
+	uint8_t *free_slot;       /* list of bounce slots given back */
+	struct block **hash;      /* by page, rip and mode */
+	struct block **templates; /* by page, offset in it and mode */
+	struct xmap **xmaps;      /* engine/page.c */
 	struct codepage **pages;
 	uint32_t **pageflags[4096]; /* engine/page.c */
 	uint32_t next_xid, flush_gen, acquire_gen, next_block;
@@ -204,6 +203,7 @@ struct memref {
 	uint8_t seg, base, index, scale, asize;
 	int64_t disp;
 	bool absolute; /* disp is the whole offset (rip-relative, moffs) */
+	bool rip_rel;
 	/* BT and its like: the offset of a bit in register bit_reg, too */
 	uint8_t bit_size, bit_reg; /* size of the register, 0: not so */
 };
@@ -227,6 +227,13 @@ struct bounce_ref {
 	uint8_t acc; /* ACC_READ or ACC_WRITE (then read too, if rmw) */
 	bool reads;
 	struct mem_rule rule;
+};
+
+/* ---- what moves with a block's address (engine/reloc.h) ---- */
+struct reloc {
+	uint16_t at;  /* offset from the block's start */
+	uint8_t kind; /* enum reloc_kind */
+	bool rip_rel; /* CALL, INSN: an operand is so, too */
 };
 
 /* ---- translator's working state (engine/translate.c) ---- */
@@ -264,6 +271,7 @@ struct trans {
 		struct link *link;
 		int32_t tag_disp;
 		uint64_t gva; /* when tag_disp is 0 */
+		bool rip_rel; /* so it is */
 		struct mem_rule rule;
 		struct tally left;  /* as the block's map has it */
 		struct tally carry; /* COLD_COUNT: engine/count.c */
@@ -273,6 +281,9 @@ struct trans {
 	struct link *links;
 	unsigned int nlinks;
 	bool too_big;
+	bool fixed; /* the block cannot be copied: engine/reloc.h */
+	struct reloc relocs[1024];
+	unsigned int nrelocs;
 };
 
 enum cold_kind {
@@ -316,22 +327,6 @@ struct cold *cold_add(struct trans *t, enum cold_kind kind, uint8_t *from);
 struct block *translate(struct cpu *cpu, struct codepage *page,
 			struct codepage *next, uint32_t xid1, int *err);
 
-/* One instruction on bounce buffers, in the cpu's own part of code memory. */
-#define BOUNCE_CODE_SIZE 2048
-#define BOUNCE_SLOTS     8 /* recent ones that are kept */
-#define BOUNCE_CPU_SIZE  (BOUNCE_SLOTS * BOUNCE_CODE_SIZE)
-struct bounce_code {
-	uint8_t cls;
-	bool lock;
-	bool general; /* touches no vector or x87 register */
-	exec_fn *fn;
-	struct insn insn;
-	void *entry;
-	struct bounce_ref refs[MAX_BOUNCE];
-	unsigned int nrefs;
-};
-int translate_bounce(struct cpu *cpu, const uint8_t *bytes, unsigned int len,
-		     unsigned int slot, struct bounce_code *out);
 void trans_insn(struct trans *t, const struct dinsn *d, struct insn *out);
 
 /* engine/page.c: code pages, blocks, invalidation, code memory. */
@@ -343,7 +338,11 @@ void page_mark_code(struct cpu *cpu, struct codepage *p);
 void page_settle(struct cpu *cpu, struct codepage *p);
 struct block *block_find(struct engine *engine, struct codepage *p,
 			 uint64_t rip, uint64_t cs_base, uint64_t mode);
-void block_insert(struct engine *engine, struct block *b);
+/* A block of 64-bit code, not inserted, made of one at another address. */
+struct block *block_moved(struct engine *engine, struct codepage *p,
+			  uint64_t rip, uint64_t mode);
+/* @seen: the bytes it was made of, a page and the next; NULL: a copy. */
+void block_insert(struct engine *engine, struct block *b, const uint8_t *seen);
 void block_invalidate(struct engine *engine, struct block *b);
 void link_to(struct engine *engine, struct link *l, struct block *to,
 	     uint32_t xid);

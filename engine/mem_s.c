@@ -14,6 +14,7 @@
  */
 #include "engine/decode.h"
 #include "engine/internal.h"
+#include "engine/reloc.h"
 
 #define TLB_IDX_MASK ((TLB_ENTRIES - 1) * sizeof(struct tlb_entry))
 
@@ -43,7 +44,12 @@ void mem_ea(struct trans *t, const struct memref *m, unsigned int dst)
 			off &= 0xffffffff;
 		else if (m->asize == 2)
 			off &= 0xffff;
-		emit_mov_imm(e, dst, off);
+		if (m->rip_rel && m->asize == 8)
+			reloc_mov_gva(t, dst, off);
+		else if (m->rip_rel)
+			reloc_note(t, RELOC_LOW32, emit_mov_imm(e, dst, off));
+		else
+			emit_mov_imm(e, dst, off);
 		return;
 	}
 	if (m->base != OPND_NOREG)
@@ -188,6 +194,17 @@ static void tlb_check(struct trans *t, unsigned int size, unsigned int acc)
 	}
 }
 
+/* Places of the entry's tag, and of @page in code that was just emitted. */
+static void note_const(struct trans *t, const struct memref *m,
+		       const uint8_t *tag, const uint8_t *at, uint64_t page)
+{
+	if (m->asize != 8) /* it is cut, which reloc.c does not know */
+		t->fixed = true;
+	reloc_note(t, RELOC_TLB, tag);
+	reloc_note_imm(t, at, page);
+	reloc_note(t, RELOC_TLB, t->e.p - 4);
+}
+
 /*
  * An address known now: index and page are constants, four instructions.
  * False: the general way is needed.
@@ -205,6 +222,7 @@ static bool const_check(struct trans *t, const struct memref *m,
 				 : (int32_t)offsetof(struct tlb_view, r)) +
 			(int32_t)(tlb_index(gva) * sizeof(struct tlb_entry));
 	struct emit *e = &t->e;
+	uint8_t *tag, *at;
 	struct cold *c;
 
 	if (!m->absolute || !(t->mode & MODE_FLAT) || m->seg == SEG_FS ||
@@ -213,19 +231,25 @@ static bool const_check(struct trans *t, const struct memref *m,
 	gva &= ~4095ULL;
 	if ((int64_t)gva == (int32_t)gva) {
 		emit_op_cpu(e, 0x81, 8, 7, entry); /* cmp qword [], imm32 */
+		tag = e->p - 4;
+		at = e->p;
 		emit4(e, gva);
 	} else {
-		emit_mov_imm(e, S0, gva);
+		at = emit_mov_imm(e, S0, gva);
 		emit_op_cpu(e, 0x39, 8, S0, entry);
+		tag = e->p - 4;
 	}
 	c = cold_add(t, COLD_MEM, emit_jcc(e, CC_NE));
 	emit_ld(e, S0, entry + offsetof(struct tlb_entry, hva));
+	if (m->rip_rel)
+		note_const(t, m, tag, at, gva);
 	emit_lea(e, 8, S0, S0, NOHOST, 1, off);
 	if (c) {
 		c->back = e->p;
 		c->size = size;
 		c->acc = acc;
 		c->gva = gva + off;
+		c->rip_rel = m->rip_rel;
 	}
 	return true;
 }

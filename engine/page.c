@@ -11,7 +11,7 @@
  * function says otherwise; block_find() runs without it (blocks are only
  * freed in exclusive sections).
  */
-#include "engine/internal.h"
+#include "engine/reloc.h"
 #include "engine/slow.h"
 
 #include "lib/check.h"
@@ -23,6 +23,15 @@
 #define META_SIZE  (512ULL << 20)
 #define PERM_SIZE  (2048ULL << 20)
 #define MAX_BLOCKS (1u << 20)
+#define MAX_MOVES  4 /* templates that are tried */
+
+/* One (gva page, codepage) pair; its id is what direct jumps check. */
+struct xmap {
+	struct xmap *next;
+	const struct codepage *page;
+	gva_t gva;
+	uint32_t id;
+};
 
 static void *reserve(uint64_t size)
 {
@@ -41,9 +50,12 @@ int page_init(struct engine *engine)
 	engine->meta_size = META_SIZE;
 	engine->perm_size = PERM_SIZE;
 	engine->hash = reserve(sizeof(void *) << BLOCK_HASH_BITS);
+	engine->templates = reserve(sizeof(void *) << BLOCK_HASH_BITS);
+	engine->xmaps = reserve(sizeof(void *) << XMAP_HASH_BITS);
 	engine->pages = reserve(sizeof(void *) << PAGE_HASH_BITS);
 	engine->by_code = reserve(sizeof(void *) * MAX_BLOCKS);
-	if (!engine->hash || !engine->pages || !engine->by_code)
+	if (!engine->hash || !engine->templates || !engine->xmaps ||
+	    !engine->pages || !engine->by_code)
 		return -1;
 	engine->next_xid = 1;
 	return 0;
@@ -57,6 +69,10 @@ void page_fini(struct engine *engine)
 		munmap(engine->perm, PERM_SIZE);
 	if (engine->hash)
 		munmap(engine->hash, sizeof(void *) << BLOCK_HASH_BITS);
+	if (engine->templates)
+		munmap(engine->templates, sizeof(void *) << BLOCK_HASH_BITS);
+	if (engine->xmaps)
+		munmap(engine->xmaps, sizeof(void *) << XMAP_HASH_BITS);
 	if (engine->pages)
 		munmap(engine->pages, sizeof(void *) << PAGE_HASH_BITS);
 	if (engine->by_code)
@@ -139,19 +155,27 @@ struct codepage *page_get(struct engine *engine, uint8_t *hva)
 	return p;
 }
 
+static unsigned int xmap_hash(const struct codepage *p, gva_t gva)
+{
+	uint64_t h = ((uintptr_t)p >> 6 ^ gva >> 12) * 0x9e3779b97f4a7c15ULL;
+
+	return h >> (64 - XMAP_HASH_BITS);
+}
+
 uint32_t page_xid(struct engine *engine, struct codepage *p, gva_t gva)
 {
-	struct xmap *x;
+	struct xmap **head = &engine->xmaps[xmap_hash(p, gva)], *x;
 
-	for (x = p->xmaps; x; x = x->next)
-		if (x->gva == gva)
+	for (x = *head; x; x = x->next)
+		if (x->page == p && x->gva == gva)
 			return x->id;
 	x = meta_alloc(engine, sizeof(*x));
 	ASSERT(x); /* get_block() keeps a reserve */
+	x->page = p;
 	x->gva = gva;
 	x->id = engine->next_xid++;
-	x->next = p->xmaps;
-	p->xmaps = x;
+	x->next = *head;
+	*head = x;
 	return x->id;
 }
 
@@ -201,10 +225,10 @@ static void page_unmark(struct engine *engine, struct codepage *p)
 static unsigned int block_hash(const struct codepage *p, uint64_t rip,
 			       uint64_t mode)
 {
-	uint64_t h = (uintptr_t)p >> 6 ^ rip * 0x9e3779b97f4a7c15ULL ^
-		     mode * 0xc2b2ae3d27d4eb4fULL;
+	uint64_t h = ((uintptr_t)p >> 6 ^ mode) * 0xc2b2ae3d27d4eb4fULL;
 
-	return (h ^ h >> 29) & ((1u << BLOCK_HASH_BITS) - 1);
+	h = (h ^ h >> 32 ^ rip) * 0x9e3779b97f4a7c15ULL;
+	return h >> (64 - BLOCK_HASH_BITS);
 }
 
 struct block *block_find(struct engine *engine, struct codepage *p,
@@ -217,6 +241,30 @@ struct block *block_find(struct engine *engine, struct codepage *p,
 		if (b->rip == rip && b->page[0] == p && b->mode == mode &&
 		    b->cs_base == cs_base && b->valid)
 			return b;
+	return NULL;
+}
+
+static struct block **template_head(struct engine *engine,
+				    const struct codepage *p, uint64_t rip,
+				    uint64_t mode)
+{
+	return &engine->templates[block_hash(p, rip & ~PAGE_MASK, mode)];
+}
+
+struct block *block_moved(struct engine *engine, struct codepage *p,
+			  uint64_t rip, uint64_t mode)
+{
+	struct block *from = *template_head(engine, p, rip, mode), *b;
+	unsigned int tries = MAX_MOVES;
+
+	for (; from; from = from->template_next) {
+		if (from->page[0] != p || from->mode != mode ||
+		    ((from->rip ^ rip) & ~PAGE_MASK))
+			continue;
+		b = reloc_copy(engine, from, rip);
+		if (b || !--tries)
+			return b;
+	}
 	return NULL;
 }
 
@@ -296,14 +344,41 @@ static int block_pages(const struct block *b)
 	return b->page[1] && b->page[1] != b->page[0] ? 2 : 1;
 }
 
+/* Which of a block's pages @p is. */
+static int page_slot(const struct block *b, const struct codepage *p)
+{
+	return b->page[0] == p ? 0 : 1;
+}
+
+static void page_add(struct block *b, int n)
+{
+	struct codepage *p = b->page[n];
+	struct block *next = p->blocks;
+
+	b->page_next[n] = next;
+	b->page_at[n] = &p->blocks;
+	if (next)
+		next->page_at[page_slot(next, p)] = &b->page_next[n];
+	p->blocks = b;
+}
+
+static void template_remove(struct engine *engine, struct block *b)
+{
+	struct block **at = template_head(engine, b->page[0], b->rip, b->mode);
+
+	while (*at != b)
+		at = &(*at)->template_next;
+	*at = b->template_next;
+}
+
 static void page_remove(struct engine *engine, struct block *b, int n)
 {
 	struct codepage *p = b->page[n];
-	struct block **at = &p->blocks;
+	struct block *next = b->page_next[n];
 
-	while (*at != b)
-		at = &(*at)->page_next[(*at)->page[0] == p ? 0 : 1];
-	*at = b->page_next[n];
+	*b->page_at[n] = next;
+	if (next)
+		next->page_at[page_slot(next, p)] = b->page_at[n];
 	if (!p->blocks && !engine->keep_code)
 		page_unmark(engine, p);
 }
@@ -317,6 +392,8 @@ void block_invalidate(struct engine *engine, struct block *b)
 	while (*at != b)
 		at = &(*at)->hash_next;
 	__atomic_store_n(at, b->hash_next, __ATOMIC_RELEASE);
+	if (b->relocs)
+		template_remove(engine, b);
 	while (b->in) {
 		struct link *l = b->in;
 
@@ -343,7 +420,7 @@ static unsigned int page_invalidate(struct engine *engine, struct codepage *p,
 	for (b = p->blocks; b; b = next) {
 		bool hit = false;
 
-		next = b->page_next[b->page[0] == p ? 0 : 1];
+		next = b->page_next[page_slot(b, p)];
 		for (int n = 0; n < 2; n++) {
 			block_range(b, n, &bf, &bt);
 			hit |= b->page[n] == p && bf < to && bt > from;
@@ -378,25 +455,28 @@ static void page_copy(struct engine *engine, struct codepage *p,
 	p->granules |= mask;
 }
 
-void block_insert(struct engine *engine, struct block *b)
+void block_insert(struct engine *engine, struct block *b, const uint8_t *seen)
 {
 	struct block **head =
 		&engine->hash[block_hash(b->page[0], b->rip, b->mode)];
+	struct block **template = template_head(engine, b->page[0], b->rip,
+						b->mode);
 
 	engine->keep_code = true; /* the pages do not become empty */
-	for (int n = 0; n < 2 && b->page[n]; n++) {
+	for (int n = 0; seen && n < 2 && b->page[n]; n++) {
 		unsigned int from, to;
 
 		block_range(b, n, &from, &to);
-		page_copy(engine, b->page[n], engine->seen + n * PAGE_SIZE,
-			  from, to);
+		page_copy(engine, b->page[n], seen + n * PAGE_SIZE, from, to);
 	}
 	engine->keep_code = false;
-	for (int n = 0; n < block_pages(b); n++) {
-		b->page_next[n] = b->page[n]->blocks;
-		b->page[n]->blocks = b;
-	}
+	for (int n = 0; n < block_pages(b); n++)
+		page_add(b, n);
 	b->valid = true;
+	if (b->relocs) {
+		b->template_next = *template;
+		*template = b;
+	}
 	b->hash_next = *head;
 	engine->by_code[engine->nblocks] = b;
 	__atomic_store_n(&engine->nblocks, engine->nblocks + 1,
@@ -544,12 +624,13 @@ void page_flush_all(struct engine *engine)
 
 		for (p = engine->pages[i]; p; p = p->hash_next) {
 			p->blocks = NULL;
-			p->xmaps = NULL;
 			if (p->code)
 				page_unmark(engine, p);
 		}
 	}
 	memset(engine->hash, 0, sizeof(void *) << BLOCK_HASH_BITS);
+	memset(engine->templates, 0, sizeof(void *) << BLOCK_HASH_BITS);
+	memset(engine->xmaps, 0, sizeof(void *) << XMAP_HASH_BITS);
 	engine->nblocks = 0;
 	engine->meta_used = 0;
 	engine->work = NULL;

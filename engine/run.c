@@ -97,36 +97,70 @@ static void flush_all(struct cpu *cpu)
 	excl_end_self(cpu);
 }
 
-static struct block *make_block(struct cpu *cpu, struct codepage *p, gva_t gva,
-				struct codepage *next, uint32_t xid1, int *err)
+/* What goes for every new block; vector registers are the host's or not. */
+static void insert_block(struct cpu *cpu, struct block *b, const uint8_t *seen)
+{
+	block_insert(cpu->engine, b, seen);
+	page_settle(cpu, b->page[0]);
+	if (b->page[1])
+		page_settle(cpu, b->page[1]);
+}
+
+static struct block *translate_block(struct cpu *cpu, struct codepage *p,
+				     struct codepage *next, uint32_t xid1,
+				     int *err)
 {
 	struct engine *engine = cpu->engine;
 	struct block *b;
 
 	xstate_save(cpu);
-	engine_lock(cpu);
+	engine->keep_code = false; /* a host fault may have left it */
+	page_mark_code(cpu, p);
+	if (next)
+		page_mark_code(cpu, next);
+	b = translate(cpu, p, next, xid1, err);
+	if (b)
+		insert_block(cpu, b, engine->seen);
+	cpu->stat[CPU_STAT_TRANSLATE]++;
+	return b;
+}
+
+/* The block was made before, for another address of its page. */
+static struct block *move_block(struct cpu *cpu, struct codepage *p)
+{
+	struct block *b;
+
+	if (cpu->code_bits != 64)
+		return NULL;
+	b = block_moved(cpu->engine, p, cpu->rip, cpu->mode);
+	if (!b)
+		return NULL;
+	insert_block(cpu, b, NULL);
+	cpu->stat[CPU_STAT_MOVE]++;
+	return b;
+}
+
+static struct block *make_block(struct cpu *cpu, struct codepage *p,
+				struct codepage *next, uint32_t xid1, int *err)
+{
+	struct engine *engine = cpu->engine;
+	struct block *b;
+
 	*err = 0;
+	engine_lock(cpu);
 	b = block_find(engine, p, cpu->rip,
 		       cpu->code_bits == 64 ? 0 : cpu->seg[SEG_CS].base,
 		       cpu->mode);
 	if (!b && blocks_full(engine)) {
 		*err = -ENOMEM;
 	} else if (!b) {
-		engine->keep_code = false; /* a host fault may have left it */
-		page_mark_code(cpu, p);
-		if (next)
-			page_mark_code(cpu, next);
-		b = translate(cpu, p, next, xid1, err);
-		if (b) {
-			block_insert(engine, b);
-			page_settle(cpu, p);
-			if (next)
-				page_settle(cpu, next);
-		}
-		cpu->stat[CPU_STAT_TRANSLATE]++;
+		b = move_block(cpu, p);
+		if (!b)
+			b = translate_block(cpu, p, next, xid1, err);
 	}
 	engine_unlock(engine);
-	xstate_load(cpu);
+	if (!cpu->xstate_live)
+		xstate_load(cpu);
 	return b;
 }
 
@@ -161,7 +195,7 @@ static struct block *get_block(struct cpu *cpu)
 				block_invalidate(cpu->engine, b);
 			engine_unlock(cpu->engine);
 		}
-		b = make_block(cpu, p, gva, next, xid1, &err);
+		b = make_block(cpu, p, next, xid1, &err);
 		if (err == -ENOMEM) {
 			flush_all(cpu);
 			continue;

@@ -8,6 +8,23 @@
 
 #include "engine/internal.h"
 
+/* One instruction on bounce buffers, in the cpu's own part of code memory. */
+#define BOUNCE_CODE_SIZE 2048
+#define BOUNCE_SLOTS     8 /* recent ones that are kept */
+#define BOUNCE_CPU_SIZE  (BOUNCE_SLOTS * BOUNCE_CODE_SIZE)
+struct bounce_code {
+	uint8_t cls;
+	bool lock;
+	bool general; /* touches no vector or x87 register */
+	exec_fn *fn;
+	struct insn insn;
+	void *entry;
+	struct bounce_ref refs[MAX_BOUNCE];
+	unsigned int nrefs;
+};
+int translate_bounce(struct cpu *cpu, const uint8_t *bytes, unsigned int len,
+		     unsigned int slot, struct bounce_code *out);
+
 int slow_init(struct cpu *cpu);
 void slow_fini(struct cpu *cpu);
 

@@ -11,6 +11,8 @@
 #include "engine/count.h"
 
 #include "engine/exec.h"
+#include "engine/reloc.h"
+#include "engine/slow.h"
 #include "engine/stubs.h"
 #include "lib/check.h"
 
@@ -229,14 +231,17 @@ static void emit_cold_mem(struct trans *t, struct cold *c)
 
 	if (c->tag_disp)
 		emit_op_cpu_idx(e, 0x33, S0, S1, c->tag_disp);
+	else if (c->rip_rel)
+		reloc_mov_gva(t, S0, c->gva);
 	else
 		emit_mov_imm(e, S0, c->gva);
-	emit_call_to(e, t->engine->mem_stub[0], t->engine->rx_off);
+	reloc_call(t, t->engine->mem_stub[0]);
 	if (e->end - e->p < (ptrdiff_t)sizeof(meta)) {
 		e->overflow = true;
 		return;
 	}
 	memcpy(e->p, &meta, sizeof(meta));
+	reloc_note(t, RELOC_ANY64, e->p + offsetof(struct mem_meta, rip));
 	e->p += sizeof(meta);
 	emit_bind(emit_jmp(e), c->back);
 }
@@ -257,8 +262,8 @@ static void emit_canonical(struct trans *t, const struct cold *c)
 	if (c->tag_disp)
 		emit_lea(e, 8, GSP, GSP, NOHOST, 1, c->tag_disp);
 	count_undo(t, &c->left);
-	emit_st_imm64(e, OFF(rip), c->rip, S0);
-	emit_jmp_to(e, t->engine->leave[LEAVE_SLOW], t->engine->rx_off);
+	reloc_st_rip(t, c->rip);
+	reloc_jmp(t, t->engine->leave[LEAVE_SLOW]);
 	emit_bind(ok, e->p);
 }
 
@@ -277,26 +282,24 @@ static void emit_cold(struct trans *t, struct cold *c)
 			t->flags_mem = false;
 			flags_save(t);
 		}
-		emit_mov_imm(e, S0, (uintptr_t)c->link);
-		emit_jmp_to(e, t->engine->leave[LEAVE_LINK], t->engine->rx_off);
+		reloc_mov_ptr(t, RELOC_LINK, c->link);
+		reloc_jmp(t, t->engine->leave[LEAVE_LINK]);
 		return;
 	case COLD_SLOW:
 		count_undo(t, &c->left);
-		emit_st_imm64(e, OFF(rip), c->rip, S0);
-		emit_jmp_to(e, t->engine->leave[LEAVE_SLOW], t->engine->rx_off);
+		reloc_st_rip(t, c->rip);
+		reloc_jmp(t, t->engine->leave[LEAVE_SLOW]);
 		return;
 	case COLD_STALE:
-		emit_st_imm64(e, OFF(rip), c->rip, S0);
-		emit_jmp_to(e, t->engine->leave[LEAVE_STALE],
-			    t->engine->rx_off);
+		reloc_st_rip(t, c->rip);
+		reloc_jmp(t, t->engine->leave[LEAVE_STALE]);
 		return;
 	case COLD_COUNT: count_cold(t, c); return;
 	case COLD_JC:
 		if (t->bits == 64)
 			emit_canonical(t, c);
 		emit_st(e, OFF(rip), S0);
-		emit_jmp_to(e, t->engine->leave[LEAVE_DISPATCH],
-			    t->engine->rx_off);
+		reloc_jmp(t, t->engine->leave[LEAVE_DISPATCH]);
 		return;
 	}
 }
@@ -308,8 +311,8 @@ static void emit_stale(struct trans *t, bool save)
 		t->flags_mem = false;
 		flags_save(t);
 	}
-	emit_st_imm64(&t->e, OFF(rip), t->b->rip, S0);
-	emit_jmp_to(&t->e, t->engine->leave[LEAVE_STALE], t->engine->rx_off);
+	reloc_st_rip(t, t->b->rip);
+	reloc_jmp(t, t->engine->leave[LEAVE_STALE]);
 }
 
 /* Five bytes that invalidation overwrites with a jump in one store. */
@@ -418,8 +421,8 @@ static void trans_init(struct trans *t, struct cpu *cpu, struct block *b,
 {
 	memset(t, 0, offsetof(struct trans, cold));
 	t->ncold = 0;
-	t->nlinks = 0;
-	t->too_big = false;
+	t->nlinks = t->nrelocs = 0;
+	t->too_big = t->fixed = false;
 	t->engine = cpu->engine;
 	t->cpu = cpu;
 	t->b = b;
@@ -436,6 +439,25 @@ static struct work *work_of(struct engine *engine)
 	return engine->work;
 }
 
+/*
+ * Blocks of 64-bit code that depend on one page can be copied. False: no
+ * memory.
+ */
+static bool keep_relocs(struct trans *t)
+{
+	size_t size = t->nrelocs * sizeof(struct reloc);
+	struct block *b = t->b;
+
+	if (t->bits != 64 || b->page[1] || t->fixed)
+		return true;
+	b->relocs = meta_alloc(t->engine, size);
+	if (!b->relocs)
+		return false;
+	memcpy(b->relocs, t->relocs, size);
+	b->nrelocs = t->nrelocs;
+	return true;
+}
+
 /* Keep what the block needs after translation. */
 static int finish(struct trans *t, struct work *w)
 {
@@ -449,7 +471,7 @@ static int finish(struct trans *t, struct work *w)
 	b->map = meta_alloc(engine, w->n * sizeof(struct insn_map));
 	b->lens = meta_alloc(engine, w->n);
 	links = b->links;
-	if (!b->map || !b->lens || !links)
+	if (!b->map || !b->lens || !links || !keep_relocs(t))
 		return -ENOMEM;
 	memcpy(b->map, w->map, w->n * sizeof(struct insn_map));
 	for (unsigned int i = 0; i < w->n; i++)

@@ -52,6 +52,7 @@ static const char *const vcpu_names[] = {
 	[CPU_STAT_POLL] = "halt_attempted_poll",
 	[CPU_STAT_POLLED] = "halt_successful_poll",
 	[CPU_STAT_SLEEP] = "halt_sleeps",
+	[CPU_STAT_MOVE] = "translations_moved",
 };
 
 static const char *const vm_names[VM_STAT_COUNT] = {

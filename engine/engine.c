@@ -21,7 +21,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define CODE_DEFAULT (128ULL << 20)
+#define CODE_DEFAULT (192ULL << 20)
 #define CODE_MIN     (256ULL << 10)
 #define STACK_SIZE   (256ULL << 10)
 

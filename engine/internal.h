@@ -98,31 +98,34 @@ struct insn_map {
 #define MAP_SPILL_REG(f) ((f) >> 4) /* register borrowed for an address */
 #define MAP_SPILLED      2
 
+/* The first 64 bytes, a cache line, are what finding and entering one read. */
 struct block {
 	struct block *hash_next;
+	uint64_t rip, cs_base, mode; /* key, with page[0] */
+	struct codepage *page[2];    /* [1]: when an instruction crosses */
+	uint8_t *ind;                /* entry, executable mapping */
+	uint32_t xid1;               /* what page[1]'s entry must hold */
+	bool valid, livein;
+	uint8_t nlinks, ninsn;
+	uint8_t *dir; /* entry for flags in the host's register */
+	uint8_t *stale_ind, *stale_dir;
 	struct block *template_next;
 	struct block *page_next[2];
-	struct block **page_at[2];   /* what points here in that list */
-	struct codepage *page[2];    /* [1]: when an instruction crosses */
-	uint64_t rip, cs_base, mode; /* key, with page[0] */
-	struct link *in;             /* links that lead here */
+	struct block **page_at[2]; /* what points here in that list */
+	struct link *in;           /* links that lead here */
 	struct link *links;
 	struct insn_map *map; /* a copy's is its template's, as are lens */
 	uint8_t *lens;        /* guest length of each instruction */
 	struct reloc *relocs; /* NULL: not to be copied */
 	uint8_t *code;        /* writable mapping */
-	uint8_t *ind, *dir;   /* entries, executable mapping */
-	uint8_t *stale_ind, *stale_dir;
-	uint32_t xid1; /* what page[1]'s entry must hold */
 	uint32_t code_size;
-	uint32_t id;
 	uint16_t start, end; /* bytes depended on, in page[0] */
 	uint16_t end1;       /* in page[1], from 0 */
 	uint16_t nrelocs;
-	uint8_t nlinks, ninsn;
-	bool valid, livein;
 };
 
+#define CODE_FIXED      4096  /* of code memory: engine/stubs.c */
+#define BLOCK_ROOM      16384 /* host bytes a block may take */
 #define BLOCK_HASH_BITS 18
 #define XMAP_HASH_BITS  16
 #define PAGE_HASH_BITS  14
@@ -145,15 +148,15 @@ struct engine {
 	uint64_t perm_size, perm_used;
 	struct block **by_code; /* in order of their code */
 	unsigned int nblocks;
-	bool keep_code;           /* a block is being inserted */
-	uint64_t map_size;        /* of code memory, slots included */
-	uint8_t *free_slot;       /* list of bounce slots given back */
-	struct block **hash;      /* by page, rip and mode */
-	struct block **templates; /* by page, offset in it and mode */
-	struct xmap **xmaps;      /* engine/page.c */
+	bool keep_code;        /* a block is being inserted */
+	uint64_t map_size;     /* of code memory, slots included */
+	uint8_t *free_slot;    /* list of bounce slots given back */
+	struct block **hash;   /* by page, rip and mode */
+	struct copies *copies; /* engine/reloc.h */
+	struct xmap **xmaps;   /* engine/page.c */
 	struct codepage **pages;
 	uint32_t **pageflags[4096]; /* engine/page.c */
-	uint32_t next_xid, flush_gen, acquire_gen, next_block;
+	uint32_t next_xid, flush_gen, acquire_gen;
 	struct physmap phys;
 	struct cpu *cpus[MAX_CPUS];
 	unsigned int ncpus; /* highest used + 1 */
@@ -336,11 +339,10 @@ struct codepage *page_get(struct engine *engine, uint8_t *hva);
 uint32_t page_xid(struct engine *engine, struct codepage *p, gva_t gva);
 void page_mark_code(struct cpu *cpu, struct codepage *p);
 void page_settle(struct cpu *cpu, struct codepage *p);
+struct block *block_alloc(struct engine *engine); /* NULL: no memory */
 struct block *block_find(struct engine *engine, struct codepage *p,
 			 uint64_t rip, uint64_t cs_base, uint64_t mode);
-/* A block of 64-bit code, not inserted, made of one at another address. */
-struct block *block_moved(struct engine *engine, struct codepage *p,
-			  uint64_t rip, uint64_t mode);
+unsigned int block_hash(const struct codepage *p, uint64_t rip, uint64_t mode);
 /* @seen: the bytes it was made of, a page and the next; NULL: a copy. */
 void block_insert(struct engine *engine, struct block *b, const uint8_t *seen);
 void block_invalidate(struct engine *engine, struct block *b);
@@ -353,6 +355,8 @@ void page_invalidate_range(struct engine *engine, const uint8_t *hva,
 /* Without the lock: some page of the range may be code. */
 bool page_holds_code(struct engine *engine, const uint8_t *hva, uint64_t size);
 void *meta_alloc(struct engine *engine, size_t size);
+void *meta_reserve(uint64_t size);
+void meta_release(void *p, uint64_t size); /* may be NULL */
 /* Drop every translation; exclusive section. */
 void page_flush_all(struct engine *engine);
 /* Bytes changed behind our back: compare, invalidate. */

@@ -14,6 +14,7 @@
 
 #include "cpu/debug.h"
 #include "engine/fake.h"
+#include "engine/reloc.h"
 #include "lib/check.h"
 #include "x86/regs.h"
 
@@ -341,34 +342,67 @@ static void test_faults(void **state)
 #define MANY      256
 #define MANY_BASE 0x7e0000000000ULL
 
+/* Processes @from.. that do what they do; blocks copied. */
+static uint64_t run_many(unsigned int from, unsigned int n)
+{
+	uint64_t moved = stat(CPU_STAT_MOVE);
+
+	for (unsigned int i = from; i < from + n; i++) {
+		gva_t at = MANY_BASE + (uint64_t)i * 2 * PAGE_SIZE;
+
+		fake_map(&fake, at, FAKE_CODE);
+		fake_map(&fake, at + NEXT, FAKE_CODE + NEXT);
+		run_at(at, 1000);
+	}
+	return stat(CPU_STAT_MOVE) - moved;
+}
+
+static void open_small(uint64_t code_size)
+{
+	fake_close(&fake);
+	fake_open(&fake, code_size);
+	load();
+	fake_map(&fake, places[0], FAKE_CODE);
+	fake_map(&fake, places[0] + NEXT, FAKE_CODE + NEXT);
+	run_at(places[0], 1000);
+}
+
 /*
  * As many processes one after the other, in code memory that cannot hold
- * them: it is emptied and fills again, and nothing but that makes a
- * translation necessary.
+ * them: copies go, but nothing is translated again for it.
  */
 static void test_many(void **state)
 {
 	uint64_t made;
 
 	(void)state;
-	fake_close(&fake);
-	fake_open(&fake, 320 << 10);
-	load();
-	fake_map(&fake, places[0], FAKE_CODE);
-	fake_map(&fake, places[0] + NEXT, FAKE_CODE + NEXT);
-	run_at(places[0], 1000);
+	open_small(256 << 10);
 	made = stat(CPU_STAT_TRANSLATE);
-	for (unsigned int i = 0; i < 2 * MANY; i++) {
-		gva_t at = MANY_BASE + i % MANY * 2 * PAGE_SIZE;
+	for (unsigned int i = 0; i < 2; i++)
+		assert_true(run_many(0, MANY) > 8 * MANY);
+	assert_true(fake.engine->flush_gen > 8);
+	assert_int_equal(stat(CPU_STAT_TRANSLATE), made);
+}
 
-		fake_map(&fake, at, FAKE_CODE);
-		fake_map(&fake, at + NEXT, FAKE_CODE + NEXT);
-		run_at(at, 1000);
-	}
-	assert_true(fake.engine->flush_gen > 3);
-	/* one may be cut short by the emptying, and be asked for again */
-	assert_true(stat(CPU_STAT_TRANSLATE) <=
-		    (made + 1) * (fake.engine->flush_gen + 1));
+/* The part copies have grows with what is in use, and shrinks again. */
+static void test_part(void **state)
+{
+	struct copies *c;
+	uint64_t least;
+
+	(void)state;
+	open_small(8 << 20);
+	c = fake.engine->copies;
+	least = c->end;
+	run_many(0, MANY);
+	assert_int_equal(c->end, least);
+	for (unsigned int i = 0; i < 8; i++)
+		run_many(0, MANY);
+	assert_true(c->end > least && c->end <= c->max);
+	assert_int_equal(run_many(0, MANY), 0); /* all are there now */
+	for (unsigned int i = 1; i < 40; i++)
+		run_many(i * MANY, MANY);
+	assert_int_equal(c->end, least);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -380,7 +414,7 @@ int main(void)
 		TEST(test_own_changes), TEST(test_untold),
 		TEST(test_mapped_anew), TEST(test_steps),
 		TEST(test_breakpoints), TEST(test_faults),
-		TEST(test_many),
+		TEST(test_many),        TEST(test_part),
 	};
 
 	run_faults();

@@ -19,11 +19,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#define CACHE_LINE 64ULL
 #define FLAG_CODE  BIT(31)
 #define META_SIZE  (512ULL << 20)
 #define PERM_SIZE  (2048ULL << 20)
 #define MAX_BLOCKS (1u << 20)
-#define MAX_MOVES  4 /* templates that are tried */
 
 /* One (gva page, codepage) pair; its id is what direct jumps check. */
 struct xmap {
@@ -33,7 +33,9 @@ struct xmap {
 	uint32_t id;
 };
 
-static void *reserve(uint64_t size)
+_Static_assert(offsetof(struct block, dir) == CACHE_LINE, "see there");
+
+void *meta_reserve(uint64_t size)
 {
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -41,21 +43,26 @@ static void *reserve(uint64_t size)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+void meta_release(void *p, uint64_t size)
+{
+	if (p)
+		munmap(p, size);
+}
+
 int page_init(struct engine *engine)
 {
-	engine->meta = reserve(META_SIZE);
-	engine->perm = reserve(PERM_SIZE);
+	engine->meta = meta_reserve(META_SIZE);
+	engine->perm = meta_reserve(PERM_SIZE);
 	if (!engine->meta || !engine->perm)
 		return -1;
 	engine->meta_size = META_SIZE;
 	engine->perm_size = PERM_SIZE;
-	engine->hash = reserve(sizeof(void *) << BLOCK_HASH_BITS);
-	engine->templates = reserve(sizeof(void *) << BLOCK_HASH_BITS);
-	engine->xmaps = reserve(sizeof(void *) << XMAP_HASH_BITS);
-	engine->pages = reserve(sizeof(void *) << PAGE_HASH_BITS);
-	engine->by_code = reserve(sizeof(void *) * MAX_BLOCKS);
-	if (!engine->hash || !engine->templates || !engine->xmaps ||
-	    !engine->pages || !engine->by_code)
+	engine->hash = meta_reserve(sizeof(void *) << BLOCK_HASH_BITS);
+	engine->xmaps = meta_reserve(sizeof(void *) << XMAP_HASH_BITS);
+	engine->pages = meta_reserve(sizeof(void *) << PAGE_HASH_BITS);
+	engine->by_code = meta_reserve(sizeof(void *) * MAX_BLOCKS);
+	if (!engine->hash || !engine->xmaps || !engine->pages ||
+	    !engine->by_code || moved_init(engine))
 		return -1;
 	engine->next_xid = 1;
 	return 0;
@@ -63,20 +70,13 @@ int page_init(struct engine *engine)
 
 void page_fini(struct engine *engine)
 {
-	if (engine->meta)
-		munmap(engine->meta, META_SIZE);
-	if (engine->perm)
-		munmap(engine->perm, PERM_SIZE);
-	if (engine->hash)
-		munmap(engine->hash, sizeof(void *) << BLOCK_HASH_BITS);
-	if (engine->templates)
-		munmap(engine->templates, sizeof(void *) << BLOCK_HASH_BITS);
-	if (engine->xmaps)
-		munmap(engine->xmaps, sizeof(void *) << XMAP_HASH_BITS);
-	if (engine->pages)
-		munmap(engine->pages, sizeof(void *) << PAGE_HASH_BITS);
-	if (engine->by_code)
-		munmap(engine->by_code, sizeof(void *) * MAX_BLOCKS);
+	moved_fini(engine);
+	meta_release(engine->meta, META_SIZE);
+	meta_release(engine->perm, PERM_SIZE);
+	meta_release(engine->hash, sizeof(void *) << BLOCK_HASH_BITS);
+	meta_release(engine->xmaps, sizeof(void *) << XMAP_HASH_BITS);
+	meta_release(engine->pages, sizeof(void *) << PAGE_HASH_BITS);
+	meta_release(engine->by_code, sizeof(void *) * MAX_BLOCKS);
 }
 
 void *meta_alloc(struct engine *engine, size_t size)
@@ -88,6 +88,17 @@ void *meta_alloc(struct engine *engine, size_t size)
 		return NULL;
 	engine->meta_used += size;
 	return p;
+}
+
+struct block *block_alloc(struct engine *engine)
+{
+	struct block *b;
+
+	engine->meta_used = ALIGN_UP(engine->meta_used, CACHE_LINE);
+	b = meta_alloc(engine, sizeof(*b));
+	if (b)
+		memset(b, 0, sizeof(*b));
+	return b;
 }
 
 /* Zeroed, never freed before the engine; any thread. */
@@ -222,8 +233,7 @@ static void page_unmark(struct engine *engine, struct codepage *p)
 			   __ATOMIC_SEQ_CST);
 }
 
-static unsigned int block_hash(const struct codepage *p, uint64_t rip,
-			       uint64_t mode)
+unsigned int block_hash(const struct codepage *p, uint64_t rip, uint64_t mode)
 {
 	uint64_t h = ((uintptr_t)p >> 6 ^ mode) * 0xc2b2ae3d27d4eb4fULL;
 
@@ -241,30 +251,6 @@ struct block *block_find(struct engine *engine, struct codepage *p,
 		if (b->rip == rip && b->page[0] == p && b->mode == mode &&
 		    b->cs_base == cs_base && b->valid)
 			return b;
-	return NULL;
-}
-
-static struct block **template_head(struct engine *engine,
-				    const struct codepage *p, uint64_t rip,
-				    uint64_t mode)
-{
-	return &engine->templates[block_hash(p, rip & ~PAGE_MASK, mode)];
-}
-
-struct block *block_moved(struct engine *engine, struct codepage *p,
-			  uint64_t rip, uint64_t mode)
-{
-	struct block *from = *template_head(engine, p, rip, mode), *b;
-	unsigned int tries = MAX_MOVES;
-
-	for (; from; from = from->template_next) {
-		if (from->page[0] != p || from->mode != mode ||
-		    ((from->rip ^ rip) & ~PAGE_MASK))
-			continue;
-		b = reloc_copy(engine, from, rip);
-		if (b || !--tries)
-			return b;
-	}
 	return NULL;
 }
 
@@ -362,15 +348,6 @@ static void page_add(struct block *b, int n)
 	p->blocks = b;
 }
 
-static void template_remove(struct engine *engine, struct block *b)
-{
-	struct block **at = template_head(engine, b->page[0], b->rip, b->mode);
-
-	while (*at != b)
-		at = &(*at)->template_next;
-	*at = b->template_next;
-}
-
 static void page_remove(struct engine *engine, struct block *b, int n)
 {
 	struct codepage *p = b->page[n];
@@ -455,12 +432,17 @@ static void page_copy(struct engine *engine, struct codepage *p,
 	p->granules |= mask;
 }
 
+static void by_code_add(struct engine *engine, struct block *b)
+{
+	engine->by_code[engine->nblocks] = b;
+	__atomic_store_n(&engine->nblocks, engine->nblocks + 1,
+			 __ATOMIC_RELEASE);
+}
+
 void block_insert(struct engine *engine, struct block *b, const uint8_t *seen)
 {
 	struct block **head =
 		&engine->hash[block_hash(b->page[0], b->rip, b->mode)];
-	struct block **template = template_head(engine, b->page[0], b->rip,
-						b->mode);
 
 	engine->keep_code = true; /* the pages do not become empty */
 	for (int n = 0; seen && n < 2 && b->page[n]; n++) {
@@ -473,14 +455,13 @@ void block_insert(struct engine *engine, struct block *b, const uint8_t *seen)
 	for (int n = 0; n < block_pages(b); n++)
 		page_add(b, n);
 	b->valid = true;
-	if (b->relocs) {
-		b->template_next = *template;
-		*template = b;
-	}
+	if (b->relocs)
+		template_add(engine, b);
 	b->hash_next = *head;
-	engine->by_code[engine->nblocks] = b;
-	__atomic_store_n(&engine->nblocks, engine->nblocks + 1,
-			 __ATOMIC_RELEASE);
+	if (seen)
+		by_code_add(engine, b);
+	else
+		moved_add(engine, b);
 	__atomic_store_n(head, b, __ATOMIC_RELEASE);
 }
 
@@ -629,8 +610,8 @@ void page_flush_all(struct engine *engine)
 		}
 	}
 	memset(engine->hash, 0, sizeof(void *) << BLOCK_HASH_BITS);
-	memset(engine->templates, 0, sizeof(void *) << BLOCK_HASH_BITS);
 	memset(engine->xmaps, 0, sizeof(void *) << XMAP_HASH_BITS);
+	moved_reset(engine);
 	engine->nblocks = 0;
 	engine->meta_used = 0;
 	engine->work = NULL;
@@ -645,12 +626,15 @@ void page_flush_all(struct engine *engine)
 struct block *block_by_code(struct engine *engine, const uint8_t *rx)
 {
 	const uint8_t *rw = rx - engine->rx_off;
+	bool copy = rw < engine->rw + engine->code_start;
+	struct block **all = copy ? engine->copies->by_code : engine->by_code;
 	unsigned int lo = 0;
-	unsigned int hi = __atomic_load_n(&engine->nblocks, __ATOMIC_ACQUIRE);
+	unsigned int hi = __atomic_load_n(
+		copy ? &engine->copies->n : &engine->nblocks, __ATOMIC_ACQUIRE);
 
 	while (lo < hi) {
 		unsigned int mid = (lo + hi) / 2;
-		struct block *b = engine->by_code[mid];
+		struct block *b = all[mid];
 
 		if (rw < b->code)
 			hi = mid;

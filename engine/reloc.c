@@ -172,7 +172,7 @@ static bool move_call(const struct move *m, const struct reloc *r, uint8_t *p)
 	size_t in = r->kind == RELOC_INSN ? offsetof(struct insn_call, insn)
 					  : 0;
 	const struct insn_call *old = (void *)(get64(p) - in);
-	struct insn_call *c = meta_alloc(m->engine, sizeof(*c));
+	struct insn_call *c = moved_alloc(m->engine, sizeof(*c), 16);
 
 	if (!c)
 		return false;
@@ -262,11 +262,12 @@ static void move_entries(const struct move *m)
 struct block *reloc_copy(struct engine *engine, const struct block *from,
 			 uint64_t rip)
 {
-	struct block *b = meta_alloc(engine, sizeof(*b));
+	struct copies *c = engine->copies;
+	struct block *b = moved_alloc(engine, sizeof(*b), 64);
 	struct move m = {engine, from, b, rip - from->rip};
 	const struct codepage *p = from->page[0];
 
-	if (!b || engine->code_used + from->code_size > engine->code_size ||
+	if (!b || c->used + from->code_size > c->end ||
 	    memcmp(p->copy + from->start, p->hva + from->start,
 		   from->end - from->start))
 		return NULL;
@@ -276,8 +277,8 @@ struct block *reloc_copy(struct engine *engine, const struct block *from,
 	b->in = NULL;
 	b->valid = false;
 	b->relocs = NULL;
-	b->code = engine->rw + engine->code_used;
-	b->links = meta_alloc(engine, from->nlinks * sizeof(struct link));
+	b->code = engine->rw + c->used;
+	b->links = moved_alloc(engine, from->nlinks * sizeof(struct link), 16);
 	if (!b->links)
 		return NULL;
 	memcpy(b->code, from->code, from->code_size);
@@ -287,7 +288,6 @@ struct block *reloc_copy(struct engine *engine, const struct block *from,
 		if (!move_place(&m, &from->relocs[i]))
 			return NULL;
 	move_entries(&m);
-	engine->code_used = ALIGN_UP(engine->code_used + b->code_size,
-				     BLOCK_ALIGN);
+	c->used = ALIGN_UP(c->used + b->code_size, BLOCK_ALIGN);
 	return b;
 }

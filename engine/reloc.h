@@ -56,4 +56,35 @@ void reloc_note_imm(struct trans *t, const uint8_t *at, uint64_t val);
 struct block *reloc_copy(struct engine *engine, const struct block *from,
 			 uint64_t rip) __must_check;
 
+/* ---- what is copied, and where copies are (engine/moved.c) ---- */
+
+/* Blocks made of others: a part of code memory of their own. */
+struct copies {
+	uint64_t start, used, end, max; /* offsets; end is between */
+	struct block **templates; /* hash by page, offset in it and mode */
+	uint8_t *meta;
+	uint64_t meta_used;
+	struct block **by_code;
+	unsigned int n;
+	uint8_t *made[2]; /* hashed sets: lately, and before that */
+	unsigned int nmade;
+	unsigned int again; /* in them when made, since last emptied */
+};
+
+int moved_init(struct engine *engine);
+void moved_fini(struct engine *engine);
+void *moved_alloc(struct engine *engine, size_t size, size_t align);
+void template_add(struct engine *engine, struct block *b);
+void template_remove(struct engine *engine, struct block *b);
+/*
+ * A block of 64-bit code, not inserted, made of one at another address. NULL
+ * with *err = -ENOSPC: copies have to be dropped first; else none can be made.
+ */
+struct block *moved_block(struct engine *engine, struct codepage *p,
+			  uint64_t rip, uint64_t mode, int *err);
+void moved_add(struct engine *engine, struct block *b);
+/* Drop all copies; exclusive section. */
+void moved_drop(struct engine *engine);
+void moved_reset(struct engine *engine); /* they are gone already */
+
 #endif

@@ -321,12 +321,12 @@ static uint8_t copied[1 << 16];
 
 static struct block *copy_aside(const struct block *from, gva_t rip)
 {
-	uint64_t used = fake.engine->code_used;
+	uint64_t used = fake.engine->copies->used;
 	struct block *copy = reloc_copy(fake.engine, from, rip);
 
 	if (copy)
 		memcpy(copied, copy->code, copy->code_size);
-	fake.engine->code_used = used;
+	fake.engine->copies->used = used;
 	return copy;
 }
 
@@ -334,8 +334,12 @@ static struct block *copy_aside(const struct block *from, gva_t rip)
 static bool well_copied(struct cpu *cpu, const struct block *from, gva_t rip,
 			const struct block *copy)
 {
-	struct block *b = make(cpu, rip, from->mode);
+	uint64_t used = fake.engine->code_used;
+	struct block *b;
 
+	fake.engine->code_used = fake.engine->copies->used; /* same place */
+	b = make(cpu, rip, from->mode);
+	fake.engine->code_used = used;
 	if (!b)
 		return false;
 	if (copy)

@@ -11,6 +11,7 @@
 #include "cpu/pmu/pmu.h"
 #include "cpu/xstate.h"
 #include "engine/count.h"
+#include "engine/reloc.h"
 #include "engine/stubs.h"
 #include "lib/check.h"
 #include "x86/regs.h"
@@ -97,6 +98,13 @@ static void flush_all(struct cpu *cpu)
 	excl_end_self(cpu);
 }
 
+static void drop_copies(struct cpu *cpu)
+{
+	excl_begin_self(cpu);
+	moved_drop(cpu->engine);
+	excl_end_self(cpu);
+}
+
 /* What goes for every new block; vector registers are the host's or not. */
 static void insert_block(struct cpu *cpu, struct block *b, const uint8_t *seen)
 {
@@ -126,13 +134,13 @@ static struct block *translate_block(struct cpu *cpu, struct codepage *p,
 }
 
 /* The block was made before, for another address of its page. */
-static struct block *move_block(struct cpu *cpu, struct codepage *p)
+static struct block *move_block(struct cpu *cpu, struct codepage *p, int *err)
 {
 	struct block *b;
 
 	if (cpu->code_bits != 64)
 		return NULL;
-	b = block_moved(cpu->engine, p, cpu->rip, cpu->mode);
+	b = moved_block(cpu->engine, p, cpu->rip, cpu->mode, err);
 	if (!b)
 		return NULL;
 	insert_block(cpu, b, NULL);
@@ -154,8 +162,8 @@ static struct block *make_block(struct cpu *cpu, struct codepage *p,
 	if (!b && blocks_full(engine)) {
 		*err = -ENOMEM;
 	} else if (!b) {
-		b = move_block(cpu, p);
-		if (!b)
+		b = move_block(cpu, p, err);
+		if (!b && !*err)
 			b = translate_block(cpu, p, next, xid1, err);
 	}
 	engine_unlock(engine);
@@ -198,6 +206,10 @@ static struct block *get_block(struct cpu *cpu)
 		b = make_block(cpu, p, next, xid1, &err);
 		if (err == -ENOMEM) {
 			flush_all(cpu);
+			continue;
+		}
+		if (err == -ENOSPC) {
+			drop_copies(cpu);
 			continue;
 		}
 		if (err == -EFAULT) {

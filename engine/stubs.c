@@ -7,6 +7,7 @@
  * rsp is &cpu inside; see architecture.md.
  */
 #include "engine/stubs.h"
+#include "engine/reloc.h"
 
 static const uint8_t saved[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
 
@@ -134,7 +135,7 @@ void stubs_emit(struct engine *engine)
 {
 	struct emit e = {
 		.p = engine->rw,
-		.end = engine->rw + 4096,
+		.end = engine->rw + CODE_FIXED,
 	};
 
 	stub_enter(engine, &e);
@@ -146,6 +147,6 @@ void stubs_emit(struct engine *engine)
 	stub_mem(engine, &e);
 	emit_align(&e, 16, 0);
 	stub_exec(engine, &e);
-	engine->code_start = 4096;
+	engine->code_start = engine->copies->max;
 	engine->code_used = engine->code_start;
 }

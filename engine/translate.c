@@ -21,7 +21,6 @@
 
 #define MAX_INSNS  40
 #define PEEK_INSNS 6
-#define BLOCK_ROOM 16384 /* host bytes a block may take */
 
 struct work {
 	struct dinsn d[MAX_INSNS];
@@ -490,7 +489,7 @@ struct block *translate(struct cpu *cpu, struct codepage *page,
 {
 	struct engine *engine = cpu->engine;
 	struct work *w = work_of(engine);
-	struct block *b = meta_alloc(engine, sizeof(*b));
+	struct block *b = block_alloc(engine);
 	unsigned int max = MAX_INSNS;
 	struct trans *t;
 

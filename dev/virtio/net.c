@@ -376,6 +376,11 @@ static struct virtio_device *net_create(const struct virtio_conf *base,
 }
 
 #define FIELD(f) offsetof(struct net_conf, f)
+#define TUNNEL_ROW(name, bit)                                              \
+	{                                                                  \
+		name, PROP_FEATURE, 0, bit, 0, "on",                       \
+			"feature; off on machines before 10.2 and on mmio" \
+	}
 
 static const char *const duplexes[] = {"unknown", "half", "full", NULL};
 
@@ -417,10 +422,10 @@ static const struct prop net_props[] = {
 	PROP_FEATURE_ROW("guest_uso4", NET_F_GUEST_USO4, true),
 	PROP_FEATURE_ROW("guest_uso6", NET_F_GUEST_USO6, true),
 	PROP_FEATURE_ROW("host_uso", NET_F_HOST_USO, true),
-	PROP_FEATURE_ROW("guest_tunnel", NET_F_GUEST_TUNNEL, true),
-	PROP_FEATURE_ROW("guest_tunnel_csum", NET_F_GUEST_TUNNEL_SUM, true),
-	PROP_FEATURE_ROW("host_tunnel", NET_F_HOST_TUNNEL, true),
-	PROP_FEATURE_ROW("host_tunnel_csum", NET_F_HOST_TUNNEL_SUM, true),
+	TUNNEL_ROW("guest_tunnel", NET_F_GUEST_TUNNEL),
+	TUNNEL_ROW("guest_tunnel_csum", NET_F_GUEST_TUNNEL_SUM),
+	TUNNEL_ROW("host_tunnel", NET_F_HOST_TUNNEL),
+	TUNNEL_ROW("host_tunnel_csum", NET_F_HOST_TUNNEL_SUM),
 	{0},
 };
 

@@ -56,6 +56,16 @@ bool virtio_net_announce(struct virtio_device *dev)
 	return can;
 }
 
+void virtio_net_look(struct virtio_device *dev, struct netfilter *f, bool *up)
+{
+	const struct netdev *n = (const struct netdev *)dev;
+
+	pthread_mutex_lock(&dev->lock);
+	*f = n->filter;
+	*up = netdev_link(n);
+	pthread_mutex_unlock(&dev->lock);
+}
+
 void virtio_net_filter(struct virtio_device *dev, struct netfilter *f)
 {
 	struct netdev *n = (struct netdev *)dev;

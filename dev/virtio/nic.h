@@ -18,6 +18,9 @@ void virtio_net_set_link(struct virtio_device *dev, bool up);
  */
 bool virtio_net_announce(struct virtio_device *dev);
 
+/* Which frames it takes, and whether any pass; only looks. */
+void virtio_net_look(struct virtio_device *dev, struct netfilter *f, bool *up);
+
 /* Which frames it takes; the next change is news again. */
 void virtio_net_filter(struct virtio_device *dev, struct netfilter *f);
 

@@ -4,11 +4,13 @@
 who went, and that a client tries again. The guest never runs.
 """
 import os
+import re
 import socket
 import struct
 import subprocess
 import sys
 import threading
+import time
 
 from boot import guest_file, in_folder, script_options, verdict
 from qmp import Qmp, check
@@ -101,6 +103,11 @@ def server(qmp, folder):
     quiet(qmp)
 
 
+def network(qmp):
+    return qmp.ask("human-monitor-command", **{
+        "command-line": "info network"}).splitlines()
+
+
 def without_card(qmp, folder):
     """Peers come and go before there is a card, and one waits for it."""
     path = folder + "/early"
@@ -117,8 +124,21 @@ def without_card(qmp, folder):
     with socket.socket(socket.AF_UNIX) as peer:
         peer.connect(path)
         expect(qmp, CAME, netdev_id="early", addr={"type": "unix", "path": ""})
+        check("alone", network(qmp)[-1] == "early: index=0,type=stream")
         card(qmp, "early")
         quiet(qmp)
+        shown = network(qmp)[-2:]
+        check("its card: %s" % shown, re.match(
+            r"card: index=0,type=nic,model=virtio-net-pci,"
+            r"macaddr=52:54:00:12:34:..$", shown[0]) and
+              shown[1] == r" \ early: index=0,type=stream")
+        peer.sendall(bytes([0, 0, 0, 60]) + bytes(60))
+        for _ in range(100):
+            if network(qmp)[-1] == "   dropped: rx down 1":
+                break
+            time.sleep(0.1)
+        check("what it drops: %s" % network(qmp),
+              network(qmp)[-1] == "   dropped: rx down 1")
         uncard(qmp)
         quiet(qmp)
         qmp.ask("netdev_del", id="early")

@@ -6,9 +6,12 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "dev/virtio/nic.h"
 #include "vmm/hv.h"
 #include "vmm/machine.h"
+#include "vmm/net/conf.h"
 #include "vmm/qmp/hmp.h"
+#include "vmm/run/nic.h"
 #include "vmm/virtio.h"
 
 static void print_segment(FILE *out, const char *name,
@@ -115,23 +118,71 @@ void inspect_memory(struct qmp *q, FILE *out)
 	pthread_mutex_unlock(&m->lock);
 }
 
+/* What a card threw away, and why; nothing when it did not. */
+static void print_drops(const struct virtio_device *dev, FILE *out)
+{
+	static const char word[] = "_dropped_";
+	const char *name, *at;
+	uint64_t value;
+	bool any = false;
+	unsigned i;
+
+	for (i = 0; virtio_counter(dev, i, &name, &value); i++) {
+		at = strstr(name, word);
+		if (!at || !value)
+			continue;
+		fprintf(out, "%s %.2s %s %" PRIu64,
+			any ? "," : "   dropped:", at - 2, at + strlen(word),
+			value);
+		any = true;
+	}
+	if (any)
+		fputc('\n', out);
+}
+
+static void print_card(struct machine *m, const struct devconf_device *d,
+		       FILE *out)
+{
+	struct virtio_device *dev = virtio_device(d);
+	struct netfilter f;
+	char name[96];
+	bool up;
+
+	virtio_net_look(dev, &f, &up);
+	fprintf(out,
+		"%s: index=0,type=nic,model=%s-%s,"
+		"macaddr=%02x:%02x:%02x:%02x:%02x:%02x%s\n",
+		nic_name(m, d, name, sizeof(name)), d->conf->type->name,
+		d->conf->bus == VIRTIO_BUS_PCI ? "pci" : "device", f.mac[0],
+		f.mac[1], f.mac[2], f.mac[3], f.mac[4], f.mac[5],
+		up ? "" : ",link=down");
+}
+
+static void print_netdev(const struct backend *b, const char *before, FILE *out)
+{
+	fprintf(out, "%s%s: index=0,type=%s\n", before, b->id,
+		((const struct netconf *)b)->kind->name);
+}
+
+/* Each card with what its cable leads to, then what nobody has. */
 void inspect_network(struct qmp *q, FILE *out)
 {
-	const struct devconf *c = q->control->machine->dev;
+	struct machine *m = q->control->machine;
 	const struct devconf_device *d;
 	const struct backend *b;
-	bool any = false;
 
-	for (b = c->backends.first; b; b = b->next) {
-		if (b->class->kind != LINK_NET)
+	pthread_mutex_lock(&m->lock);
+	for (d = m->dev->devices; d; d = d->next) {
+		if (!nic_is(d))
 			continue;
-		any = true;
-		d = b->user;
-		fprintf(out, "%s: %s %s\n", b->id, d ? "has" : "no device",
-			!d               ? ""
-			: d->conf->id[0] ? d->conf->id
-					 : d->conf->type->name);
+		print_card(m, d, out);
+		for (b = m->dev->backends.first; b; b = b->next)
+			if (b->class->kind == LINK_NET && b->user == d)
+				print_netdev(b, " \\ ", out);
+		print_drops(virtio_device(d), out);
 	}
-	if (!any)
-		fputs("no network\n", out);
+	for (b = m->dev->backends.first; b; b = b->next)
+		if (b->class->kind == LINK_NET && !b->user)
+			print_netdev(b, "", out);
+	pthread_mutex_unlock(&m->lock);
 }

@@ -81,12 +81,29 @@ static struct vq_elem *next(struct con_port *p)
 	return e;
 }
 
+/* dev.lock held, but while the host's reader takes it. */
+static void send_emergency(struct con_port *p)
+{
+	struct vcon *v = p->vcon;
+	unsigned n;
+
+	while (!p->nr && v->emergency_n) {
+		n = v->emergency_n;
+		memcpy(p->buf, v->emergency, n);
+		v->emergency_n = 0;
+		pthread_mutex_unlock(&v->dev.lock);
+		port_write(p->end, p->buf, n);
+		pthread_mutex_lock(&v->dev.lock);
+	}
+}
+
 static void port_send(void *opaque)
 {
 	struct con_port *p = opaque;
 	struct vq_elem *e;
 
 	pthread_mutex_lock(&p->vcon->dev.lock);
+	send_emergency(p);
 	while ((e = next(p)))
 		send(p, e);
 	pthread_mutex_unlock(&p->vcon->dev.lock);
@@ -215,15 +232,21 @@ static void con_config_read(struct virtio_device *dev, void *buf)
 	memcpy((uint8_t *)buf + 4, &ports, 4);
 }
 
-/* For a guest that has nothing else to speak with, before DRIVER_OK too. */
+/*
+ * For a guest that has nothing else to speak with, before DRIVER_OK too. Not
+ * written here: the locks held are others', and the reader may be slow.
+ */
 static void con_config_write(struct virtio_device *dev, unsigned offset,
 			     const void *buf, unsigned len)
 {
 	struct vcon *v = (struct vcon *)dev;
 
-	if (offset == CONFIG_WRITE && v->port[0].used && v->port[0].end &&
-	    features_has(&dev->offered, CON_F_EMERGENCY))
-		port_write(v->port[0].end, buf, 1);
+	if (offset != CONFIG_WRITE || !v->port[0].used || !v->port[0].end ||
+	    !features_has(&dev->offered, CON_F_EMERGENCY) ||
+	    v->emergency_n == sizeof(v->emergency))
+		return;
+	v->emergency[v->emergency_n++] = *(const uint8_t *)buf;
+	worker_kick(&v->port[0].tx);
 }
 
 static void con_start(struct virtio_device *dev)
@@ -414,6 +437,11 @@ static void port_remove(struct virtio_device *dev, const struct virtio_conf *c)
 	/* It may wait for a reader that never comes. */
 	port_hangup(p->end, true);
 	stop_port(p);
+	/* Last words, as far as they do not have to wait. */
+	if (!p->nr) {
+		port_write(p->end, v->emergency, v->emergency_n);
+		v->emergency_n = 0;
+	}
 	port_hangup(p->end, false);
 	p->end = NULL;
 }

@@ -14,10 +14,11 @@
 #define CON_F_MULTIPORT 1
 #define CON_F_EMERGENCY 2
 
-#define CON_PORTS   31 /* of a device, at most: two queues each */
-#define CON_CHUNK   (64U << 10)
-#define CON_CTRL_RX 2
-#define CON_CTRL_TX 3
+#define CON_PORTS     31 /* of a device, at most: two queues each */
+#define CON_CHUNK     (64U << 10)
+#define CON_EMERGENCY 4096 /* bytes a slow reader may be behind */
+#define CON_CTRL_RX   2
+#define CON_CTRL_TX   3
 
 /* What the driver is still to be told of a port, in this order. */
 enum con_news {
@@ -55,6 +56,9 @@ struct con_port {
 struct vcon {
 	struct virtio_device dev;
 	unsigned ports;
+	/* What the guest says by its configuration, on its way to port 0. */
+	uint8_t emergency[CON_EMERGENCY];
+	unsigned emergency_n;
 	struct con_port port[CON_PORTS];
 };
 

@@ -344,8 +344,15 @@ static void test_single(void **state)
 	assert_true(written(&b, "out"));
 	give_buffer(&b, con_rx(0), 0);
 	assert_int_equal(offer(&b, "in"), 2);
+	/* For want of anything better, and not to wait for the reader. */
+	pthread_mutex_lock(&b.lock);
 	virtio_config_write(b.dev, 8, 4, '!');
-	assert_true(written(&b, "out!"));
+	virtio_config_write(b.dev, 8, 1, '?');
+	pthread_mutex_unlock(&b.lock);
+	assert_true(written(&b, "out!?"));
+	virtio_config_write(b.dev, 8, 4, '.');
+	unplug(&b, 0);
+	assert_true(written(&b, "out!?."));
 	free_board(&b);
 }
 

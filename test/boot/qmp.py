@@ -316,6 +316,10 @@ def check_queries(qmp):
     for cpu in cpus:
         check("no such thread", os.path.isdir(
             "/proc/self/../%d" % cpu["thread-id"]))
+    check("another target", qmp.ask("query-target") == {"arch": "x86_64"})
+    check("it can be woken", qmp.ask("query-current-machine") ==
+          {"wakeup-suspend-support": False})
+    check("a display", qmp.ask("query-display-options") == {"type": "none"})
     check("another name", qmp.ask("query-name") == {"name": "guest"})
     for line in ("status", "version", "cpus", "pci", "block", "network",
                  "chardev", "kvm", "registers", "mtree", "virtio",

@@ -76,6 +76,35 @@ INFO(info_memory)
 	return 0;
 }
 
+INFO(info_target)
+{
+	*ret = json_object_new_object();
+	json_put_str(*ret, "arch", "x86_64");
+	return 0;
+}
+
+/* No state of sleep that keeps memory is in the ACPI tables. */
+INFO(info_machine)
+{
+	*ret = json_object_new_object();
+	json_put_bool(*ret, "wakeup-suspend-support", false);
+	return 0;
+}
+
+INFO(info_display)
+{
+	*ret = json_object_new_object();
+	json_put_str(*ret, "type", "none");
+	return 0;
+}
+
+/* What there can be none of: TPMs, memory that is plugged in, jobs. */
+INFO(info_nothing)
+{
+	*ret = json_object_new_array();
+	return 0;
+}
+
 /* There are none: devices have threads of their own. */
 INFO(info_iothreads)
 {
@@ -125,6 +154,18 @@ const struct qmp_command qmp_info_commands[] = {
 	 info_memory},
 	{"query-iothreads", "", false, "[IOThreadInfo]", "none",
 	 info_iothreads},
+	{"query-target", "", false, "TargetInfo", "the guest's architecture",
+	 info_target},
+	{"query-current-machine", "", false, "CurrentMachineParams",
+	 "whether a sleeping guest can be woken: it cannot", info_machine},
+	{"query-display-options", "", false, "DisplayOptions",
+	 "that there is no display", info_display},
+	{"query-memory-devices", "", false, "[MemoryDeviceInfo]",
+	 "memory that was plugged in: none", info_nothing},
+	{"query-tpm-models", "", false, "[str]", "none", info_nothing},
+	{"query-tpm-types", "", false, "[str]", "none", info_nothing},
+	{"query-jobs", "", false, "[JobInfo]", "none", info_nothing},
+	{"query-block-jobs", "", false, "[BlockJobInfo]", "none", info_nothing},
 	{"query-machines", "", false, "[MachineInfo]", "machine types",
 	 info_machines},
 	{0},

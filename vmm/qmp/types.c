@@ -135,6 +135,18 @@ const struct qmp_type qmp_types[] = {
 	{"AddfdInfo", QMP_OBJECT, "fdset-id:int fd:int"},
 	{"FdsetFdInfo", QMP_OBJECT, "fd:int opaque?:str"},
 	{"FdsetInfo", QMP_OBJECT, "fdset-id:int fds:[FdsetFdInfo]"},
+	{"SysEmuTarget", QMP_ENUM, "x86_64"},
+	{"TargetInfo", QMP_OBJECT, "arch:SysEmuTarget"},
+	{"CurrentMachineParams", QMP_OBJECT, "wakeup-suspend-support:bool"},
+	{"DisplayType", QMP_ENUM, "none"},
+	{"DisplayOptions", QMP_OBJECT, "type:DisplayType"},
+	{"MemoryDeviceInfo", QMP_OBJECT, "type:str data:any"},
+	{"JobInfo", QMP_OBJECT,
+	 "id:str type:str status:str current-progress:int total-progress:int "
+	 "error?:str"},
+	{"BlockJobInfo", QMP_OBJECT,
+	 "type:str device:str len:int offset:int busy:bool paused:bool "
+	 "speed:int io-status:str ready:bool status:str"},
 	{"IOThreadInfo", QMP_OBJECT, "id:str thread-id:int"},
 	{"SocketAddressType", QMP_ENUM, "inet unix"},
 	{"SocketAddress", QMP_OBJECT,

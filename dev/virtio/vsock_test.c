@@ -46,10 +46,10 @@ static void give_buffer(struct board *b)
 	virtio_notify(b->dev, RX);
 }
 
-static struct board *start(void)
+static struct board *start_with(bool seqpacket)
 {
 	struct board *b = calloc(1, sizeof(*b));
-	char arg[128];
+	char arg[192];
 	unsigned q;
 
 	assert_non_null(b);
@@ -57,12 +57,14 @@ static struct board *start(void)
 	strcpy(b->folder, "/tmp/vsock_test.XXXXXX");
 	assert_non_null(mkdtemp(b->folder));
 	snprintf(b->path, sizeof(b->path), "%s/v", b->folder);
-	snprintf(arg, sizeof(arg), "virtio-vsock,guest-cid=%u,uds_path=%s",
-		 GUEST, b->path);
+	snprintf(arg, sizeof(arg),
+		 "virtio-vsock,guest-cid=%u,uds_path=%s,"
+		 "uds_seqpacket_path=%s.seq",
+		 GUEST, b->path, b->path);
 	for (q = 0; q < QUEUES; q++)
 		fake_init(&b->ring[q], 64, BIT64(32));
 	b->dev = fake_device(arg, &b->ring[0].dma, NULL);
-	b->dev->driver.w[0] = BIT64(32) | 1;
+	b->dev->driver.w[0] = BIT64(32) | (seqpacket ? 3 : 1);
 	virtio_set_status(b->dev, 0xb);
 	assert_int_equal(virtio_get_status(b->dev), 0xb);
 	for (q = 0; q < QUEUES; q++) {
@@ -78,6 +80,11 @@ static struct board *start(void)
 	virtio_set_status(b->dev, 0xf);
 	give_buffer(b);
 	return b;
+}
+
+static struct board *start(void)
+{
+	return start_with(false);
 }
 
 static void stop(struct board *b)
@@ -145,10 +152,10 @@ static void send_op(struct board *b, uint32_t host, uint32_t guest, unsigned op,
 
 static const struct header none;
 
-static int socket_at(const char *path, bool listens)
+static int socket_of(int type, const char *path, bool listens)
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	int fd = socket(AF_UNIX, type, 0);
 
 	assert_true(fd >= 0);
 	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path);
@@ -159,6 +166,11 @@ static int socket_at(const char *path, bool listens)
 		assert_int_equal(connect(fd, (void *)&sun, sizeof(sun)), 0);
 	}
 	return fd;
+}
+
+static int socket_at(const char *path, bool listens)
+{
+	return socket_of(SOCK_STREAM, path, listens);
 }
 
 static void put(int fd, const char *text)
@@ -262,8 +274,7 @@ static void test_strays(void **state)
 	send_op(b, 3, 4, RW, "", none);
 	expect(b, RST);
 	assert_int_equal(b->got.dst_port, 4);
-	/* Packets with boundaries, which were not offered. */
-	assert_int_equal(b->dev->offered.w[0] & BIT64(1), 0);
+	/* Packets with boundaries, which the driver did not ask for. */
 	b->type = 2;
 	send_op(b, 5, 6, REQUEST, "", (struct header){.type = 2});
 	expect(b, RST);
@@ -282,12 +293,124 @@ static void test_strays(void **state)
 	stop(b);
 }
 
+/* One message and no more. */
+static void get_message(int fd, const char *text)
+{
+	char buf[64] = "";
+
+	assert_int_equal(recv(fd, buf, sizeof(buf), 0), strlen(text));
+	assert_string_equal(buf, text);
+}
+
+static const struct header part = {.type = 2};
+static const struct header whole = {.type = 2, .flags = 1};
+
+static void expect_part(struct board *b, const char *text, unsigned flags)
+{
+	expect(b, RW);
+	assert_int_equal(b->got.len, strlen(text));
+	assert_memory_equal(b->data, text, strlen(text));
+	assert_int_equal(b->got.flags, flags);
+}
+
+static void test_messages(void **state)
+{
+	struct board *b = start_with(true);
+	int listener, stream, fd;
+	char path[80];
+
+	b->type = 2;
+	snprintf(path, sizeof(path), "%s_98", b->path);
+	stream = socket_at(path, true);
+	send_op(b, 98, 5, REQUEST, "", part); /* of the other kind */
+	expect(b, RST);
+	snprintf(path, sizeof(path), "%s_99", b->path);
+	listener = socket_of(SOCK_SEQPACKET, path, true);
+	send_op(b, 99, 5, REQUEST, "",
+		(struct header){.type = 2, .buf_alloc = 10});
+	expect(b, RESPONSE);
+	assert_in_range(b->got.buf_alloc, 900, 256 << 10);
+	fd = accept(listener, NULL, NULL);
+	assert_true(fd >= 0);
+	send_op(b, 99, 5, RW, "ab", part);
+	assert_int_equal(recv(fd, path, 1, MSG_DONTWAIT), -1);
+	send_op(b, 99, 5, RW, "cd", whole);
+	send_op(b, 99, 5, RW, "", whole);
+	send_op(b, 99, 5, RW, "x", whole);
+	send_op(b, 99, 5, RW, "yz",
+		(struct header){.type = 2, .flags = 3, .buf_alloc = 10});
+	get_message(fd, "abcd");
+	get_message(fd, "");
+	get_message(fd, "x");
+	get_message(fd, "yz");
+	/* In pieces as the guest has room, told apart by their ends. */
+	put(fd, "01234567");
+	expect_part(b, "01234567", 1);
+	assert_int_equal(send(fd, "", 0, 0), 0);
+	expect_part(b, "", 1);
+	put(fd, "abcdef");
+	expect_part(b, "ab", 0);
+	send_op(b, 99, 5, CREDIT, "",
+		(struct header){.type = 2, .buf_alloc = 10, .fwd_cnt = 10});
+	expect_part(b, "cdef", 1);
+	/* A stream in its place is none of it. */
+	b->type = 1;
+	send_op(b, 99, 5, RW, "no", none);
+	expect(b, RST);
+	b->type = 2;
+	put(fd, "longer than it may be");
+	expect(b, RST);
+	assert_true(recv(fd, path, 1, 0) <= 0);
+	close(fd);
+	close(stream);
+	close(listener);
+	stop(b);
+}
+
+static void test_messages_from_host(void **state)
+{
+	struct board *b = start_with(true);
+	char path[80], ok[32];
+	uint32_t port;
+	int fd;
+
+	b->type = 2;
+	snprintf(path, sizeof(path), "%s.seq", b->path);
+	fd = socket_of(SOCK_SEQPACKET, path, false);
+	put(fd, "HELLO");
+	assert_int_equal(recv(fd, ok, 1, 0), 0);
+	close(fd);
+	fd = socket_of(SOCK_SEQPACKET, path, false);
+	put(fd, "CONNECT 77");
+	put(fd, "early");
+	expect(b, REQUEST);
+	assert_int_equal(b->got.dst_port, 77);
+	port = b->got.src_port;
+	send_op(b, port, 77, RESPONSE, "", part);
+	snprintf(ok, sizeof(ok), "OK %u\n", port);
+	get_message(fd, ok);
+	expect_part(b, "early", 1);
+	shutdown(fd, SHUT_WR);
+	expect(b, SHUTDOWN);
+	assert_int_equal(b->got.flags, 2);
+	send_op(b, port, 77, RW, "late", whole);
+	get_message(fd, "late");
+	send_op(b, port, 77, SHUTDOWN, "",
+		(struct header){.type = 2, .flags = 3});
+	expect(b, RST);
+	close(fd);
+	stop(b);
+	assert_int_not_equal(access(path, F_OK), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_from_host),
 		cmocka_unit_test(test_from_guest),
 		cmocka_unit_test(test_strays),
+		cmocka_unit_test(test_messages),
+		cmocka_unit_test(test_messages_from_host),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -138,6 +138,69 @@ while True:
 """
 
 
+MESSAGES = """
+import socket
+s = socket.socket(socket.AF_VSOCK, socket.SOCK_SEQPACKET)
+s.connect((2, 53))
+for size in %(sizes)s:
+    s.send(b"g" * size)
+for size in %(sizes)s:
+    print(len(s.recv(1 << 20)) == size)
+try:
+    s.send(bytes(1 << 20))
+except OSError:
+    print("refused") # kernels name different reasons
+s.close()
+t = socket.socket(socket.AF_VSOCK, socket.SOCK_SEQPACKET)
+t.bind((socket.VMADDR_CID_ANY, 1234))
+t.listen()
+print("listening", flush=True)
+c = t.accept()[0]
+for data in iter(lambda: c.recv(1 << 20), b""):
+    c.send(data[::-1])
+"""
+
+
+def test_seqpacket(opts, folder):
+    """Messages stay what they are, however long, from either side."""
+    path = os.path.join(folder, "vsock")
+    sizes = [1, 100, 4096, 65536, 65537, 1, 150000, 200000] + [7] * 500
+    kind = socket.SOCK_SEQPACKET
+    with socket.socket(socket.AF_UNIX, kind) as listener:
+        listener.bind(path + "_53")
+        listener.listen()
+        listener.settimeout(WAIT)
+        proc = start(opts, ["python3", "-c", MESSAGES % {"sizes": sizes}],
+                     options=["-device", "virtio-vsock-pci,guest-cid=3,"
+                              "uds_path=%s,uds_seqpacket_path=%s.seq" %
+                              (path, path)])
+        conn = listener.accept()[0]
+        conn.settimeout(WAIT)
+        for size in sizes:
+            expect("a message's length", len(conn.recv(1 << 20)), size)
+        for size in sizes:
+            conn.send(b"h" * size)
+    for _ in sizes:
+        expect("a message of the host", proc.stdout.readline(), b"True\n")
+    expect("too long a one", proc.stdout.readline(), b"refused\n")
+    expect("the end", conn.recv(1), b"")
+    conn.close()
+    expect("listening", proc.stdout.readline(), b"listening\n")
+    with socket.socket(socket.AF_UNIX, kind) as s:
+        s.settimeout(WAIT)
+        s.connect(path + ".seq")
+        s.send(b"CONNECT 1234")
+        if not s.recv(64).startswith(b"OK "):
+            raise Failed("the guest is not there")
+        for size in sizes[:8]:
+            data = os.urandom(size)
+            s.send(data)
+            expect("echo", s.recv(1 << 20), data[::-1])
+        s.shutdown(socket.SHUT_WR)
+        expect("the end", s.recv(1), b"")
+    expect("status", (proc.wait(WAIT), proc.stderr.read()), (0, b""))
+
+
 def read_all(s):
     return b"".join(iter(lambda: s.recv(65536), b""))
 
@@ -332,7 +395,8 @@ def test_cable(opts, folder):
 
 TESTS = {"streams": test_streams, "signal": test_signal,
          "leave": test_leave, "pipe": test_pipe,
-         "user": test_user, "vsock": test_vsock, "balloon": test_balloon,
+         "user": test_user, "vsock": test_vsock,
+         "seqpacket": test_seqpacket, "balloon": test_balloon,
          "chardev": test_chardev, "share": test_share, "cable": test_cable}
 
 

@@ -33,7 +33,7 @@
 #define BODY    (FAKE_DATA + 0x1000)
 #define STATUS  (FAKE_DATA + 0x20000)
 
-enum how { PROMPT, BUSY, ASLEEP, STUCK };
+enum how { PROMPT, BUSY, ASLEEP, STUCK, FAILING };
 
 static enum how how; /* atomic */
 static unsigned writes;
@@ -86,7 +86,8 @@ int fdatasync(int fd)
 		sem_post(&entered);
 		sem_wait(&go);
 	}
-	return 0;
+	errno = EIO;
+	return __atomic_load_n(&how, __ATOMIC_ACQUIRE) == FAILING ? -1 : 0;
 }
 
 int fstatfs(int fd, struct statfs *fs)
@@ -181,6 +182,25 @@ static void test_remote(void **state)
 	assert_int_equal(try_write(b), 0);
 	block_close(b);
 	fs_type = TMPFS_MAGIC;
+}
+
+/* What a flush could not write is not written by the next one. */
+static void test_lost(void **state)
+{
+	char path[32];
+	struct block *b = open_block(path);
+	int ret;
+
+	be(PROMPT);
+	assert_true(block_flush_here(b, &ret));
+	assert_int_equal(ret, 0);
+	be(FAILING);
+	assert_true(block_flush_here(b, &ret));
+	assert_int_equal(ret, -EIO);
+	be(PROMPT);
+	assert_true(block_flush_here(b, &ret));
+	assert_int_equal(ret, -EIO);
+	block_close(b);
 }
 
 /* ---- a write that does not return ---- */
@@ -505,6 +525,7 @@ int main(void)
 		cmocka_unit_test(test_asleep),
 		cmocka_unit_test(test_busy),
 		cmocka_unit_test(test_remote),
+		cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_stuck),
 		cmocka_unit_test(test_stuck_reset),
 		cmocka_unit_test(test_stuck_queue),

@@ -21,12 +21,14 @@
 #include "host/block/node.h"
 #include "host/fdset.h"
 #include "lib/keyval.h"
+#include "lib/log.h"
 
 #define MAX_ALIGN 4096U
 
 struct file {
 	int fd;
 	bool device;
+	int lost; /* atomic: -errno since a flush failed, else 0 */
 	pthread_rwlock_t blocks; /* direct: held to write, alone for parts */
 };
 
@@ -169,11 +171,27 @@ static int file_write(struct node *n, uint64_t at, const struct vec *v)
 	return ret;
 }
 
+/*
+ * The host tells of a page it could not write once, and takes it for clean
+ * from then on: the next flush would succeed without it.
+ */
 static int file_flush(struct node *n)
 {
-	const struct file *f = n->state;
+	struct file *f = n->state;
+	int lost = __atomic_load_n(&f->lost, __ATOMIC_RELAXED);
 
-	return fdatasync(f->fd) ? -errno : 0;
+	if (lost || !fdatasync(f->fd))
+		return lost;
+	lost = -errno;
+	if (n->direct)
+		return lost;
+	if (!__atomic_exchange_n(&f->lost, lost, __ATOMIC_RELAXED))
+		log_error(
+			"block",
+			"%s: a flush failed (%s): what was written before may "
+			"be lost; flushes fail from here on",
+			n->path, strerror(-lost));
+	return lost;
 }
 
 /* ---- space ---- */

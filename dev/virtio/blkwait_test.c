@@ -5,6 +5,7 @@
  * does it, a file system of any type.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <semaphore.h>
 #include <setjmp.h>
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,6 +28,7 @@
 #include "dev/virtio/fakering.h"
 #include "dev/virtio/vmmio.h"
 #include "host/block/block.h"
+#include "host/block/dict.h"
 
 #define SECTORS 2048
 #define WAIT_NS 3000000
@@ -95,6 +98,23 @@ int fstatfs(int fd, struct statfs *fs)
 	memset(fs, 0, sizeof(*fs));
 	fs->f_type = fs_type;
 	return 0;
+}
+
+static bool no_locks; /* its file system has none */
+
+int fcntl(int fd, int cmd, ...)
+{
+	va_list ap;
+	long arg;
+
+	va_start(ap, cmd);
+	arg = va_arg(ap, long);
+	va_end(ap);
+	if (no_locks && (cmd == F_OFD_SETLK || cmd == F_OFD_GETLK)) {
+		errno = ENOLCK;
+		return -1;
+	}
+	return (int)syscall(SYS_fcntl, fd, cmd, arg);
 }
 
 static struct block *open_block(char *path)
@@ -201,6 +221,50 @@ static void test_lost(void **state)
 	assert_true(block_flush_here(b, &ret));
 	assert_int_equal(ret, -EIO);
 	block_close(b);
+}
+
+static struct block *open_locking(const char *path, const char *locking,
+				  struct err *e)
+{
+	struct dict d = {0};
+	const struct block_options o = {.node = &d};
+	struct block *b;
+
+	assert_false(dict_put(&d, "driver", "raw", e) ||
+		     dict_put(&d, "file.driver", "file", e) ||
+		     dict_put(&d, "file.filename", path, e) ||
+		     dict_put(&d, "file.locking", locking, e));
+	b = block_open(&o, e);
+	dict_clear(&d);
+	return b;
+}
+
+/* Who asks for locks gets them or none of the disk. */
+static void test_locking(void **state)
+{
+	static const char *const will_do[] = {"auto", "off"};
+	char path[] = "/tmp/blkwait_test.XXXXXX";
+	int fd = mkstemp(path);
+	struct err e = {0};
+	struct block *b;
+	unsigned i;
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, SECTORS * 512), 0);
+	no_locks = true;
+	for (i = 0; i < ARRAY_SIZE(will_do); i++) {
+		b = open_locking(path, will_do[i], &e);
+		assert_non_null(b);
+		block_close(b);
+	}
+	assert_null(open_locking(path, "on", &e));
+	assert_non_null(strstr(e.msg, "cannot be locked (locking=on)"));
+	no_locks = false;
+	b = open_locking(path, "on", &e);
+	assert_non_null(b);
+	block_close(b);
+	close(fd);
+	unlink(path);
 }
 
 /* ---- a write that does not return ---- */
@@ -526,6 +590,7 @@ int main(void)
 		cmocka_unit_test(test_busy),
 		cmocka_unit_test(test_remote),
 		cmocka_unit_test(test_lost),
+		cmocka_unit_test(test_locking),
 		cmocka_unit_test(test_stuck),
 		cmocka_unit_test(test_stuck_reset),
 		cmocka_unit_test(test_stuck_queue),

@@ -319,14 +319,15 @@ static int take_lock(struct node *n, struct node_open *o, const char *path,
 		     const char *text, struct err *e)
 {
 	const struct file *f = n->state;
-	const struct lock_image l = {
+	struct lock_image l = {
 		.write = !o->read_only,
 		.resize = !o->read_only && o->format_below,
 		.share = o->share,
 	};
 	bool on = true;
 
-	if (text && strcmp(text, "auto") && keyval_bool(text, &on, NULL))
+	l.must = text && strcmp(text, "auto");
+	if (l.must && keyval_bool(text, &on, NULL))
 		return err_set(e, -EINVAL, "locking=%s is not on, off or auto",
 			       text);
 	return on ? lock_image(f->fd, path, &l, e) : 0;

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #define DOES    100 /* first byte of those who do */
@@ -94,6 +95,10 @@ int lock_image(int fd, const char *path, const struct lock_image *l,
 		if (ret == -EAGAIN || ret == -EACCES)
 			return err_set(e, -EBUSY, "%s is in use by %s", path,
 				       holder(fd));
+		if (ret && l->must)
+			return err_set(e, ret,
+				       "%s cannot be locked (locking=on): %s",
+				       path, strerror(-ret));
 		if (ret)
 			return 0; /* no locks here */
 	}

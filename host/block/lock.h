@@ -13,9 +13,10 @@ struct lock_image {
 	bool write;  /* we write */
 	bool resize; /* and move the end */
 	bool share;  /* others may write meanwhile */
+	bool must;   /* a file system without locks will not do */
 };
 
-/* 0 also where the file system has no locks; -EBUSY with a sentence. */
+/* 0 with the locks, or where there are none to be had; else a sentence. */
 int lock_image(int fd, const char *path, const struct lock_image *l,
 	       struct err *e) __must_check;
 

@@ -18,7 +18,7 @@
 #include "lib/log.h"
 #include "lib/mono.h"
 
-#define CHUNK        (8U << 20) /* bytes of one request */
+#define CHUNK        ((size_t)8 << 20) /* bytes of one request */
 #define RETRY_US     100000
 #define CONNECT_WAIT 10 /* seconds for all of the handshake */
 #define CLOSE_WAIT   2  /* and for the server to hang up */
@@ -27,6 +27,9 @@ struct nbd {
 	struct nbd_handle *h; /* NULL: not connected */
 	char *uri;
 	char *export;
+	uint64_t size;
+	size_t unit;    /* what requests are multiples of */
+	size_t chunk;   /* bytes of the largest, a multiple of it */
 	unsigned delay; /* seconds to try again for */
 	bool lost;      /* writes that were not flushed may be gone */
 	bool unflushed; /* there are such */
@@ -68,17 +71,37 @@ static int shake_hands(struct nbd *s, struct nbd_handle *h)
 	return ret || nbd_aio_is_ready(h) > 0 ? ret : code_of();
 }
 
+/* What requests the server takes, if it says so; once for all connections. */
+static int ask_sizes(struct nbd *s, struct nbd_handle *h)
+{
+	int64_t least = nbd_get_block_size(h, LIBNBD_SIZE_MINIMUM);
+	int64_t most = nbd_get_block_size(h, LIBNBD_SIZE_MAXIMUM);
+	size_t unit = least > 1 ? (size_t)least : 1, chunk;
+
+	if (unit & (unit - 1) || unit > CHUNK || (most > 0 && most < least))
+		return -EPROTO;
+	chunk = ALIGN_DOWN(most > 0 ? MIN(CHUNK, (size_t)most) : CHUNK, unit);
+	if (s->unit && (s->unit != unit || s->chunk != chunk))
+		return -EPROTO;
+	s->unit = unit;
+	s->chunk = chunk;
+	return 0;
+}
+
 static int connect_uri(struct nbd *s, struct err *e)
 {
 	struct nbd_handle *h = nbd_create();
 	int ret = h ? shake_hands(s, h) : code_of();
 
+	if (!ret)
+		ret = ask_sizes(s, h);
 	if (!ret) {
 		s->h = h;
 		return 0;
 	}
 	err_set(e, ret, "%s: %s", s->uri,
 		ret == -ETIMEDOUT ? "the server does not answer"
+		: ret == -EPROTO  ? "the server's block sizes do not fit"
 				  : nbd_get_error());
 	nbd_close(h);
 	return ret;
@@ -157,23 +180,46 @@ static int request(struct nbd *s, enum what what, void *p, size_t len,
 	return ret ? ret : -EIO;
 }
 
+/* One request, by way of @buf; what of its units is not in @v is read first. */
+static int move(struct nbd *s, enum what what, uint64_t at, const struct vec *v,
+		char *buf)
+{
+	uint64_t from = ALIGN_DOWN(at, s->unit);
+	uint64_t end = MIN(ALIGN_UP(at + v->len, s->unit), s->size);
+	size_t len = (size_t)(end - from);
+	int ret = 0;
+
+	if (what == READ || len != v->len)
+		ret = request(s, READ, buf, len, from);
+	if (ret)
+		return ret;
+	if (what == READ) {
+		vec_to(v, buf + (at - from));
+		return 0;
+	}
+	vec_from(v, buf + (at - from));
+	return request(s, WRITE, buf, len, from);
+}
+
 /* Lock held; through one buffer, since a request has one. */
 static int transfer(struct nbd *s, enum what what, uint64_t at,
 		    const struct vec *v)
 {
-	char *buf = malloc(MIN(v->len, (size_t)CHUNK));
+	int ret = ensure(s);
 	size_t done, part;
 	struct vec piece;
-	int ret = buf ? 0 : -ENOMEM;
+	char *buf;
 
+	if (ret)
+		return ret;
+	buf = malloc(MIN(v->len + 2 * s->unit, s->chunk));
+	if (!buf)
+		return -ENOMEM;
 	for (done = 0; !ret && done < v->len; done += part) {
-		part = MIN(v->len - done, (size_t)CHUNK);
+		part = s->chunk - (size_t)((at + done) & (s->unit - 1));
+		part = MIN(part, v->len - done);
 		piece = vec_slice(v, done, part);
-		if (what == WRITE)
-			vec_from(&piece, buf);
-		ret = request(s, what, buf, part, at + done);
-		if (!ret && what == READ)
-			vec_to(&piece, buf);
+		ret = move(s, what, at + done, &piece, buf);
 	}
 	free(buf);
 	return ret;
@@ -240,14 +286,18 @@ static int range(struct nbd *s, enum what what, uint64_t at, uint64_t len)
 	return ret;
 }
 
+/* A hint: whole units of the server's will do. */
 static int nbd_discard(struct node *n, uint64_t at, uint64_t len)
 {
 	struct nbd *s = n->state;
+	uint64_t end;
 	int ret = 0;
 
 	pthread_mutex_lock(&s->lock);
-	if (s->h && nbd_can_trim(s->h) > 0)
-		ret = range(s, TRIM, at, len);
+	end = ALIGN_DOWN(at + len, s->unit);
+	at = ALIGN_UP(at, s->unit);
+	if (at < end && s->h && nbd_can_trim(s->h) > 0)
+		ret = range(s, TRIM, at, end - at);
 	pthread_mutex_unlock(&s->lock);
 	return ret;
 }
@@ -259,7 +309,7 @@ static int nbd_zeroes(struct node *n, uint64_t at, uint64_t len, bool unmap)
 
 	pthread_mutex_lock(&s->lock);
 	s->unflushed = true;
-	if (s->h && nbd_can_zero(s->h) > 0)
+	if (s->h && !((at | len) & (s->unit - 1)) && nbd_can_zero(s->h) > 0)
 		ret = range(s, unmap ? ZERO_UNMAP : ZERO, at, len);
 	pthread_mutex_unlock(&s->lock);
 	return ret;
@@ -379,7 +429,7 @@ static int nbd_open(struct node *n, struct node_open *o, struct err *e)
 	size = nbd_get_size(s->h);
 	if (size < 0)
 		return err_set(e, -EIO, "%s: %s", s->uri, nbd_get_error());
-	n->size = (uint64_t)size;
+	n->size = s->size = (uint64_t)size;
 	if (nbd_is_read_only(s->h) > 0 && o->auto_read_only)
 		o->read_only = true;
 	if (nbd_is_read_only(s->h) > 0 && !o->read_only)

@@ -442,6 +442,27 @@ class Suite:
             time.sleep(0.05)
         raise Failed("%s does not come" % path)
 
+    def case_nbd_sizes(self):
+        """A server of large blocks, which takes no large requests."""
+        if not shutil.which("nbdkit"):
+            return
+        sock = self.path("sizes.sock")
+        server = ["nbdkit", "-f", "-U", sock, "--filter=blocksize-policy",
+                  "memory", "8M", "blocksize-minimum=4k",
+                  "blocksize-preferred=4k", "blocksize-maximum=64k",
+                  "blocksize-error-policy=error"]
+        nbd = {"driver": "raw", "discard": "unmap", "file": {
+            "driver": "nbd", "server": {"type": "unix", "path": sock}}}
+        with subprocess.Popen(server) as proc:
+            try:
+                self.wait_for(sock)
+                self.tool(nbd, "random 300 5\nwrite 512 1048576 3\n"
+                          "read 512 1048576 3\nwrite 5120 512 4\n"
+                          "read 5120 512 4\nzero 1024 7168\n"
+                          "read 1024 7168 0\ndiscard 512 4096\nflush\n")
+            finally:
+                proc.terminate()
+
     def case_nbd_errors(self):
         """A server that fails every write; one that goes away."""
         if not shutil.which("nbdkit"):

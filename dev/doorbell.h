@@ -22,6 +22,7 @@ struct doorbells {
 	/* Hang one up, or take that very one down. 0 or -errno. */
 	int (*set)(void *ctx, const struct doorbell *bell, bool on);
 	void *ctx;
+	bool spare; /* a store that none answers costs little more */
 };
 
 #endif

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #define NS_PER_SEC 1000000000ULL
+#define NS_PER_MS  1000000ULL
 
 /* Nanoseconds since some time before; never less than the call before. */
 static inline uint64_t mono_ns(void)

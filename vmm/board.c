@@ -82,7 +82,8 @@ static void find_doorbells(struct machine *m)
 {
 	if (hv_ioctl(m->hv, m->vm_fd, KVM_CHECK_EXTENSION,
 		     KVM_CAP_IOEVENTFD_NO_LENGTH) > 0)
-		m->doorbells = (struct doorbells){board_doorbell, m};
+		m->doorbells = (struct doorbells){board_doorbell, m,
+						  m->hv->ops->inside};
 }
 
 static uint64_t read_clock(clockid_t id)

@@ -103,6 +103,7 @@ static int ours_open(void *priv)
 const struct hv_ops hv_lodge = {
 	.name = "lodge",
 	.what = "Lodge's own KVM",
+	.inside = true,
 	.open = ours_open,
 	.ioctl = ours_ioctl,
 	.mmap = ours_mmap,

@@ -12,6 +12,7 @@
 struct hv_ops {
 	const char *name; /* as -accel spells it */
 	const char *what; /* as a person is told */
+	bool inside;      /* of this process: an exit is no system call */
 	int (*open)(void *priv);
 	int (*ioctl)(void *priv, int fd, unsigned long req, unsigned long arg);
 	int (*mmap)(void *priv, int fd, size_t len, void **out);

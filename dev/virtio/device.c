@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "dev/virtio/kick.h"
 #include "lib/check.h"
@@ -258,9 +259,24 @@ void virtio_queue_enable(struct virtio_device *dev, unsigned q)
 	pthread_mutex_unlock(&dev->lock);
 }
 
+/* Where somebody is busy with the device, the class's thread can wait. */
+static bool hand_over(struct virtio_device *dev, unsigned q)
+{
+	const uint64_t one = 1;
+	int fd = -1;
+
+	if (q < dev->queues && dev->class->kick_fd)
+		fd = dev->class->kick_fd(dev, q);
+	return fd >= 0 && write(fd, &one, sizeof(one)) == sizeof(one);
+}
+
 void virtio_notify(struct virtio_device *dev, unsigned q)
 {
-	pthread_mutex_lock(&dev->lock);
+	if (pthread_mutex_trylock(&dev->lock)) {
+		if (hand_over(dev, q))
+			return;
+		pthread_mutex_lock(&dev->lock);
+	}
 	if (q < dev->queues && dev->vq[q].ready && virtio_running(dev))
 		dev->class->notify(dev, q);
 	pthread_mutex_unlock(&dev->lock);

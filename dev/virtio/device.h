@@ -49,6 +49,11 @@ struct virtio_class {
 	 * may be rung at any time. No lock held.
 	 */
 	int (*kick_fd)(struct virtio_device *dev, unsigned q);
+	/*
+	 * Whether notify() does better than an eventfd for queue @q, where it
+	 * costs the guest's processor little more. No lock held.
+	 */
+	bool (*near)(struct virtio_device *dev, unsigned q);
 	/* Configuration space; the caller checked offset and length. */
 	void (*config_read)(struct virtio_device *dev, void *buf);
 	void (*config_write)(struct virtio_device *dev, unsigned offset,

@@ -30,6 +30,7 @@ static int rec_send(struct net *net, unsigned q, const struct iovec *iov,
 
 	r->sent_len = iov_read(iov, n, 0, r->sent, sizeof(r->sent));
 	r->sent_pair = q;
+	r->sent_by = pthread_self();
 	__atomic_add_fetch(&r->sends, 1, __ATOMIC_SEQ_CST);
 	return 0;
 }

@@ -31,6 +31,7 @@ struct recorder {
 	uint8_t sent[70000];
 	size_t sent_len;
 	unsigned sent_pair;
+	pthread_t sent_by;     /* the thread */
 	unsigned sends, rooms; /* atomic */
 	uint32_t roomy;        /* pairs that were told of room */
 	/* ---- as a vhost backend ---- */

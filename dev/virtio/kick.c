@@ -123,11 +123,15 @@ bool virtio_await(struct virtio_device *dev, unsigned q)
 static void open_kick(struct virtio_kicks *all, struct kick *k)
 {
 	const struct virtio_class *class = k->dev->class;
+	const struct doorbells *bells = all->bells;
+	bool near;
 
 	k->alone = sysconf(_SC_NPROCESSORS_ONLN) == 1;
 	k->bell.fd = class->kick_fd ? class->kick_fd(k->dev, k->queue) : -1;
-	k->owned = k->ready = k->bell.fd >= 0;
-	if (k->owned)
+	k->owned = k->bell.fd >= 0;
+	near = bells->spare && class->near && class->near(k->dev, k->queue);
+	k->ready = k->owned && !near;
+	if (k->owned || near)
 		return;
 	k->bell.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (k->bell.fd >= 0)

@@ -80,6 +80,19 @@ static const struct virtio_class own_class = {
 	.kick_fd = own_kick_fd,
 };
 
+static bool near_queue(struct virtio_device *dev, unsigned q)
+{
+	return q == 1;
+}
+
+/* One that rather has the kicks of queue 1 at once. */
+static const struct virtio_class near_class = {
+	.name = "near",
+	.id = VIRTIO_ID_RNG,
+	.notify = toy_notify,
+	.near = near_queue,
+};
+
 static int set_bell(void *ctx, const struct doorbell *bell, bool on)
 {
 	struct board *b = ctx;
@@ -312,6 +325,36 @@ static void test_own(void **state)
 	free_board(b);
 }
 
+/* Where a store costs little, those that are better off go without. */
+static void test_near(void **state)
+{
+	struct board *b;
+	unsigned spare;
+
+	for (spare = 0; spare < 2; spare++) {
+		b = new_board();
+		b->bells.spare = spare;
+		b->toy->dev.class = &near_class;
+		vpci_init(&b->vpci, &b->toy->dev, QUEUES + 1);
+		assert_int_equal(pci_plug(&b->pci, &b->vpci.fn, 3 * 8), 0);
+		command(b, 6);
+		assert_int_equal(b->count, QUEUES - spare);
+		bring_up(b);
+		if (spare)
+			bus_write(&b->mmio, WINDOW + NOTIFY + 4, 2, 1);
+		else
+			ring(b, WINDOW + NOTIFY + 4, 2, 1);
+		wait_kick(b, 1);
+		ring(b, WINDOW + NOTIFY + 8, 2, 2);
+		wait_kick(b, 2);
+		pci_unplug(&b->pci, &b->vpci.fn);
+		assert_int_equal(b->count, 0);
+		virtio_exit(&b->toy->dev);
+		vpci_exit(&b->vpci);
+		free_board(b);
+	}
+}
+
 /* One that looks out for more; what came of it, and after how long. */
 static bool awaited;
 static uint64_t looked_ns;
@@ -462,6 +505,7 @@ int main(void)
 		cmocka_unit_test(test_mmio),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_own),
+		cmocka_unit_test(test_near),
 		cmocka_unit_test(test_await),
 		cmocka_unit_test(test_await_reset),
 		cmocka_unit_test(test_lookout),

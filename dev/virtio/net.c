@@ -92,14 +92,6 @@ static bool is_vhost(const struct netdev *n)
 	return n->net->ops->vhost;
 }
 
-static void kick(int fd)
-{
-	uint64_t one = 1;
-
-	while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
-}
-
 static void net_notify(struct virtio_device *dev, unsigned q)
 {
 	struct netdev *n = (struct netdev *)dev;
@@ -107,10 +99,11 @@ static void net_notify(struct virtio_device *dev, unsigned q)
 
 	if (q == 2 * pairs)
 		netctrl_run(n);
-	else if (q < 2 * pairs && q % 2 == NET_TX)
-		kick(n->pair[q / 2].kick);
 	else if (q < 2 * pairs && is_vhost(n))
-		kick(n->pair[q / 2].rx_kick);
+		netdev_ring(q % 2 == NET_TX ? n->pair[q / 2].kick
+					    : n->pair[q / 2].rx_kick);
+	else if (q < 2 * pairs && q % 2 == NET_TX)
+		nettx_kick(&n->pair[q / 2]);
 	else if (q < 2 * pairs && n->pair[q / 2].waiting)
 		netrx_room(n, q / 2);
 }
@@ -125,6 +118,17 @@ static int net_kick_fd(struct virtio_device *dev, unsigned q)
 	if (q % 2 == NET_TX)
 		return n->pair[q / 2].kick;
 	return is_vhost(n) ? n->pair[q / 2].rx_kick : -1;
+}
+
+/*
+ * A lone frame may go out at once. A card with several pairs is for many of
+ * them, and its processors would wait for each other.
+ */
+static bool net_near(struct virtio_device *dev, unsigned q)
+{
+	const struct netdev *n = (struct netdev *)dev;
+
+	return q == NET_TX && n->pairs == 1 && !is_vhost(n);
 }
 
 /* Whatever waits may try again, if only to find that it is for nobody. */
@@ -224,6 +228,7 @@ static const struct virtio_class net_class = {
 	.counters_n = NETSTATS,
 	.notify = net_notify,
 	.kick_fd = net_kick_fd,
+	.near = net_near,
 	.config_read = net_config_read,
 	.vhost = netvhost_queue,
 	.features_ok = net_features_ok,

@@ -342,6 +342,70 @@ static void test_transmit_burst(void **state)
 	card_free(c);
 }
 
+static bool sent_here(struct card *c, unsigned len)
+{
+	if (!card_send(c, 0, 12, len))
+		fail_msg("not sent");
+	return pthread_equal(c->rec.sent_by, pthread_self());
+}
+
+/* A lone frame goes out in the thread that kicks; others in the pair's. */
+static void test_transmit_lone(void **state)
+{
+	struct card *c = new_card(BIT64(32), 0, false);
+	struct fakering *r = &c->ring[NET_RX];
+	struct iovec p = card_piece(FAKE_DATA, 2048);
+	static uint8_t frame[1500];
+	unsigned i;
+
+	memset(fake_ptr(&c->ring[NET_TX], FAKE_DATA), 0, 64);
+	assert_true(sent_here(c, 60));
+	usleep(1000);
+	assert_true(sent_here(c, 1514));
+	/* A stream's segment, and answers to one. */
+	usleep(1000);
+	assert_false(sent_here(c, 3000));
+	usleep(1000);
+	assert_true(sent_here(c, 60));
+	for (i = 0; i < 4; i++)
+		fake_add(r, (uint16_t)i, &p, 1, 0, false);
+	for (i = 0; i < 3; i++)
+		assert_true(card_receive(c, 0, frame, sizeof(frame), 0));
+	usleep(1000);
+	assert_false(sent_here(c, 60));
+	usleep(1000);
+	assert_true(sent_here(c, 60));
+	/* One behind the other. */
+	for (i = 0; i < 100; i++)
+		if (!sent_here(c, 60))
+			break;
+	assert_int_not_equal(i, 100);
+	card_free(c);
+}
+
+/* A processor does not wait for whoever is busy with the card. */
+static void test_transmit_busy(void **state)
+{
+	struct card *c = new_card(BIT64(32), 0, false);
+	struct fakering *r = &c->ring[NET_TX];
+	struct iovec p = card_piece(FAKE_DATA, 72);
+	unsigned i;
+	uint16_t id;
+	uint32_t len;
+
+	memset(fake_ptr(r, FAKE_DATA), 0, 64);
+	fake_add(r, 0, &p, 1, 1, false);
+	pthread_mutex_lock(&c->dev->lock);
+	virtio_notify(c->dev, NET_TX);
+	assert_int_equal(c->rec.sends, 0);
+	pthread_mutex_unlock(&c->dev->lock);
+	for (i = 0; i < 5000 && !fake_get(r, &id, &len); i++)
+		usleep(1000);
+	assert_int_equal(c->rec.sends, 1);
+	assert_false(pthread_equal(c->rec.sent_by, pthread_self()));
+	card_free(c);
+}
+
 static void test_transmit_plain(void **state)
 {
 	struct card *c = new_card(BIT64(32), 0, false);
@@ -576,6 +640,8 @@ int main(void)
 		cmocka_unit_test(test_filter),
 		cmocka_unit_test(test_transmit),
 		cmocka_unit_test(test_transmit_burst),
+		cmocka_unit_test(test_transmit_lone),
+		cmocka_unit_test(test_transmit_busy),
 		cmocka_unit_test(test_transmit_plain),
 		cmocka_unit_test(test_receive),
 		cmocka_unit_test(test_receive_single),

@@ -5,6 +5,9 @@
 #ifndef DEV_VIRTIO_NETDEV_H
 #define DEV_VIRTIO_NETDEV_H
 
+#include <errno.h>
+#include <unistd.h>
+
 #include "dev/virtio/netfilter.h"
 #include "dev/virtio/nethash.h"
 #include "dev/virtio/nethdr.h"
@@ -68,10 +71,20 @@ struct netpair {
 	int rx_kick; /* kick is the transmit ring's */
 	struct netcall call[2];
 	/* ---- dev.lock ---- */
-	bool sending;     /* what it took is on its way, without the lock */
+	bool sending;     /* what was taken is on its way, without the lock */
+	uint64_t kicked;  /* when the last kick was done with */
+	size_t received;  /* bytes since then */
 	uint32_t waiting; /* pairs of the backend with a frame for us */
 	bool dirty;       /* the driver is to be told of frames */
 };
+
+static inline void netdev_ring(int fd)
+{
+	uint64_t one = 1;
+
+	while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
 
 struct netdev {
 	struct virtio_device dev;
@@ -122,6 +135,9 @@ static inline struct vq *netdev_tx(struct netdev *n, unsigned pair)
 {
 	return &n->dev.vq[2 * pair + NET_TX];
 }
+
+/* The driver has frames for @pair. Drops the lock meanwhile. */
+void nettx_kick(struct netpair *p);
 
 /* There is room for frames in @pair. */
 void netrx_room(struct netdev *n, unsigned pair);

@@ -105,6 +105,7 @@ static void fill(struct netdev *n, struct rx *rx, struct vq_elem **e,
 	for (i = 0; i < count; i++)
 		free(e[i]);
 	n->pair[rx->pair].dirty = true;
+	n->pair[rx->pair].received += rx->len;
 	virtio_count(&n->dev, NETSTAT_RX_FRAMES, 1);
 	virtio_count(&n->dev, NETSTAT_RX_BYTES, rx->len);
 	if (rx->header.gso_type & NETHDR_TUNNEL)

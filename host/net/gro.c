@@ -109,31 +109,44 @@ static size_t ip_end(const struct gro *g, const uint8_t *p)
 			  : ETH_LEN + IP6_LEN + be16(p + g->ip + 4);
 }
 
-/* Find the parts of a frame that can be one of several; false: it cannot. */
-static bool find_parts(struct gro *g, const uint8_t *p, size_t len)
+/* Where TCP begins, behind IP without options, in one piece; 0: nowhere. */
+static unsigned find_tcp(const uint8_t *p, size_t len)
 {
 	unsigned type = len >= ETH_LEN ? be16(p + 12) : 0;
 	const uint8_t *ip = p + ETH_LEN;
 
+	if (type == 0x0800 && len >= ETH_LEN + IP4_LEN + TCP_LEN &&
+	    ip[0] == 0x45 && ip[9] == PROTO_TCP && !(be16(ip + 6) & 0x3fff))
+		return ETH_LEN + IP4_LEN;
+	if (type == 0x86dd && len >= ETH_LEN + IP6_LEN + TCP_LEN &&
+	    ip[0] >> 4 == 6 && ip[6] == PROTO_TCP)
+		return ETH_LEN + IP6_LEN;
+	return 0;
+}
+
+/* No flag but ACK and PSH. */
+static bool plain_flags(const uint8_t *tcp)
+{
+	return (tcp[TCP_FLAGS] & ~TCP_PSH) == TCP_ACK;
+}
+
+bool gro_is_segment(const uint8_t *p, size_t len)
+{
+	unsigned tcp = find_tcp(p, len);
+
+	return tcp && plain_flags(p + tcp);
+}
+
+/* Find the parts of a frame that can be one of several; false: it cannot. */
+static bool find_parts(struct gro *g, const uint8_t *p, size_t len)
+{
 	g->ip = ETH_LEN;
-	if (type == 0x0800 && g->tso4 && len >= ETH_LEN + IP4_LEN + TCP_LEN) {
-		/* No options, no fragment. */
-		if (ip[0] != 0x45 || ip[9] != PROTO_TCP ||
-		    be16(ip + 6) & 0x3fff)
-			return false;
-		g->tcp = ETH_LEN + IP4_LEN;
-	} else if (type == 0x86dd && g->tso6 &&
-		   len >= ETH_LEN + IP6_LEN + TCP_LEN) {
-		if (ip[0] >> 4 != 6 || ip[6] != PROTO_TCP)
-			return false;
-		g->tcp = ETH_LEN + IP6_LEN;
-	} else {
+	g->tcp = find_tcp(p, len);
+	if (!g->tcp || !(is_ipv4(g) ? g->tso4 : g->tso6))
 		return false;
-	}
 	g->data = g->tcp + (p[g->tcp + 12] >> 4) * 4U;
-	/* Data, and no flag but ACK and PSH. */
 	return ip_end(g, p) == len && g->data >= g->tcp + TCP_LEN &&
-	       g->data < len && (p[g->tcp + TCP_FLAGS] & ~TCP_PSH) == TCP_ACK;
+	       g->data < len && plain_flags(p + g->tcp);
 }
 
 void gro_start(struct gro *g, const uint8_t *p, size_t len)

@@ -38,6 +38,12 @@ bool gro_append(struct gro *g, const uint8_t *p, size_t len);
 uint8_t *gro_finish(struct gro *g, unsigned header, size_t *len);
 
 /*
+ * Whether it is TCP of a connection that stands, data or an acknowledgement,
+ * as far as flags can tell.
+ */
+bool gro_is_segment(const uint8_t *p, size_t len);
+
+/*
  * Do what the virtio-net header at @header leaves to be done to the frame:
  * the checksum. False when it asks for anything that cannot be done here.
  */

@@ -2,9 +2,10 @@
 /*
  * The network of a process without privilege: libslirp ends the guest's
  * connections here and makes host connections in their place. It is not made
- * for threads, so all calls of it are on that of the card, which then need not
- * wake another one for each frame; frames sent on others wait in a queue. Only
- * an operator's rules come from elsewhere, for which there is a lock. The
+ * for threads: calls of it are under a lock, operators' rules among them. The
+ * thread of the card waits for its descriptors, and frames sent on others wait
+ * in a queue for that one, but for a segment of a connection that stands:
+ * where the thread need not wait for anything else then, it is not woken. The
  * library knows whole segments with checksums only: what the guest leaves open
  * is done here, what the library cuts is put together again. Left out: SMB.
  */
@@ -23,6 +24,8 @@
 #define HEADER    12   /* until the card says another */
 #define QUEUE_MAX 1024 /* frames waiting, each way */
 #define FRAME_MAX (GRO_HEADER + GRO_FRAME)
+#define WANTS     64  /* descriptors waited for, to compare */
+#define SPINS     100 /* looks at the library's lock */
 
 struct frame {
 	struct frame *next;
@@ -44,6 +47,19 @@ struct timer {
 	int64_t due; /* ms, -1: not set */
 };
 
+/* What the library waits for, each by its place among the polled. */
+struct wants {
+	struct {
+		int fd;
+		short events;
+		int place;
+	} of[WANTS];
+	unsigned n;
+	bool compare; /* with what is there, instead of adding to it */
+	bool differ;
+	uint64_t until; /* mono_ns() */
+};
+
 /* A connection that an address of the guest's network stands for. */
 struct guestfwd {
 	struct guestfwd *next;
@@ -60,10 +76,12 @@ struct user {
 	Slirp *slirp;
 	struct evloop_source source;
 	struct evloop_set *set; /* of the wait at hand */
+	struct wants wants;     /* ... */
 	bool free_way;          /* the guest takes what is fetched */
-	struct frames backlog;  /* to the guest; the loop's thread's */
-	struct gro gro;         /* the same */
-	unsigned gro_header;    /* the same: the guest's */
+	bool waits;             /* the thread does so, or is about to */
+	struct frames backlog;  /* to the guest */
+	struct gro gro;
+	unsigned gro_header; /* the guest's */
 	struct timer *timers;
 	struct guestfwd *guestfwd;
 	pthread_mutex_t user_lock; /* held while receive() runs */
@@ -252,15 +270,37 @@ static const SlirpCb callbacks = {
 	.timer_new_opaque = timer_make,
 };
 
+/* Its place in the wait at hand, which is the same if the want is. */
+static int same_want(struct wants *w, int fd, short events)
+{
+	unsigned i = w->n++;
+
+	if (i < WANTS && w->of[i].fd == fd && w->of[i].events == events)
+		return w->of[i].place;
+	w->differ = true;
+	return -1;
+}
+
 static int add_poll(int fd, int events, void *opaque)
 {
 	struct user *u = opaque;
+	struct wants *w = &u->wants;
 	short want = 0;
+	int place;
 
 	want |= events & SLIRP_POLL_IN ? POLLIN : 0;
 	want |= events & SLIRP_POLL_OUT ? POLLOUT : 0;
 	want |= events & SLIRP_POLL_PRI ? POLLPRI : 0;
-	return evloop_want(u->set, fd, want);
+	if (w->compare)
+		return same_want(w, fd, want);
+	place = evloop_want(u->set, fd, want);
+	if (w->n < WANTS) {
+		w->of[w->n].fd = fd;
+		w->of[w->n].events = want;
+		w->of[w->n].place = place;
+	}
+	w->n++;
+	return place;
 }
 
 static int get_revents(int idx, void *opaque)
@@ -390,6 +430,18 @@ static int add_guestfwd(struct user *u, const struct userconf *c,
 
 /* ---- the loop ---- */
 
+/* Fill in what to wait for, and compare it; ms at most. */
+static uint32_t fill_wants(struct user *u)
+{
+	uint32_t ms = UINT32_MAX;
+
+	u->wants.n = 0;
+	u->wants.differ = false;
+	slirp_pollfds_fill(u->slirp, &ms, add_poll, u);
+	guestfwd_poll(u);
+	return ms;
+}
+
 /* Run timers that are due; the ms until the next, at most @ms. */
 static uint32_t run_timers(struct user *u, uint32_t ms)
 {
@@ -437,28 +489,27 @@ static void prepare(void *opaque, struct evloop_set *set)
 	u->set = set;
 	take_outgoing(u);
 	u->free_way = deliver_backlog(u);
-	ms = u->free_way ? UINT32_MAX : 100;
 	/* While the guest takes nothing, nothing is fetched. */
-	if (u->free_way) {
-		slirp_pollfds_fill(u->slirp, &ms, add_poll, u);
-		guestfwd_poll(u);
-	}
-	ms = run_timers(u, ms);
+	ms = u->free_way ? fill_wants(u) : 100;
+	ms = MIN(run_timers(u, ms), 60000U);
 	flush(u);
+	set->ms = (int)ms;
+	u->wants.until = mono_ns() + ms * NS_PER_MS;
+	u->waits = true;
 	pthread_mutex_unlock(&u->calls);
-	if (ms != UINT32_MAX)
-		set->ms = (int)MIN(ms, 60000U);
 }
 
 static void ready(void *opaque, const struct evloop_set *set)
 {
 	struct user *u = opaque;
 
-	if (!u->free_way)
-		return;
 	pthread_mutex_lock(&u->calls);
-	slirp_pollfds_poll(u->slirp, false, get_revents, u);
-	guestfwd_read(u);
+	/* Another wait is due where another thread found so. */
+	if (u->free_way && u->waits) {
+		slirp_pollfds_poll(u->slirp, false, get_revents, u);
+		guestfwd_read(u);
+	}
+	u->waits = false;
 	pthread_mutex_unlock(&u->calls);
 }
 
@@ -521,26 +572,17 @@ static struct frame *take_frame(const struct iovec *iov, unsigned n,
 	return NULL;
 }
 
-static int user_send(struct net *net, unsigned q, const struct iovec *iov,
-		     unsigned n)
+static void input(struct user *u, const struct frame *f)
 {
-	struct user *u = (struct user *)net;
-	struct frame *f = take_frame(
-		iov, n, __atomic_load_n(&u->header, __ATOMIC_RELAXED));
+	slirp_input(u->slirp, f->bytes + f->header, (int)(f->len - f->header));
+}
+
+/* For the thread of the loop, which gets to it soon. */
+static void send_later(struct user *u, struct frame *f)
+{
 	bool first;
 
-	if (!f)
-		return -EINVAL;
 	pthread_mutex_lock(&u->lock);
-	if (evloop_is_self(u->loop)) {
-		pthread_mutex_unlock(&u->lock);
-		pthread_mutex_lock(&u->calls);
-		slirp_input(u->slirp, f->bytes + f->header,
-			    (int)(f->len - f->header));
-		pthread_mutex_unlock(&u->calls);
-		free(f);
-		return 0;
-	}
 	first = !u->outgoing.head;
 	if (u->outgoing.count < QUEUE_MAX) {
 		push(&u->outgoing, f);
@@ -550,6 +592,90 @@ static int user_send(struct net *net, unsigned q, const struct iovec *iov,
 	free(f);
 	if (first)
 		wake(u);
+}
+
+/* The holder is about to sleep, most often. */
+static bool try_slirp(struct user *u)
+{
+	for (int i = 0; i < SPINS; i++) {
+		if (!pthread_mutex_trylock(&u->calls))
+			return true;
+		__builtin_ia32_pause();
+	}
+	return false;
+}
+
+/* Whether this frame may come before what the loop's thread has to do. */
+static bool may_pass(struct user *u)
+{
+	bool yes;
+
+	pthread_mutex_lock(&u->lock);
+	yes = u->loop && !u->outgoing.head;
+	pthread_mutex_unlock(&u->lock);
+	return yes && u->free_way && !u->backlog.head;
+}
+
+/* Whether the thread waits for anything else than it would have to now. */
+static bool wait_is_stale(struct user *u)
+{
+	unsigned was = u->wants.n;
+	uint32_t ms;
+
+	u->wants.compare = true;
+	ms = run_timers(u, fill_wants(u));
+	u->wants.compare = false;
+	if (u->wants.differ || u->wants.n != was)
+		u->waits = false;
+	return !u->waits || u->backlog.head ||
+	       mono_ns() + ms * NS_PER_MS < u->wants.until;
+}
+
+/*
+ * On another thread than the loop's, which waits or soon will. False: that
+ * one has to do it.
+ */
+static bool send_beside(struct user *u, const struct frame *f)
+{
+	bool pass, rouse = false;
+
+	if (!gro_is_segment(f->bytes + f->header, f->len - f->header) ||
+	    !try_slirp(u))
+		return false;
+	pass = may_pass(u);
+	if (pass) {
+		input(u, f);
+		flush(u);
+		rouse = u->waits && wait_is_stale(u);
+	}
+	pthread_mutex_unlock(&u->calls);
+	if (rouse)
+		wake(u);
+	return pass;
+}
+
+static int user_send(struct net *net, unsigned q, const struct iovec *iov,
+		     unsigned n)
+{
+	struct user *u = (struct user *)net;
+	struct frame *f = take_frame(
+		iov, n, __atomic_load_n(&u->header, __ATOMIC_RELAXED));
+	bool self;
+
+	if (!f)
+		return -EINVAL;
+	pthread_mutex_lock(&u->lock);
+	self = evloop_is_self(u->loop);
+	pthread_mutex_unlock(&u->lock);
+	if (self) {
+		pthread_mutex_lock(&u->calls);
+		input(u, f);
+		pthread_mutex_unlock(&u->calls);
+	} else if (!send_beside(u, f)) {
+		send_later(u, f);
+		return 0;
+	}
+	free(f);
 	return 0;
 }
 

@@ -380,6 +380,13 @@ static unsigned lay_out(struct balloon *b, const struct virtio_features *f)
 	return n;
 }
 
+/* What monitors ask for is one balloon's affair. */
+static int balloon_check(struct virtio_conf *c, const struct virtio_env *env,
+			 struct err *e)
+{
+	return c->nth ? err_set(e, -EINVAL, "there is a balloon already") : 0;
+}
+
 static struct virtio_device *balloon_create(const struct virtio_conf *c,
 					    const struct dma *dma,
 					    struct err *e)
@@ -420,6 +427,7 @@ const struct virtio_type virtio_balloon_types[] = {
 		.name = "virtio-balloon",
 		.conf_size = sizeof(struct balloon_conf),
 		.props = balloon_props,
+		.check = balloon_check,
 		.create = balloon_create,
 	},
 	{0},

@@ -669,6 +669,7 @@ static int user_send(struct net *net, unsigned q, const struct iovec *iov,
 	pthread_mutex_unlock(&u->lock);
 	if (self) {
 		pthread_mutex_lock(&u->calls);
+		take_outgoing(u); /* what was sent before */
 		input(u, f);
 		pthread_mutex_unlock(&u->calls);
 	} else if (!send_beside(u, f)) {

@@ -7,12 +7,14 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -39,6 +41,8 @@ struct guest {
 	struct net *net;
 	struct evloop *loop;
 	int listener, peer; /* the host's ends */
+	int kick;           /* of send_on_loop() */
+	sem_t busy, sent;
 	uint16_t port;
 	uint32_t seq;
 	pthread_mutex_t lock;
@@ -309,6 +313,47 @@ static void test_window(void **state)
 	guest_free(g);
 }
 
+static void send_on_loop(void *opaque, int revents)
+{
+	struct guest *g = opaque;
+	uint64_t n;
+
+	assert_int_equal(read(g->kick, &n, 8), 8);
+	sem_post(&g->busy);
+	sem_wait(&g->sent);
+	g->seq--; /* the first for a place in the stream has it */
+	send_segment(g, ACK | PSH, "2", 1);
+}
+
+/* What was left to the loop's thread goes before what that sends itself. */
+static void test_order(void **state)
+{
+	struct guest *g = guest_new();
+	const uint64_t one = 1;
+	struct evloop_watch *w;
+	char byte;
+
+	g->kick = eventfd(0, 0);
+	sem_init(&g->busy, 0, 0);
+	sem_init(&g->sent, 0, 0);
+	w = evloop_add(g->loop, g->kick, POLLIN, send_on_loop, g);
+	assert_non_null(w);
+	pthread_mutex_lock(&g->lock);
+	g->full = true;
+	pthread_mutex_unlock(&g->lock);
+	assert_int_equal(send(g->peer, "a", 1, 0), 1);
+	usleep(20000); /* the guest takes nothing: all is the loop's */
+	assert_int_equal(write(g->kick, &one, 8), 8);
+	sem_wait(&g->busy);
+	send_segment(g, ACK | PSH, "1", 1);
+	sem_post(&g->sent);
+	assert_int_equal(recv(g->peer, &byte, 1, 0), 1);
+	assert_int_equal(byte, '1');
+	evloop_remove(w);
+	close(g->kick);
+	guest_free(g);
+}
+
 /* While the guest takes nothing, its segments still go out. */
 static void test_full(void **state)
 {
@@ -336,9 +381,8 @@ static void test_full(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_beside),
-		cmocka_unit_test(test_echo),
-		cmocka_unit_test(test_window),
+		cmocka_unit_test(test_beside), cmocka_unit_test(test_echo),
+		cmocka_unit_test(test_window), cmocka_unit_test(test_order),
 		cmocka_unit_test(test_full),
 	};
 

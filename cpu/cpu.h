@@ -201,13 +201,16 @@ struct cpu {
 	struct cpu_breaks breaks;
 	uint32_t guest_debug; /* KVM_GUESTDBG_* */
 	uint64_t guest_debug_dr[8];
+	uint64_t spin_since; /* TSC of the host, engine/spin.c */
+	uint32_t spin_left;  /* PAUSEs before it looks */
+	bool pause_in_guest; /* it never yields */
 	struct engine *engine;
 	void *engine_cpu; /* engine's private part */
 	void *owner;      /* the kvm room's vcpu */
 	const struct cpu_ops *ops;
 	const struct cpu_code_ops *code; /* the engine's */
 	uint64_t *stat;                  /* counters, enum cpu_stat */
-	uint64_t stat_own[16];           /* where they are at first */
+	uint64_t stat_own[20];           /* where they are at first */
 	uint64_t msr_next_rip;           /* after the access in msr */
 	bool msr_filter;       /* ask ops->msr_denied() about each MSR */
 	uint8_t msr_exits;     /* CPU_MSR_*: reasons to exit, not #GP */
@@ -286,6 +289,7 @@ enum cpu_stat {
 	CPU_STAT_POLLED,
 	CPU_STAT_SLEEP,
 	CPU_STAT_MOVE,
+	CPU_STAT_SPIN,
 };
 
 /* ---- RFLAGS: the architectural value, composed and taken apart ---- */

@@ -32,6 +32,7 @@ enum insn_class {
 	K_XCHG,
 	K_MASKMOV, /* implicit [rDI] store */
 	K_STRING,  /* one element of MOVS, STOS, LODS */
+	K_PAUSE,
 };
 
 struct dinsn {

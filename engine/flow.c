@@ -672,11 +672,33 @@ static void flow_stseg(struct trans *t)
 	emit_st_at(&t->e, 2, S0, S1);
 }
 
+/*
+ * Who spins may wait for a vCPU that has no processor: after so many PAUSEs in
+ * a row the thread gives its own away, as KVM does where processors tell of
+ * loops with PAUSE (engine/spin.c).
+ */
+static void flow_pause(struct trans *t)
+{
+	struct emit *e = &t->e;
+	struct cold *c;
+
+	protect(t);
+	t->flags_host = false;
+	emit_op_cpu(e, 0x83, 4, 5, OFF(spin_left)); /* sub dword, 1 */
+	emit1(e, 1);
+	c = cold_add(t, COLD_PAUSE, emit_jcc(e, CC_B));
+	emit1(e, 0xf3);
+	emit1(e, 0x90);
+	if (c)
+		c->back = e->p;
+}
+
 /* Stay in the block behind an instruction the mode makes trivial. */
 static bool flow_simple(struct trans *t)
 {
 	switch (t->d->cls) {
 	case K_NOP: return true;
+	case K_PAUSE: flow_pause(t); return true;
 	case K_LEA: flow_lea(t); return true;
 	case K_STSEG: flow_stseg(t); return true;
 	case K_PUSH: flow_push(t); return true;

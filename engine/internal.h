@@ -162,10 +162,9 @@ struct engine {
 	unsigned int ncpus; /* highest used + 1 */
 	/* emitted once, executable addresses */
 	uint64_t (*enter)(struct cpu *cpu, void *code);
-	uint8_t *leave[8];
+	uint8_t *leave[8], *exec_stub, *pause_stub;
 	uint8_t *mem_stub[2]; /* slow memory access: read, write */
-	uint8_t *exec_stub;
-	struct work *work; /* translator's, under lock */
+	struct work *work;    /* translator's, under lock */
 	/*
 	 * What a block is made of: its page and the start of the next. Others
 	 * may store to both meanwhile, so they are read once.
@@ -295,7 +294,8 @@ enum cold_kind {
 	COLD_SLOW,
 	COLD_STALE,
 	COLD_JC,
-	COLD_COUNT
+	COLD_COUNT,
+	COLD_PAUSE
 };
 
 /* engine/mem_s.c: leave the host address of an access in S0. */

@@ -386,8 +386,8 @@ static void test_same(void **state)
 		struct block *copy;
 		gva_t to;
 
-		begin_case(n % 64 == 0);
-		if (n % 64 == 0)
+		begin_case(n % 256 == 0);
+		if (n % 256 == 0)
 			fill_page();
 		b = any_block(cpu, any_mode());
 		if (!b)
@@ -425,8 +425,8 @@ static void test_user(void **state)
 		unsigned int off = rnd(PAGE_SIZE - 80);
 		struct block *b, *copy;
 
-		begin_case(n % 64 == 0);
-		if (n % 64 == 0)
+		begin_case(n % 256 == 0);
+		if (n % 256 == 0)
 			fill_page();
 		b = make(cpu, a + off, mode);
 		if (!b || !b->relocs)
@@ -452,8 +452,8 @@ static void test_notices(void **state)
 		struct reloc keep, *r, *last;
 		struct block *b, *copy;
 
-		begin_case(n % 64 == 0);
-		if (n % 64 == 0)
+		begin_case(n % 256 == 0);
+		if (n % 256 == 0)
 			fill_page();
 		b = make(cpu, a + off, any_mode());
 		if (!b || !b->relocs || !b->nrelocs)

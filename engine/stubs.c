@@ -120,6 +120,16 @@ static void stub_mem(struct engine *engine, struct emit *e)
 	emit1(e, 0xe0 | (S1 & 7));
 }
 
+/* PAUSE: the guest's flags are in memory or nobody's. */
+static void stub_pause(struct engine *engine, struct emit *e)
+{
+	engine->pause_stub = to_rx(engine, e->p);
+	emit_regs(e, true, false, 8);
+	emit_c_call(e, (uintptr_t)spin_pause);
+	emit_regs(e, false, false, 8);
+	emit_ret(e);
+}
+
 /* Called with S0 = insn, S1 = exec function that always goes on. */
 static void stub_exec(struct engine *engine, struct emit *e)
 {
@@ -147,6 +157,8 @@ void stubs_emit(struct engine *engine)
 	stub_mem(engine, &e);
 	emit_align(&e, 16, 0);
 	stub_exec(engine, &e);
+	emit_align(&e, 16, 0);
+	stub_pause(engine, &e);
 	engine->code_start = engine->copies->max;
 	engine->code_used = engine->code_start;
 }

@@ -10,6 +10,10 @@
 void stubs_emit(struct engine *engine);
 uint64_t engine_mem_slow(struct cpu *cpu, uint64_t gva, const uint8_t *meta);
 
+/* engine/spin.c: after SPIN_WINDOW PAUSEs */
+#define SPIN_WINDOW 64u
+void spin_pause(struct cpu *cpu);
+
 /* What a cold memory stub hands to engine_mem_slow(). */
 struct mem_meta {
 	uint64_t rip;

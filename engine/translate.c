@@ -73,6 +73,7 @@ static uint16_t peek_live(struct cpu *cpu, struct work *w, struct block *b,
 		switch (w->peek.cls) {
 		case K_COPY:
 		case K_NOP:
+		case K_PAUSE:
 		case K_LEA:
 		case K_PUSH:
 		case K_POP:
@@ -294,6 +295,10 @@ static void emit_cold(struct trans *t, struct cold *c)
 		reloc_jmp(t, t->engine->leave[LEAVE_STALE]);
 		return;
 	case COLD_COUNT: count_cold(t, c); return;
+	case COLD_PAUSE:
+		reloc_call(t, t->engine->pause_stub);
+		emit_bind(emit_jmp(e), c->back);
+		return;
 	case COLD_JC:
 		if (t->bits == 64)
 			emit_canonical(t, c);

@@ -53,6 +53,7 @@ static const char *const vcpu_names[] = {
 	[CPU_STAT_POLLED] = "halt_successful_poll",
 	[CPU_STAT_SLEEP] = "halt_sleeps",
 	[CPU_STAT_MOVE] = "translations_moved",
+	[CPU_STAT_SPIN] = "pause_yields",
 };
 
 static const char *const vm_names[VM_STAT_COUNT] = {

@@ -90,6 +90,7 @@ static int vcpu_setup(struct vcpu *vcpu, int fd)
 	if (ret)
 		return ret;
 	vcpu->cpu->owner = vcpu;
+	vcpu->cpu->pause_in_guest = vm->pause_in_guest;
 	tsc_init(vcpu);
 	vcpu->cpu->apic_base = LAPIC_DEFAULT_BASE | LAPIC_BASE_ENABLE;
 	if (vcpu->id == vm->boot_cpu_id)

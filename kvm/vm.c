@@ -277,13 +277,15 @@ static int enable_pmu(struct vm *vm, uint64_t caps)
 	return 0;
 }
 
-/* PAUSE never leaves; HLT: see exit_hlt(). */
+/* PAUSE: engine/spin.c; HLT: see exit_hlt(). */
 static int enable_disable_exits(struct vm *vm, uint64_t exits)
 {
 	if ((exits & ~(uint64_t)CAP_DISABLE_EXITS) || vm->created)
 		return -EINVAL;
 	if (exits & KVM_X86_DISABLE_EXITS_HLT)
 		vm->hlt_in_guest = true;
+	if (exits & KVM_X86_DISABLE_EXITS_PAUSE)
+		vm->pause_in_guest = true;
 	return 0;
 }
 

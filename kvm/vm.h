@@ -54,6 +54,7 @@ struct vm {
 	uint64_t disabled_quirks;
 	uint64_t hypercall_exits; /* BIT(KVM_HC_*) of KVM_CAP_EXIT_HYPERCALL */
 	bool hlt_in_guest;        /* KVM_X86_DISABLE_EXITS_HLT */
+	bool pause_in_guest;      /* ..._PAUSE: vCPUs that spin keep on */
 	bool emulation_exits;     /* KVM_CAP_EXIT_ON_EMULATION_FAILURE */
 	bool no_platform_info;    /* guests may not read MSR_PLATFORM_INFO */
 	uint32_t bus_cycle_ns;    /* of the local APICs' timers */

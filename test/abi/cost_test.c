@@ -224,6 +224,44 @@ static void test_stacks(void **state)
 	abi_close(&machine);
 }
 
+ABI_GUEST(pauses, "mov $20000,%ecx; 1: pause; dec %ecx; jne 1b; out %al,$1");
+
+/* PAUSEs in a row that gave the processor away, with @n vCPUs. */
+static uint64_t yields(unsigned int n, uint64_t disabled)
+{
+	const volatile uint64_t *yielded;
+	struct kvm_run *other;
+	uint64_t before;
+	struct abi a;
+
+	abi_open(&a, ABI_NO_VCPU);
+	if (disabled)
+		OK(a.vm, KVM_ENABLE_CAP,
+		   (&(struct kvm_enable_cap){
+			   .cap = KVM_CAP_X86_DISABLE_EXITS,
+			   .args = {disabled},
+		   }));
+	a.vcpu = abi_add_vcpu(&a, 0, &a.run);
+	if (n == 2)
+		abi_add_vcpu(&a, 1, &other);
+	yielded = counter(a.vcpu, "pause_yields");
+	before = *yielded;
+	ABI_START(&a, a.vcpu, pauses);
+	abi_run(&a, KVM_EXIT_IO);
+	before = *yielded - before;
+	abi_close(&a);
+	return before;
+}
+
+static void test_pause(void **state)
+{
+	(void)state;
+	assert_true(yields(2, 0) > 0);
+	assert_true(yields(2, KVM_X86_DISABLE_EXITS_HLT) > 0);
+	assert_int_equal(yields(1, 0), 0);
+	assert_int_equal(yields(2, KVM_X86_DISABLE_EXITS_PAUSE), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -231,6 +269,7 @@ int main(void)
 		cmocka_unit_test(test_polling),
 		cmocka_unit_test(test_stores),
 		cmocka_unit_test(test_stacks),
+		cmocka_unit_test(test_pause),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -354,7 +354,7 @@ static bool well_copied(struct cpu *cpu, const struct block *from, gva_t rip,
 
 static void begin_case(bool fresh)
 {
-	if (fresh || fake.engine->code_used > ROOM)
+	if (fresh || fake.engine->code_used - fake.engine->code_start > ROOM)
 		page_flush_all(fake.engine);
 	fake.engine->cfg.exact_flags = !rnd(8);
 }

@@ -541,6 +541,12 @@ static void test_refused(void **state)
 	e = (struct err){0};
 	assert_null(net_tap_open(&t, &e));
 	assert_non_null(strstr(e.msg, "999"));
+	/* An interface that is no tap, or a host without taps. */
+	t = (struct net_tap_options){.ifname = "lo"};
+	e = (struct err){0};
+	assert_null(net_tap_open(&t, &e));
+	assert_true(strstr(e.msg, "interface lo: it has") ||
+		    strstr(e.msg, "/dev/net/tun: "));
 	s.addr = (struct net_addr){.kind = NET_ADDR_FD, .fd = 999};
 	e = (struct err){0};
 	assert_null(net_stream_open(&s, &e));

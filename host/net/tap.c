@@ -329,21 +329,33 @@ static int take_vhost(struct tap *t, const struct net_tap_options *o,
 
 /* ---- opening ---- */
 
+static const char *tap_reason(int code)
+{
+	switch (code) {
+	case -EINVAL: return "it has another number of queues or is none";
+	case -EPERM:
+		return "not permitted (root makes one for a user, ifname= "
+		       "names it; the user network needs no privilege)";
+	default: return strerror(-code);
+	}
+}
+
 /* One more queue of @ifr, whose name is filled in. */
 static int open_queue(struct ifreq *ifr, struct err *e)
 {
 	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK), code;
 
-	if (fd >= 0 && !ioctl(fd, TUNSETIFF, ifr))
+	if (fd < 0)
+		return err_set(e, -errno, "cannot open /dev/net/tun: %s",
+			       strerror(errno));
+	if (!ioctl(fd, TUNSETIFF, ifr))
 		return fd;
 	code = -errno;
-	if (fd >= 0)
-		close(fd);
-	return err_set(e, code, "cannot open the tap interface '%s': %s",
-		       ifr->ifr_name,
-		       code == -EINVAL ? "it has another number of queues or "
-					 "is none"
-				       : strerror(-code));
+	close(fd);
+	return err_set(e, code, "cannot %s tap interface%s%s: %s",
+		       ifr->ifr_name[0] ? "open the" : "make a",
+		       ifr->ifr_name[0] ? " " : "", ifr->ifr_name,
+		       tap_reason(code));
 }
 
 static int open_new(struct tap *t, const struct net_tap_options *o,

@@ -7,6 +7,7 @@
  * secure erase, lifetime, zoned devices, several ranges in one discard.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -42,6 +43,7 @@
 #define HEADER_SIZE  16
 #define SEGMENTS     254 /* of one request at most */
 #define RANGE_UNMAP  BIT(0)
+#define MIN_IO_MAX   (UINT16_MAX * BLOCK_SECTOR)
 #define MAX_SECTORS  (1U << 21)  /* of one discard or write-zeroes */
 #define TRY_HERE_MAX (1 << 20)   /* bytes */
 #define LAND_BYTES   (256 << 10) /* the guest is told after so many */
@@ -63,6 +65,11 @@ struct blk_conf {
 	uint64_t queue_size;
 	uint64_t logical_block; /* bytes */
 	uint64_t physical_block;
+	uint64_t min_io;       /* bytes; 0: a block */
+	uint64_t opt_io;       /* 0: unknown */
+	uint64_t discard_unit; /* 0: a block */
+	uint64_t max_discard;  /* sectors */
+	uint64_t max_zeroes;
 	char serial[21];
 	char werror[8]; /* "": as the drive has it */
 	char rerror[8];
@@ -135,13 +142,15 @@ static void blk_config_read(struct virtio_device *dev, void *buf)
 	put(buf, 20, c->logical_block, 4);
 	put(buf, 24, log2_of((uint32_t)(c->physical_block / c->logical_block)),
 	    1);
-	put(buf, 26, 1, 2); /* least sensible I/O, in logical blocks */
+	/* The least sensible I/O and the best, in logical blocks. */
+	put(buf, 26, MAX(c->min_io / c->logical_block, 1), 2);
+	put(buf, 28, c->opt_io / c->logical_block, 4);
 	put(buf, CONFIG_WCE, b->write_cache, 1);
 	put(buf, 34, dev->queues, 2);
-	put(buf, 36, MAX_SECTORS, 4);
+	put(buf, 36, c->max_discard, 4);
 	put(buf, 40, 1, 4); /* ranges */
-	put(buf, 44, c->logical_block / BLOCK_SECTOR, 4);
-	put(buf, 48, MAX_SECTORS, 4);
+	put(buf, 44, MAX(c->discard_unit, c->logical_block) / BLOCK_SECTOR, 4);
+	put(buf, 48, c->max_zeroes, 4);
 	put(buf, 52, 1, 4);
 	put(buf, 56, block_unmaps(b->block), 1);
 }
@@ -364,6 +373,8 @@ static uint8_t parse_range(struct request *r, bool zeroes)
 	const struct vq_elem *e = r->elem;
 	struct range range;
 	unsigned bit = zeroes ? F_WRITE_ZEROES : F_DISCARD;
+	uint64_t most = zeroes ? r->blk->conf.max_zeroes
+			       : r->blk->conf.max_discard;
 
 	if (!virtio_has(&r->blk->dev, bit))
 		return S_UNSUPP;
@@ -373,7 +384,7 @@ static uint8_t parse_range(struct request *r, bool zeroes)
 	iov_read(e->iov, e->out_n, HEADER_SIZE, &range, sizeof(range));
 	if (range.flags & (zeroes ? ~RANGE_UNMAP : ~0U))
 		return S_UNSUPP;
-	if (!range.sectors || range.sectors > MAX_SECTORS ||
+	if (!range.sectors || range.sectors > most ||
 	    !inside(r->blk, range.sector,
 		    (uint64_t)range.sectors * BLOCK_SECTOR))
 		return S_IOERR;
@@ -697,15 +708,38 @@ static int take_policies(const struct blk_conf *c, struct drive *d,
 	return ret;
 }
 
+/* What is told in blocks has to be some. */
+static int check_sizes(const struct blk_conf *c, struct err *e)
+{
+	const struct {
+		const char *name;
+		uint64_t bytes;
+	} sizes[] = {
+		{"min_io_size", c->min_io},
+		{"opt_io_size", c->opt_io},
+		{"discard_granularity", c->discard_unit},
+	};
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(sizes); i++)
+		if (sizes[i].bytes % c->logical_block)
+			return err_set(e, -EINVAL,
+				       "%s=%" PRIu64 " is not a multiple of "
+				       "logical_block_size=%" PRIu64,
+				       sizes[i].name, sizes[i].bytes,
+				       c->logical_block);
+	return 0;
+}
+
 static int blk_check(struct virtio_conf *base, const struct virtio_env *env,
 		     struct err *e)
 {
 	struct blk_conf *c = (struct blk_conf *)base;
-
 	struct drive unused;
+	int ret = check_sizes(c, e);
 
 	c->physical_block = MAX(c->physical_block, c->logical_block);
-	return take_policies(c, &unused, e);
+	return ret ? ret : take_policies(c, &unused, e);
 }
 
 static struct virtio_device *blk_create(const struct virtio_conf *base,
@@ -754,6 +788,16 @@ static const struct prop blk_props[] = {
 	 "512", "bytes"},
 	{"physical_block_size", PROP_POWER, FIELD(physical_block), 512, 65536,
 	 "512", "bytes"},
+	{"min_io_size", PROP_SIZE, FIELD(min_io), 0, MIN_IO_MAX, "0",
+	 "least sensible I/O in bytes, 0: a block"},
+	{"opt_io_size", PROP_SIZE, FIELD(opt_io), 0, UINT32_MAX, "0",
+	 "best I/O in bytes, 0: unknown"},
+	{"discard_granularity", PROP_SIZE, FIELD(discard_unit), 0, UINT32_MAX,
+	 "0", "discards are multiples of it, 0: of a block"},
+	{"max-discard-sectors", PROP_NUMBER, FIELD(max_discard), 1, MAX_SECTORS,
+	 "2097152", "of one discard"},
+	{"max-write-zeroes-sectors", PROP_NUMBER, FIELD(max_zeroes), 1,
+	 MAX_SECTORS, "2097152", "of one write of zeros"},
 	{"werror", PROP_TEXT, FIELD(werror), 0, 8, "",
 	 "of writes: report, ignore, stop, enospc"},
 	{"rerror", PROP_TEXT, FIELD(rerror), 0, 8, "",

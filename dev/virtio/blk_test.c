@@ -241,6 +241,34 @@ static void test_ranges(void **state)
 	close_disk(&d);
 }
 
+/* What is said of the device is what the guest sees, and what holds. */
+static void test_limits(void **state)
+{
+	struct disk d;
+
+	open_disk(&d, false, EVERY);
+	assert_int_equal(virtio_config_read(d.dev, 26, 2), 1);
+	assert_int_equal(virtio_config_read(d.dev, 28, 4), 0);
+	assert_int_equal(virtio_config_read(d.dev, 36, 4), 1 << 21);
+	assert_int_equal(virtio_config_read(d.dev, 44, 4), 1);
+	virtio_exit(d.dev);
+	d.dev = fake_device("virtio-blk,queue-size=64,min_io_size=4k,"
+			    "opt_io_size=64k,discard_granularity=32k,"
+			    "max-discard-sectors=8,max-write-zeroes-sectors=4",
+			    &d.ring.dma, &d.drive);
+	bring_up(&d, EVERY);
+	assert_int_equal(virtio_config_read(d.dev, 26, 2), 8);
+	assert_int_equal(virtio_config_read(d.dev, 28, 4), 128);
+	assert_int_equal(virtio_config_read(d.dev, 36, 4), 8);
+	assert_int_equal(virtio_config_read(d.dev, 44, 4), 64);
+	assert_int_equal(virtio_config_read(d.dev, 48, 4), 4);
+	assert_int_equal(range(&d, 11, 8, 8, 0), 0);
+	assert_int_equal(range(&d, 11, 8, 9, 0), 1);
+	assert_int_equal(range(&d, 13, 8, 4, 0), 0);
+	assert_int_equal(range(&d, 13, 8, 5, 0), 1);
+	close_disk(&d);
+}
+
 static void test_read_only(void **state)
 {
 	struct disk d;
@@ -553,6 +581,7 @@ int main(void)
 		cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_counters),
 		cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_read_only),
 		cmocka_unit_test(test_lock),
 		cmocka_unit_test(test_unanswerable),

@@ -81,6 +81,10 @@ def cases(folder):
             "-drive", "if=none,id=d,file=" + disk,
             "-device", "virtio-blk-pci,drive=d,rerror=enospc"],
          "rerror=enospc is not offered (report, ignore, stop)"),
+        ("sizes that are no blocks", MEMORY + good + [
+            "-drive", "if=none,id=d,file=" + disk,
+            "-device", "virtio-blk-pci,drive=d,opt_io_size=1000"],
+         "opt_io_size=1000 is not a multiple of logical_block_size=512"),
         ("device without its drive",
          MEMORY + good + ["-device", "virtio-blk-pci,drive=x"], "x"),
         ("unknown property",

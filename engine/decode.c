@@ -512,6 +512,8 @@ static void classify_flags(struct dinsn *d)
 void decode_classify(struct cpu *cpu, uint64_t mode, struct dinsn *d)
 {
 	classify_row(d);
+	if (d->cls == K_PAUSE && d->in.raw.rex.B)
+		d->cls = K_COPY; /* it is XCHG of r8 and rax */
 	classify_flags(d);
 	classify_slow(mode, d);
 	classify_refused(cpu, d);

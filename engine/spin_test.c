@@ -65,6 +65,24 @@ static void test_alone(void **state)
 	fake.engine->ncpus = n;
 }
 
+/* With REX.B it is XCHG: whatever decoders say, processors exchange. */
+GUEST(renamed, ".byte 0xf3, 0x49, 0x90; hlt");
+
+static void test_renamed(void **state)
+{
+	struct cpu *cpu = fake.cpu[0];
+
+	(void)state;
+	fake_load(&fake, FAKE_CODE, renamed);
+	engine_invalidate(fake.engine, fake.ram + FAKE_CODE, PAGE_SIZE);
+	fake_start(&fake, 0, FAKE_CODE);
+	cpu->gpr[REG_RAX] = 0x1234567812345678;
+	cpu->gpr[REG_R8] = 5;
+	assert_int_equal(fake_run(&fake, 0), CPU_EXIT_HLT);
+	assert_int_equal(cpu->gpr[REG_RAX], 5);
+	assert_int_equal(cpu->gpr[REG_R8], 0x1234567812345678);
+}
+
 static void test_keeps(void **state)
 {
 	struct cpu *cpu = fake.cpu[0];
@@ -89,9 +107,8 @@ static void test_keeps(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_yields),
-		cmocka_unit_test(test_few),
-		cmocka_unit_test(test_alone),
+		cmocka_unit_test(test_yields), cmocka_unit_test(test_few),
+		cmocka_unit_test(test_alone),  cmocka_unit_test(test_renamed),
 		cmocka_unit_test(test_keeps),
 	};
 	int ret;

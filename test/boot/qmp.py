@@ -596,6 +596,16 @@ def check_types(qmp):
         check("%s: %s" % (name, props), props["packed"]["type"] == "bool" and
               props["packed"]["default-value"] is False and
               "addr" in props and "value" not in props["addr"])
+    for name, prop, kind in (("rng-random", "filename", "str"),
+                             ("max-x86_64-cpu", "sse2", "bool"),
+                             ("virtio-rng-pci", "max-bytes", "size"),
+                             ("pc-q35-10.0-machine", "kernel", "str"),
+                             ("chardev-pty", "type", "string")):
+        props = {p["name"]: p for p in
+                 qmp.ask("qom-list-properties", typename=name)}
+        check("%s: %s" % (name, props), props[prop]["type"] == kind and
+              "value" not in props[prop])
+    qmp.refused("qom-list-properties", "DeviceNotFound", typename="x")
     qmp.refused("device-list-properties", "DeviceNotFound", typename="x")
     qmp.refused("device-list-properties", typename="rng-random")
 

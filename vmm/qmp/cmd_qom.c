@@ -346,6 +346,54 @@ static int device_properties(struct qmp *q, struct json_object *args,
 	return put_defaults(t, *ret, e);
 }
 
+static void put_object_props(const char *name, struct json_object *rows)
+{
+	const struct object_kind *k;
+	const struct prop *p;
+	struct json_object *row;
+	unsigned n;
+
+	for (n = 0; (k = devconf_object_kind(n)); n++) {
+		if (strcmp(k->name, name))
+			continue;
+		for (p = k->props; p->name; p++) {
+			row = qom_put_prop(rows, p, p->def ? p->def : "");
+			json_put_str(row, "description", p->help);
+		}
+	}
+}
+
+/* Of any type: what its objects have. */
+static int type_properties(struct qmp *q, struct json_object *args,
+			   struct json_object **ret, struct err *e)
+{
+	static const char *const alike[] = {"x86_64-cpu", "machine"};
+	const char *name = json_get_str(args, "typename");
+	const struct virtio_type *t;
+	struct json_object *rows;
+	enum virtio_bus bus;
+	size_t i;
+
+	if (!is_type(name, "object"))
+		return err_set(e, -ENODEV, "Class '%.64s' not found", name);
+	*ret = rows = json_object_new_array();
+	qom_put(rows, "type", "string", NULL);
+	t = virtio_type_find(name, &bus);
+	if (t && put_defaults(t, rows, e)) {
+		json_object_put(rows);
+		*ret = NULL;
+		return e->code;
+	}
+	put_object_props(name, rows);
+	for (i = 0; i < ARRAY_SIZE(alike); i++)
+		if (is_type(name, alike[i]) && strcmp(name, alike[i]))
+			qom_put_alike(q, alike[i], rows);
+	for (i = 0; i < json_object_array_length(rows); i++)
+		json_object_object_del(json_object_array_get_idx(rows, i),
+				       "value");
+	return 0;
+}
+
 const struct qmp_command qmp_qom_commands[] = {
 	{"qom-list", "path:str", false, "[ObjectPropertyInfo]",
 	 "what an object has", qom_list},
@@ -355,6 +403,8 @@ const struct qmp_command qmp_qom_commands[] = {
 	 "how often a balloon is asked; others cannot be changed", qom_set},
 	{"qom-list-types", "implements?:str abstract?:bool", false,
 	 "[ObjectTypeInfo]", "types of objects", list_types},
+	{"qom-list-properties", "typename:str", false, "[ObjectPropertyInfo]",
+	 "what objects of a type have", type_properties},
 	{"device-list-properties", "typename:str", false,
 	 "[ObjectPropertyInfo]", "what -device takes", device_properties},
 	{0},

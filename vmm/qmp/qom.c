@@ -166,6 +166,14 @@ static void machine_props(struct qmp *q, const struct qom_object *o,
 	put_str(rows, "append", c->append ? c->append : "");
 }
 
+void qom_put_alike(struct qmp *q, const char *base, struct json_object *rows)
+{
+	if (!strcmp(base, "x86_64-cpu"))
+		cpu_props(q, NULL, rows);
+	else if (!strcmp(base, "machine"))
+		machine_props(q, NULL, rows);
+}
+
 /* ---- objects ---- */
 
 struct walk {

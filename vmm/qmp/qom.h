@@ -47,6 +47,9 @@ struct json_object *qom_put(struct json_object *rows, const char *name,
 struct json_object *qom_put_prop(struct json_object *rows, const struct prop *p,
 				 const char *text);
 
+/* Of an object that is a @base, processors and machines: all are alike. */
+void qom_put_alike(struct qmp *q, const char *base, struct json_object *rows);
+
 /* What a character port of that kind is; "" behind the last kind. */
 const char *qom_port_type(enum charconf_kind kind);
 

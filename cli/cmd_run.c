@@ -422,14 +422,27 @@ static int parse(struct config *c, int argc, char **argv, bool *done)
 	return 0;
 }
 
+/* For monitors, which are asked. */
+static void list_names(const char **names)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(options); i++)
+		names[i] = options[i].name;
+	names[i] = NULL;
+}
+
 int cmd_run(int argc, char **argv)
 {
+	const char *names[ARRAY_SIZE(options) + 1];
 	struct config c;
 	struct bar bar;
 	bool done;
 	int status;
 
 	config_init(&c);
+	list_names(names);
+	c.options = names;
 	bar_init(&bar, "allocating memory");
 	c.progress = &bar.progress;
 	status = parse(&c, argc, argv, &done);

@@ -71,6 +71,7 @@ struct config {
 	bool debug_exit;
 	uint16_t debug_exit_port;
 	uint8_t debug_exit_size;
+	const char *const *options; /* names of all there are; may be NULL */
 	struct charconf chars;
 	char serial[CHARCONF_NAME]; /* chardev of COM1, "": none */
 	bool serial_given;

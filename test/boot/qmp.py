@@ -316,6 +316,13 @@ def check_queries(qmp):
     for cpu in cpus:
         check("no such thread", os.path.isdir(
             "/proc/self/../%d" % cpu["thread-id"]))
+    options = {o["option"]: [p["name"] for p in o["parameters"]]
+               for o in qmp.ask("query-command-line-options")}
+    check("options: %s" % options, {"server", "fd"} <= set(options["chardev"])
+          and options["kernel"] == [] and "smp-opts" in options)
+    check("one option", [o["option"] for o in qmp.ask(
+        "query-command-line-options", option="memory")] == ["memory"])
+    qmp.refused("query-command-line-options", option="none")
     check("another target", qmp.ask("query-target") == {"arch": "x86_64"})
     check("it can be woken", qmp.ask("query-current-machine") ==
           {"wakeup-suspend-support": False})

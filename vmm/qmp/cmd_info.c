@@ -76,6 +76,56 @@ INFO(info_memory)
 	return 0;
 }
 
+static void put_parameter(struct json_object *list, const char *name,
+			  const char *type)
+{
+	struct json_object *o = json_add_object(list);
+
+	json_put_str(o, "name", name);
+	json_put_str(o, "type", type);
+}
+
+/* "-m" and "-smp" by the names of what they set. */
+static const char *option_group(const char *name)
+{
+	if (!strcmp(name, "m"))
+		return "memory";
+	return strcmp(name, "smp") ? name : "smp-opts";
+}
+
+/* Parameters of those that do not depend on a kind or a device. */
+static void put_option(struct json_object *list, const char *name)
+{
+	struct json_object *o = json_add_object(list), *parameters;
+	const char *key;
+	bool is_bool;
+	unsigned i;
+
+	json_put_str(o, "option", option_group(name));
+	parameters = json_put_array(o, "parameters");
+	if (strcmp(name, "chardev"))
+		return;
+	put_parameter(parameters, "backend", "string");
+	for (i = 0; (key = charconf_key(i, &is_bool)); i++)
+		put_parameter(parameters, key, is_bool ? "boolean" : "string");
+}
+
+INFO(info_options)
+{
+	const char *want = json_get_str(args, "option");
+	const char *const *name = q->config->options;
+
+	*ret = json_object_new_array();
+	for (; name && *name; name++)
+		if (!want || !strcmp(option_group(*name), want))
+			put_option(*ret, *name);
+	if (!want || json_object_array_length(*ret))
+		return 0;
+	json_object_put(*ret);
+	*ret = NULL;
+	return err_set(e, -EINVAL, "invalid option name: %.64s", want);
+}
+
 INFO(info_target)
 {
 	*ret = json_object_new_object();
@@ -98,7 +148,7 @@ INFO(info_display)
 	return 0;
 }
 
-/* What there can be none of: TPMs, memory that is plugged in, jobs. */
+/* What there can be none of: TPMs, memory that is plugged in, jobs, ... */
 INFO(info_nothing)
 {
 	*ret = json_object_new_array();
@@ -154,6 +204,10 @@ const struct qmp_command qmp_info_commands[] = {
 	 info_memory},
 	{"query-iothreads", "", false, "[IOThreadInfo]", "none",
 	 info_iothreads},
+	{"query-command-line-options", "option?:str", false,
+	 "[CommandLineOptionInfo]",
+	 "options of lodge run, with parameters where they are always the same",
+	 info_options},
 	{"query-target", "", false, "TargetInfo", "the guest's architecture",
 	 info_target},
 	{"query-current-machine", "", false, "CurrentMachineParams",
@@ -164,6 +218,8 @@ const struct qmp_command qmp_info_commands[] = {
 	 "memory that was plugged in: none", info_nothing},
 	{"query-tpm-models", "", false, "[str]", "none", info_nothing},
 	{"query-tpm-types", "", false, "[str]", "none", info_nothing},
+	{"query-migrate-capabilities", "", false, "[MigrationCapabilityStatus]",
+	 "none: guests do not migrate", info_nothing},
 	{"query-jobs", "", false, "[JobInfo]", "none", info_nothing},
 	{"query-block-jobs", "", false, "[BlockJobInfo]", "none", info_nothing},
 	{"query-machines", "", false, "[MachineInfo]", "machine types",

@@ -157,6 +157,14 @@ const char *charconf_kind_name(unsigned kind)
 	return kind < ARRAY_SIZE(kinds) ? kinds[kind] : NULL;
 }
 
+const char *charconf_key(unsigned i, bool *is_bool)
+{
+	if (i >= ARRAY_SIZE(keys))
+		return NULL;
+	*is_bool = !keys[i].size;
+	return keys[i].name;
+}
+
 int charconf_find(const struct charconf *c, const char *id)
 {
 	unsigned i;

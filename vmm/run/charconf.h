@@ -71,6 +71,12 @@ int charconf_short(struct charconf *c, const char *arg, const char *id,
 /* What a kind is called; NULL behind the last. */
 const char *charconf_kind_name(unsigned kind);
 
+/*
+ * The @i-th key of -chardev, whatever kind it is for, and whether it is on or
+ * off; NULL behind the last.
+ */
+const char *charconf_key(unsigned i, bool *is_bool);
+
 /* The number of the port of that name, or -ENOENT. */
 int charconf_find(const struct charconf *c, const char *id);
 

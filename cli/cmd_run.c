@@ -46,14 +46,6 @@ static int set_append(struct config *c, const char *arg, struct err *e)
 	return 0;
 }
 
-static int set_name(struct config *c, const char *arg, struct err *e)
-{
-	if (!arg[0] || strchr(arg, ','))
-		return err_set(e, -EINVAL, "'%s' is not a plain name", arg);
-	c->name = arg;
-	return 0;
-}
-
 static int set_nographic(struct config *c, const char *arg, struct err *e)
 {
 	/* There is no display to turn off; what -serial says stands. */
@@ -301,7 +293,8 @@ static const struct option options[] = {
 	 "host)",
 	 config_rtc},
 	{"uuid", "UUID", "an identity for monitors to ask for", config_uuid},
-	{"name", "NAME", "a name for this guest, put into messages", set_name},
+	{"name", "NAME", "a name for this guest, put into messages",
+	 config_name},
 };
 
 static const struct {

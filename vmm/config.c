@@ -414,6 +414,43 @@ int config_uuid(struct config *c, const char *arg, struct err *e)
 	return 0;
 }
 
+/* Threads say by their names what they do, whether that is asked for or not. */
+static int name_threads(const char *text, struct err *e)
+{
+	bool on;
+	int ret = keyval_bool(text, &on, e);
+
+	if (ret || on)
+		return ret;
+	return err_set(e, -ENOTSUP, "debug-threads can only be on");
+}
+
+int config_name(struct config *c, const char *arg, struct err *e)
+{
+	struct keyval kv;
+	int ret;
+
+	while ((ret = keyval_next(&arg, &kv, e)) > 0) {
+		if (!kv.bare && !strcmp(kv.key, "debug-threads")) {
+			ret = name_threads(kv.value, e);
+			if (ret)
+				return ret;
+			continue;
+		}
+		if (c->name[0] || (!kv.bare && strcmp(kv.key, "guest")))
+			return err_set(e, -EINVAL,
+				       "'%s' is not one of guest, "
+				       "debug-threads",
+				       kv.bare ? kv.value : kv.key);
+		if (!kv.value[0] || strlen(kv.value) >= sizeof(c->name))
+			return err_set(e, -EINVAL,
+				       "a name has 1 to %zu characters",
+				       sizeof(c->name) - 1);
+		strcpy(c->name, kv.value);
+	}
+	return !ret && !c->name[0] ? err_set(e, -EINVAL, "no name given") : ret;
+}
+
 static int rtc_base(struct config *c, const char *text, struct err *e)
 {
 	time_t now = time(NULL);

@@ -43,7 +43,7 @@ struct config_chardev {
 struct root;
 
 struct config {
-	const char *name; /* may be NULL */
+	char name[128]; /* "": none */
 	char uuid[37];
 	const char *kernel; /* required to run */
 	const char *initrd; /* may be NULL */
@@ -109,6 +109,7 @@ int config_fw_cfg(struct config *c, const char *arg, struct err *e);
 int config_serial(struct config *c, const char *arg, struct err *e);
 int config_debugcon(struct config *c, const char *arg, struct err *e);
 int config_uuid(struct config *c, const char *arg, struct err *e);
+int config_name(struct config *c, const char *arg, struct err *e);
 int config_rtc(struct config *c, const char *arg, struct err *e);
 int config_action(struct config *c, const char *arg, struct err *e);
 

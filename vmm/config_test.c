@@ -347,9 +347,10 @@ static void test_chardevs(void **state)
 	no(chardev, "null,id=x,path=/p", "path");
 	no(chardev, "spicevmc,id=x", "spicevmc");
 	no(mon, "mode=control", "chardev=");
+	no(mon, "chardev=x,name=y", "pretty, id");
 	no(mon, "chardev=x,mode=qmp", "qmp");
 	c.kernel = "k";
-	assert_int_equal(mon(&c, "chardev=q,mode=control", &e), 0);
+	assert_int_equal(mon(&c, "chardev=q,mode=control,id=m", &e), 0);
 	assert_int_equal(config_check(&c, &e), 0);
 	config_exit(&c);
 	/* COM1 and a monitor share one port only with mux=on. */
@@ -369,6 +370,14 @@ static void test_identity(void **state)
 
 	assert_string_equal(c.uuid, "12345678-9abc-def0-1234-56789abcdef0");
 	no(config_uuid, "12345678", "form");
+	c = ok(config_name, "guest=one,,two,debug-threads=on");
+	assert_string_equal(c.name, "one,two");
+	c = ok(config_name, "plain");
+	assert_string_equal(c.name, "plain");
+	no(config_name, "", "no name");
+	no(config_name, "guest=", "characters");
+	no(config_name, "a,process=b", "debug-threads");
+	no(config_name, "a,debug-threads=off", "only be on");
 	no(config_uuid, "12345678-9ABC-def0-1234-56789abcdefg", "form");
 	no(config_uuid, "12345678-9ABC-def0-1234-56789abcdef01", "form");
 	assert_int_equal(ok(config_rtc, "base=utc").rtc_offset, 0);

@@ -57,7 +57,7 @@ static void say(const struct config *c, const char *fmt, ...)
 	va_list ap;
 
 	fputs("lodge: ", stderr);
-	if (c->name)
+	if (c->name[0])
 		fprintf(stderr, "%s: ", c->name);
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);

@@ -47,7 +47,7 @@ INFO(info_schema)
 INFO(info_name)
 {
 	*ret = json_object_new_object();
-	if (q->config->name)
+	if (q->config->name[0])
 		json_put_str(*ret, "name", q->config->name);
 	return 0;
 }

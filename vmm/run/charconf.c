@@ -237,7 +237,7 @@ static int set_mode(bool *control, const char *mode, struct err *e)
 
 int charconf_mon(struct charconf *c, const char *arg, struct err *e)
 {
-	char chardev[CHARCONF_NAME] = "";
+	char chardev[CHARCONF_NAME] = "", id[CHARCONF_NAME];
 	bool control = false, pretty = false;
 	struct keyval kv;
 	int ret;
@@ -249,10 +249,12 @@ int charconf_mon(struct charconf *c, const char *arg, struct err *e)
 			ret = set_mode(&control, kv.value, e);
 		else if (!strcmp(kv.key, "pretty"))
 			ret = keyval_bool(kv.value, &pretty, e);
+		else if (!strcmp(kv.key, "id")) /* nobody can ask for it */
+			ret = copy(id, sizeof(id), kv.value, e);
 		else
 			ret = err_set(e, -EINVAL,
 				      "'%s' is not one of chardev, mode, "
-				      "pretty",
+				      "pretty, id",
 				      kv.key);
 		if (ret)
 			return ret;

@@ -328,7 +328,7 @@ def check_queries(qmp):
           {"wakeup-suspend-support": False})
     check("a display", qmp.ask("query-display-options") == {"type": "none"})
     check("another name", qmp.ask("query-name") == {"name": "guest"})
-    for line in ("status", "version", "cpus", "pci", "block", "network",
+    for line in ("status", "version", "cpus", "pci", "block",
                  "chardev", "kvm", "registers", "mtree", "virtio",
                  "blockstats"):
         check("info %s says nothing" % line, person(qmp, "info " + line))
@@ -536,6 +536,8 @@ def check_views(qmp):
     check("PCI: %s" % sorted(devices), {"card", "disk", "rng"} <= set(devices))
     check("another slot", devices["disk"]["slot"] == 0x1d)
     check("another vendor", devices["card"]["id"]["vendor"] == 0x1af4)
+    check("info network", re.search("^card: .*\n.*hotnet", person(
+        qmp, "info network")))
     disk = [b for b in qmp.ask("query-block") if b["device"] == "hotdisk"][0]
     check("disk: %s" % disk, disk["qdev"].endswith("/disk") and
           disk["inserted"]["image"]["virtual-size"] == 1 << 20)
@@ -605,8 +607,8 @@ def check_types(qmp):
               "addr" in props and "value" not in props["addr"])
     for name, prop, kind in (("rng-random", "filename", "str"),
                              ("max-x86_64-cpu", "sse2", "bool"),
-                             ("virtio-rng-pci", "max-bytes", "size"),
-                             ("pc-q35-10.0-machine", "kernel", "str"),
+                             ("virtio-rng-pci", "max-bytes", "uint64"),
+                             ("pc-q35-10.0-machine", "kernel", "string"),
                              ("chardev-pty", "type", "string")):
         props = {p["name"]: p for p in
                  qmp.ask("qom-list-properties", typename=name)}

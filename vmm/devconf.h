@@ -70,6 +70,9 @@ const struct object_kind *devconf_object_kind(unsigned i);
 /* What @b is; NULL when it is no -object. */
 const struct object_kind *devconf_object_of(const struct backend *b);
 
+/* Whether @b is of -drive, whose id is a device's name and no node's. */
+bool devconf_is_drive(const struct backend *b);
+
 /* -snapshot: all of -drive that do not say otherwise. */
 void devconf_snapshot(struct devconf *c);
 

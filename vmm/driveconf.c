@@ -23,7 +23,8 @@ struct drive_backend {
 	struct dict node;
 	struct block_options options;
 	struct drive drive;
-	bool ours;      /* -drive, which -snapshot means */
+	bool is_drive;  /* -drive's */
+	bool ours;      /* ... which -snapshot means */
 	time_t told[2]; /* when, of failed reads and writes */
 };
 
@@ -339,7 +340,7 @@ static int finish(struct devconf *c, struct parse *p, int ret)
 {
 	if (!ret && !says_file(&p->drive->node))
 		ret = err_set(p->e, -EINVAL, "%s= is missing",
-			      p->drive->ours ? "file" : "driver");
+			      p->drive->is_drive ? "file" : "driver");
 	if (!ret)
 		ret = throttle_take(&p->drive->options.throttle,
 				    &p->drive->node, p->e);
@@ -391,6 +392,7 @@ int devconf_drive(struct devconf *c, const char *arg, struct err *e)
 	ret = parse_keys(&p, drive_keys, arg);
 	if (!p.drive->base.id[0])
 		make_id(c, p.drive->base.id, sizeof(p.drive->base.id));
+	p.drive->is_drive = true;
 	p.drive->ours = !p.snapshot;
 	ret = finish(c, &p, ret);
 	return !ret && p.device ? add_device(c, &p) : ret;
@@ -417,6 +419,12 @@ int devconf_blockdev(struct devconf *c, const char *arg, struct err *e)
 	if (!ret && !p.drive->base.id[0])
 		ret = err_set(e, -EINVAL, "node-name= is missing");
 	return finish(c, &p, ret);
+}
+
+bool devconf_is_drive(const struct backend *b)
+{
+	return b->class->kind == LINK_DRIVE &&
+	       ((const struct drive_backend *)b)->is_drive;
 }
 
 void devconf_snapshot(struct devconf *c)

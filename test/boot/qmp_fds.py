@@ -129,6 +129,12 @@ def check_sets(qmp, folder):
             "file": {"driver": "file", "filename": "/dev/fdset/0",
                      "locking": "off"}})
     qmp.has(path, 4)
+    names = [[b["node-name"] for b in qmp.ask("query-blockstats", **more)]
+             for more in ({}, {"query-nodes": True})]
+    check("nodes are devices: %s" % names, len(names[0]) == 1 and
+          names[1] == names[0] + ["w", "r"])
+    check("a drive without its name", [
+        b["device"] for b in qmp.ask("query-blockstats")] == names[0])
     qmp.ask("remove-fd", **{"fdset-id": 0, "fd": first["fd"]})
     qmp.has(path, 3)
     check("removed twice", "fdset-id:0, fd:%d" % first["fd"] in qmp.refused(
@@ -385,7 +391,7 @@ def session(opts, folder):
             "-nodefaults", "-kernel", guest_file("--print-kernel", "cloud"),
             "-add-fd", "fd=%d,set=7,opaque=left,,open" % image,
             "-add-fd", "fd=%d,set=8" % log,
-            "-drive", "file=/dev/fdset/7,format=raw,if=virtio",
+            "-drive", "file=/dev/fdset/7,format=raw,if=virtio,snapshot=off",
             "-serial", "file:/dev/fdset/8", "-device", "virtio-serial-pci",
             "-chardev", "socket,id=mon,fd=%d,server=on,wait=off" %
             listener.fileno(), "-mon", "chardev=mon,mode=control"]

@@ -184,14 +184,20 @@ static void put_stats(struct json_object *o, const struct virtio_device *dev)
 static int query_blockstats(struct qmp *q, struct json_object *args,
 			    struct json_object **ret, struct err *e)
 {
+	bool nodes = json_get_bool(args, "query-nodes", false), drive;
 	const struct backend *b = NULL;
 	struct json_object *o;
 
 	*ret = json_object_new_array();
 	while ((b = next_drive(q, b))) {
+		drive = devconf_is_drive(b);
+		/* A node is nobody's device, but what has it. */
+		if (!nodes && !drive && !b->user)
+			continue;
 		o = json_add_object(*ret);
-		json_put_str(o, "device", b->id);
-		put_qdev(q, o, b);
+		json_put_str(o, "device", drive && !nodes ? b->id : "");
+		if (!nodes)
+			put_qdev(q, o, b);
 		json_put_str(o, "node-name", b->id);
 		put_stats(json_put_object(o, "stats"),
 			  b->user ? virtio_device(b->user) : NULL);

@@ -149,11 +149,15 @@ static void info_blockstats(struct json_object *v, FILE *out)
 		"wr_operations",    "flush_operations", "unmap_operations",
 		"failed_operations"};
 	struct json_object *stats;
+	const char *name;
 	size_t i, k;
 
 	for (i = 0; i < json_object_array_length(v); i++) {
 		stats = json_object_object_get(element(v, i), "stats");
-		fprintf(out, "%s:", json_get_str(element(v, i), "device"));
+		name = json_get_str(element(v, i), "device");
+		fprintf(out, "%s:",
+			*name ? name
+			      : json_get_str(element(v, i), "node-name"));
 		for (k = 0; k < ARRAY_SIZE(names); k++)
 			fprintf(out, " %s=%lld", names[k],
 				(long long)json_get_int(stats, names[k], 0));

@@ -75,6 +75,7 @@ struct codepage {
 	uint8_t *copy;        /* bytes as translated, for re-comparison */
 	uint32_t acquire_gen; /* engine's, when last compared */
 	bool code;            /* stores must be told to us */
+	bool mapped, aliased; /* at an address; at several */
 };
 
 /* A direct exit of a block. */
@@ -231,8 +232,7 @@ struct bounce_ref {
 	struct mem_rule rule;
 };
 
-/* ---- what moves with a block's address (engine/reloc.h) ---- */
-struct reloc {
+struct reloc {        /* what moves with a block's address */
 	uint16_t at;  /* offset from the block's start */
 	uint8_t kind; /* enum reloc_kind */
 	bool rip_rel; /* CALL, INSN: an operand is so, too */

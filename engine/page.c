@@ -187,6 +187,8 @@ uint32_t page_xid(struct engine *engine, struct codepage *p, gva_t gva)
 	x->id = engine->next_xid++;
 	x->next = *head;
 	*head = x;
+	p->aliased = p->mapped;
+	p->mapped = true;
 	return x->id;
 }
 
@@ -605,6 +607,7 @@ void page_flush_all(struct engine *engine)
 
 		for (p = engine->pages[i]; p; p = p->hash_next) {
 			p->blocks = NULL;
+			p->mapped = p->aliased = false;
 			if (p->code)
 				page_unmark(engine, p);
 		}

@@ -138,7 +138,7 @@ static struct block *move_block(struct cpu *cpu, struct codepage *p, int *err)
 {
 	struct block *b;
 
-	if (cpu->code_bits != 64)
+	if (cpu->code_bits != 64 || likely(!p->aliased))
 		return NULL;
 	b = moved_block(cpu->engine, p, cpu->rip, cpu->mode, err);
 	if (!b)

@@ -309,22 +309,27 @@ static void drop_filled(struct cpu_tlb *t, bool global, unsigned int view,
 	}
 }
 
-static void jc_drop(struct cpu_tlb *t, bool global, unsigned int view)
+static void jc_drop_set(struct jc_entry *jc, struct tlb_filled *f,
+			unsigned int first)
 {
-	struct jc_filled *f = &t->jc_filled[global][view];
-
-	if (!f->any)
-		return;
 	for (; f->any; f->any &= f->any - 1) {
 		unsigned int word = __builtin_ctzll(f->any);
 
 		for (; f->bits[word]; f->bits[word] &= f->bits[word] - 1) {
-			unsigned int i = word * 64 +
+			unsigned int i = first + word * 64 +
 					 __builtin_ctzll(f->bits[word]);
 
-			t->view[view].jc[i].gva = jc_empty(i);
+			jc[i].gva = jc_empty(i);
 		}
 	}
+}
+
+static void jc_drop(struct cpu_tlb *t, bool global, unsigned int view)
+{
+	struct jc_filled *f = &t->jc_filled[global][view];
+
+	for (unsigned int k = 0; k < JC_SETS; k++)
+		jc_drop_set(t->view[view].jc, &f->set[k], k * TLB_ENTRIES);
 	memset(f->pages, 0, sizeof(f->pages));
 }
 
@@ -347,8 +352,8 @@ static unsigned int jc_page_bit(gva_t gva)
 	return (vpn ^ vpn >> 8 ^ vpn >> 16) & 255;
 }
 
-static void jc_drop_some(struct jc_entry *jc, const struct jc_filled *f,
-			 gva_t gva, unsigned int shift)
+static void jc_drop_some(struct jc_entry *jc, const struct tlb_filled *f,
+			 unsigned int first, gva_t gva, unsigned int shift)
 {
 	uint64_t any, word;
 
@@ -356,7 +361,8 @@ static void jc_drop_some(struct jc_entry *jc, const struct jc_filled *f,
 		unsigned int base = __builtin_ctzll(any);
 
 		for (word = f->bits[base]; word; word &= word - 1) {
-			unsigned int i = base * 64 + __builtin_ctzll(word);
+			unsigned int i = first + base * 64 +
+					 __builtin_ctzll(word);
 
 			if (!((jc[i].gva ^ gva) >> shift))
 				jc[i].gva = jc_empty(i);
@@ -375,7 +381,9 @@ static void jc_drop_region(struct cpu_tlb *t, unsigned int view, gva_t gva,
 
 		if (shift == 12 && !(f->pages[bit / 64] >> bit % 64 & 1))
 			continue;
-		jc_drop_some(t->view[view].jc, f, gva, shift);
+		for (unsigned int k = 0; k < JC_SETS; k++)
+			jc_drop_some(t->view[view].jc, &f->set[k],
+				     k * TLB_ENTRIES, gva, shift);
 	}
 }
 
@@ -635,10 +643,11 @@ void tlb_jc_set(struct cpu *cpu, unsigned int view, gva_t gva, void *code)
 	bool global = v->x[x].gva == (gva & PG_MASK) &&
 		      t->filled[1][view][ACC_EXEC].bits[x / 64] >> x % 64 & 1;
 	struct jc_filled *f = &t->jc_filled[global][view];
+	unsigned int k = i / TLB_ENTRIES, n = i % TLB_ENTRIES;
 
-	t->jc_filled[!global][view].bits[i / 64] &= ~BIT64(i % 64);
-	f->bits[i / 64] |= BIT64(i % 64);
-	f->any |= BIT64(i / 64);
+	t->jc_filled[!global][view].set[k].bits[n / 64] &= ~BIT64(n % 64);
+	f->set[k].bits[n / 64] |= BIT64(n % 64);
+	f->set[k].any |= BIT64(n / 64);
 	f->pages[page / 64] |= BIT64(page % 64);
 	v->jc[i].gva = gva;
 	v->jc[i].code = (uintptr_t)code;

@@ -16,10 +16,11 @@
 #include "cpu/cpu.h"
 #include "cpu/mem.h"
 
-#define TLB_BITS     10
+#define TLB_BITS     12
 #define TLB_ENTRIES  (1u << TLB_BITS)
-#define JC_ENTRIES   4096u /* jump cache, indexed by the low bits of gva */
-#define XTLB_ENTRIES 1024u
+#define XTLB_ENTRIES TLB_ENTRIES
+#define JC_ENTRIES   16384u /* jump cache, indexed by the low bits of gva */
+#define JC_SETS      (JC_ENTRIES / TLB_ENTRIES)
 #define TLB2_ENTRIES 4096u
 #define TLB_SPACES   32u
 
@@ -53,15 +54,14 @@ struct tlb_view {
 	struct xtlb_entry x[XTLB_ENTRIES];
 };
 
-/* Set of filled entries of one table: a bit each, and one per 64 of them. */
+/* Set of filled entries of a table: a bit each, and one per 64 of them. */
 struct tlb_filled {
 	uint64_t any;
 	uint64_t bits[TLB_ENTRIES / 64];
 };
 
 struct jc_filled {
-	uint64_t any;
-	uint64_t bits[JC_ENTRIES / 64];
+	struct tlb_filled set[JC_SETS];
 	uint64_t pages[4]; /* hashed set of the pages they are in */
 };
 

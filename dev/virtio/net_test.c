@@ -349,31 +349,37 @@ static bool sent_here(struct card *c, unsigned len)
 	return pthread_equal(c->rec.sent_by, pthread_self());
 }
 
+static void receive_some(struct card *c, size_t len)
+{
+	static uint8_t frame[2000];
+	struct iovec p = card_piece(FAKE_DATA, 2048);
+
+	fake_add(&c->ring[NET_RX], 0, &p, 1, 0, false);
+	assert_true(card_receive(c, 0, frame, len, 0));
+}
+
 /* A lone frame goes out in the thread that kicks; others in the pair's. */
 static void test_transmit_lone(void **state)
 {
 	struct card *c = new_card(BIT64(32), 0, false);
-	struct fakering *r = &c->ring[NET_RX];
-	struct iovec p = card_piece(FAKE_DATA, 2048);
-	static uint8_t frame[1500];
 	unsigned i;
 
 	memset(fake_ptr(&c->ring[NET_TX], FAKE_DATA), 0, 64);
 	assert_true(sent_here(c, 60));
-	usleep(1000);
+	usleep(2000);
 	assert_true(sent_here(c, 1514));
-	/* A stream's segment, and answers to one. */
-	usleep(1000);
-	assert_false(sent_here(c, 3000));
-	usleep(1000);
+	/* An answer. */
+	receive_some(c, 60);
+	usleep(100);
 	assert_true(sent_here(c, 60));
-	for (i = 0; i < 4; i++)
-		fake_add(r, (uint16_t)i, &p, 1, 0, false);
+	/* A stream's segment, and answers to one. */
+	usleep(2000);
+	assert_false(sent_here(c, 3000));
 	for (i = 0; i < 3; i++)
-		assert_true(card_receive(c, 0, frame, sizeof(frame), 0));
-	usleep(1000);
+		receive_some(c, 1500);
+	usleep(2000);
 	assert_false(sent_here(c, 60));
-	usleep(1000);
+	usleep(2000);
 	assert_true(sent_here(c, 60));
 	/* One behind the other. */
 	for (i = 0; i < 100; i++)

@@ -13,10 +13,14 @@
 
 #define BURST 64
 
-/* What is no lone frame: a long one, a stream's answer, one of many. */
+/*
+ * What is no lone frame: a long one, a stream's answer, one of many: nothing
+ * came since the one before, or that is just over.
+ */
 #define LONE_LEN      2048u
 #define LONE_RECEIVED 4096u
 #define LONE_GAP_NS   20000ULL
+#define LONE_IDLE_NS  1000000ULL /* a new beginning */
 
 struct burst {
 	struct vq_elem *e[BURST];
@@ -159,9 +163,10 @@ void nettx_kicked(void *opaque, int revents)
 static bool take_lone(struct netpair *p, struct burst *b)
 {
 	struct vq *vq = netdev_tx(p->card, p->index);
+	uint64_t gap = p->received ? LONE_GAP_NS : LONE_IDLE_NS;
 
 	if (p->sending || p->received > LONE_RECEIVED ||
-	    mono_ns() - p->kicked < LONE_GAP_NS)
+	    mono_ns() - p->kicked < gap)
 		return false;
 	b->e[0] = vq_pop(vq);
 	if (!b->e[0])

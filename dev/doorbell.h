@@ -7,6 +7,9 @@
 #ifndef DEV_DOORBELL_H
 #define DEV_DOORBELL_H
 
+#include <errno.h>
+#include <unistd.h>
+
 #include "lib/util.h"
 
 struct doorbell {
@@ -24,5 +27,14 @@ struct doorbells {
 	void *ctx;
 	bool spare; /* a store that none answers costs little more */
 };
+
+/* What a store to one does: @fd, an eventfd, is to be seen to. */
+static inline void doorbell_ring(int fd)
+{
+	const uint64_t one = 1;
+
+	while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
 
 #endif

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "dev/virtio/kick.h"
 #include "lib/check.h"
@@ -262,12 +261,13 @@ void virtio_queue_enable(struct virtio_device *dev, unsigned q)
 /* Where somebody is busy with the device, the class's thread can wait. */
 static bool hand_over(struct virtio_device *dev, unsigned q)
 {
-	const uint64_t one = 1;
 	int fd = -1;
 
 	if (q < dev->queues && dev->class->kick_fd)
 		fd = dev->class->kick_fd(dev, q);
-	return fd >= 0 && write(fd, &one, sizeof(one)) == sizeof(one);
+	if (fd >= 0)
+		doorbell_ring(fd);
+	return fd >= 0;
 }
 
 void virtio_notify(struct virtio_device *dev, unsigned q)

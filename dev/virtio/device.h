@@ -45,8 +45,9 @@ struct virtio_class {
 	void (*notify)(struct virtio_device *dev, unsigned q);
 	/*
 	 * An eventfd that the class waits for in a thread of its own, to be
-	 * rung instead of notify() where the board can; -1: none for @q. It
-	 * may be rung at any time. No lock held.
+	 * rung instead of notify() where the board can, and where notify()
+	 * would wait for the lock; -1: none for @q. It may be rung at any
+	 * time. No lock held.
 	 */
 	int (*kick_fd)(struct virtio_device *dev, unsigned q);
 	/*

@@ -14,6 +14,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "dev/doorbell.h"
 #include "dev/virtio/netdev.h"
 #include "host/evloop.h"
 #include "lib/check.h"
@@ -100,8 +101,8 @@ static void net_notify(struct virtio_device *dev, unsigned q)
 	if (q == 2 * pairs)
 		netctrl_run(n);
 	else if (q < 2 * pairs && is_vhost(n))
-		netdev_ring(q % 2 == NET_TX ? n->pair[q / 2].kick
-					    : n->pair[q / 2].rx_kick);
+		doorbell_ring(q % 2 == NET_TX ? n->pair[q / 2].kick
+					      : n->pair[q / 2].rx_kick);
 	else if (q < 2 * pairs && q % 2 == NET_TX)
 		nettx_kick(&n->pair[q / 2]);
 	else if (q < 2 * pairs && n->pair[q / 2].waiting)

@@ -5,9 +5,6 @@
 #ifndef DEV_VIRTIO_NETDEV_H
 #define DEV_VIRTIO_NETDEV_H
 
-#include <errno.h>
-#include <unistd.h>
-
 #include "dev/virtio/netfilter.h"
 #include "dev/virtio/nethash.h"
 #include "dev/virtio/nethdr.h"
@@ -77,14 +74,6 @@ struct netpair {
 	uint32_t waiting; /* pairs of the backend with a frame for us */
 	bool dirty;       /* the driver is to be told of frames */
 };
-
-static inline void netdev_ring(int fd)
-{
-	uint64_t one = 1;
-
-	while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
-}
 
 struct netdev {
 	struct virtio_device dev;

@@ -8,6 +8,7 @@
  */
 #include <stdlib.h>
 
+#include "dev/doorbell.h"
 #include "dev/virtio/netdev.h"
 #include "lib/mono.h"
 
@@ -184,7 +185,7 @@ void nettx_kick(struct netpair *p)
 	struct burst b = {.n = 0};
 
 	if (!take_lone(p, &b) || transmit(p, &b))
-		netdev_ring(p->kick);
+		doorbell_ring(p->kick);
 	p->kicked = mono_ns();
 	p->received = 0;
 }

@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "dev/doorbell.h"
 #include "host/evloop.h"
 
 static void worker_woken(void *opaque, int revents)
@@ -37,10 +38,7 @@ int worker_start(struct worker *w, const char *name, void (*run)(void *opaque),
 
 void worker_kick(struct worker *w)
 {
-	uint64_t one = 1;
-
-	while (write(w->wake, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
+	doorbell_ring(w->wake);
 }
 
 void worker_stop(struct worker *w)

@@ -34,6 +34,10 @@ static const struct netconf *find(struct qmp *q, const char *text,
 		if (!*rest ||
 		    (strlen(b->id) == len && !strncmp(b->id, text, len)))
 			n = user_of(b);
+	if (strlen(*rule) >= NET_RULE) {
+		err_set(e, -EINVAL, "that rule is too long");
+		return NULL;
+	}
 	if (n && n->base.object)
 		return n;
 	if (*rest)
@@ -49,11 +53,8 @@ int lent_hostfwd_add(struct qmp *q, const char *text, struct err *e)
 	const char *rule;
 	const struct netconf *n = find(q, text, &rule, e);
 
-	if (!n)
-		return -ENODEV;
-	if (strlen(rule) >= NET_RULE)
-		return err_set(e, -EINVAL, "that rule is too long");
-	return net_user_forward(n->base.object, &n->user, rule, e);
+	return n ? net_user_forward(n->base.object, &n->user, rule, e)
+		 : e->code;
 }
 
 int lent_hostfwd_remove(struct qmp *q, const char *text, struct err *e)
@@ -61,11 +62,7 @@ int lent_hostfwd_remove(struct qmp *q, const char *text, struct err *e)
 	const char *rule;
 	const struct netconf *n = find(q, text, &rule, e);
 
-	if (!n)
-		return -ENODEV;
-	if (strlen(rule) >= NET_RULE)
-		return err_set(e, -EINVAL, "that rule is too long");
-	return net_user_unforward(n->base.object, rule, e);
+	return n ? net_user_unforward(n->base.object, rule, e) : e->code;
 }
 
 void lent_usernet(struct qmp *q, FILE *out)
